@@ -1,0 +1,185 @@
+// Package apigw holds the words of the field: APIs, routes, integrations,
+// stages and deployments as AWS names them, its quotas, and the kinds of error.
+// It knows nothing of HTTP, sockets or storage.
+//
+// Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/
+package apigw
+
+import "time"
+
+// A RouteKey selects a route. Keys that begin with '$' are AWS's own.
+type RouteKey string
+
+// The predefined route keys.
+const (
+	RouteConnect    RouteKey = "$connect"
+	RouteDisconnect RouteKey = "$disconnect"
+	RouteDefault    RouteKey = "$default"
+)
+
+// A StageName names a stage within its API: [A-Za-z0-9_-]{1,128} or $default.
+type StageName string
+
+// An API is a WebSocket API with everything it owns. It is the unit that the
+// catalog stores.
+type API struct {
+	ID                        string
+	Name                      string
+	Description               string
+	Version                   string
+	RouteSelectionExpression  string
+	APIKeySelectionExpression string
+	DisableSchemaValidation   bool
+	DisableExecuteAPIEndpoint bool
+	IPAddressType             string
+	Tags                      map[string]string
+	Created                   time.Time
+
+	Routes       map[string]*Route       // by route id
+	Integrations map[string]*Integration // by integration id
+	Stages       map[StageName]*Stage    // by name
+	Deployments  map[string]*Deployment  // by deployment id; the frozen definitions lie beside
+}
+
+// A Route maps a route key to an integration.
+type Route struct {
+	ID                               string
+	Key                              RouteKey
+	Target                           string // integrations/{id}, or empty
+	AuthorizationType                string // NONE
+	OperationName                    string
+	RouteResponseSelectionExpression string
+	RequestParameters                map[string]ParameterConstraint // route.request.querystring.N → required
+	Responses                        map[string]*RouteResponse      // by route response id
+}
+
+// IntegrationID returns the id in Target, or "".
+func (r *Route) IntegrationID() string {
+	const prefix = "integrations/"
+	if len(r.Target) > len(prefix) && r.Target[:len(prefix)] == prefix {
+		return r.Target[len(prefix):]
+	}
+	return ""
+}
+
+// TwoWay says whether the integration's answer goes to the client: the route
+// has a route response (spec 3.4).
+func (r *Route) TwoWay() bool { return len(r.Responses) > 0 }
+
+// A ParameterConstraint says whether a declared request parameter must be there.
+type ParameterConstraint struct {
+	Required bool
+}
+
+// A RouteResponse makes its route two-way.
+type RouteResponse struct {
+	ID                       string
+	Key                      string // only $default
+	ModelSelectionExpression string
+	ResponseModels           map[string]string
+	ResponseParameters       map[string]ParameterConstraint
+}
+
+// An IntegrationType is what kind of backend a route calls.
+type IntegrationType string
+
+// The integration types of WebSocket APIs.
+const (
+	IntegrationAWS       IntegrationType = "AWS"
+	IntegrationAWSProxy  IntegrationType = "AWS_PROXY"
+	IntegrationHTTP      IntegrationType = "HTTP"
+	IntegrationHTTPProxy IntegrationType = "HTTP_PROXY"
+	IntegrationMock      IntegrationType = "MOCK"
+)
+
+// A PassthroughBehavior says what to do when no request template fits.
+type PassthroughBehavior string
+
+// The passthrough behaviors; the first is the default.
+const (
+	PassthroughWhenNoMatch     PassthroughBehavior = "WHEN_NO_MATCH"
+	PassthroughWhenNoTemplates PassthroughBehavior = "WHEN_NO_TEMPLATES"
+	PassthroughNever           PassthroughBehavior = "NEVER"
+)
+
+// An Integration is what a route calls.
+type Integration struct {
+	ID                          string
+	Type                        IntegrationType
+	Method                      string // of HTTP integrations; POST for Lambda
+	URI                         string
+	ConnectionType              string // INTERNET
+	ConnectionID                string
+	CredentialsARN              string
+	Description                 string
+	ContentHandlingStrategy     string
+	PassthroughBehavior         PassthroughBehavior
+	PayloadFormatVersion        string
+	RequestParameters           map[string]string
+	RequestTemplates            map[string]string
+	TemplateSelectionExpression string
+	Timeout                     time.Duration                   // 50 ms to 29 s
+	Responses                   map[string]*IntegrationResponse // by integration response id
+}
+
+// An IntegrationResponse maps a backend's answer, chosen by its key.
+type IntegrationResponse struct {
+	ID                          string
+	Key                         string // $default or /regex/
+	ContentHandlingStrategy     string
+	ResponseParameters          map[string]string
+	ResponseTemplates           map[string]string
+	TemplateSelectionExpression string
+}
+
+// A Stage is a named, reachable deployment with its own settings.
+type Stage struct {
+	Name                 StageName
+	Description          string
+	DeploymentID         string
+	AutoDeploy           bool
+	Variables            map[string]string
+	DefaultRouteSettings RouteSettings
+	RouteSettings        map[RouteKey]RouteSettings
+	AccessLog            AccessLogSettings
+	ClientCertificateID  string
+	LastDeploymentStatus string // lastDeploymentStatusMessage
+	Tags                 map[string]string
+	Created, Updated     time.Time
+}
+
+// RouteSettings are a stage's settings of one route or of all. Nil throttles
+// mean the account's; a zero rejects everything (spec 8).
+type RouteSettings struct {
+	DataTraceEnabled       bool
+	DetailedMetricsEnabled bool
+	LoggingLevel           string // OFF, ERROR, INFO
+	ThrottlingBurstLimit   *int
+	ThrottlingRateLimit    *float64
+}
+
+// AccessLogSettings say where and how a stage logs each event.
+type AccessLogSettings struct {
+	DestinationARN string
+	Format         string
+}
+
+// A Deployment is an immutable snapshot of an API's routes and integrations.
+type Deployment struct {
+	ID            string
+	Description   string
+	AutoDeployed  bool
+	Status        string // PENDING, FAILED, DEPLOYED
+	StatusMessage string
+	Created       time.Time
+}
+
+// A Definition is what a deployment froze: all that a stage needs to be
+// compiled apart from its own settings.
+type Definition struct {
+	APIID                     string
+	RouteSelectionExpression  string
+	APIKeySelectionExpression string
+	Routes                    []*Route
+	Integrations              []*Integration
+}

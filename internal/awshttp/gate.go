@@ -1,0 +1,227 @@
+package awshttp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"tidegate/internal/iampolicy"
+	"tidegate/sigv4"
+)
+
+// A Gate decides who calls and what they may do. Its fields are set before the
+// first request and not changed afterwards.
+type Gate struct {
+	Identities Identities
+	Mode       Mode
+	Account    string
+	Region     string
+	// Events are told about failures and about what AWS would have refused; every
+	// field may be nil.
+	Events EventListener
+}
+
+// An EventListener hears what a Gate and the protocols notice. Its funcs must
+// not block and may be called concurrently.
+type EventListener struct {
+	// Unverified: a caller was taken for the root without proof.
+	Unverified func(service, accessKeyID, requestID string)
+	// Denied: a policy refused a call, or would have (Enforced false).
+	Denied func(Denial)
+	// Failed: a handler returned an error that is not the caller's fault.
+	Failed func(service, operation, requestID string, err error)
+	// Refused: a request was answered with a 4xx, and why.
+	Refused func(service, requestID string, err *Error)
+}
+
+// A Denial is a call that policies refuse.
+type Denial struct {
+	Principal, Action, Resource string
+	// Why names the statement that denied, or says that none allowed.
+	Why       string
+	Enforced  bool
+	RequestID string
+}
+
+// String says who may not do what, and why.
+func (d Denial) String() string {
+	return fmt.Sprintf("%s is not authorized to perform %s on %s: %s", d.Principal, d.Action, d.Resource, d.Why)
+}
+
+// A Call is one authenticated request.
+type Call struct {
+	Request   *http.Request
+	Body      []byte
+	Principal Principal
+	RequestID string
+	// Region is the one the caller signed for, or the gate's.
+	Region  string
+	Account string
+	// Form holds the parameters of a query-protocol call.
+	Form map[string][]string
+
+	gate *Gate
+}
+
+// Context is the request's.
+func (c *Call) Context() context.Context { return c.Request.Context() }
+
+// MaxBody bounds a request's body when a protocol sets no other (6 MiB and a
+// little: Lambda's largest synchronous payload).
+const MaxBody = 6<<20 + 64<<10
+
+// Open reads the body, at most maxBody bytes of it, and authenticates the
+// caller for the given signing name. Failures have AWS's codes and statuses
+// (403 MissingAuthenticationTokenException, InvalidSignatureException, …).
+func (g *Gate) Open(r *http.Request, service string, maxBody int64) (*Call, error) {
+	c := &Call{Request: r, RequestID: NewRequestID(), Region: g.Region, Account: g.Account, gate: g}
+	if r.Body != nil {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		if err != nil {
+			return c, Errorf(http.StatusBadRequest, "InvalidRequestException", "the request body could not be read: %v", err)
+		}
+		if int64(len(body)) > maxBody {
+			return c, &Error{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "Request entity too large"}
+		}
+		c.Body = body
+	}
+	p, region, err := g.authenticate(r, c.Body, service, c.RequestID)
+	if err != nil {
+		return c, err
+	}
+	c.Principal = p
+	if region != "" {
+		c.Region = region
+	}
+	return c, nil
+}
+
+func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID string) (Principal, string, error) {
+	auth, err := sigv4.Parse(r)
+	if errors.Is(err, sigv4.ErrUnsigned) {
+		return g.stranger(service, "", requestID, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"))
+	}
+	if err != nil {
+		return Principal{}, "", Errorf(http.StatusForbidden, "IncompleteSignatureException", "%v", err)
+	}
+	id, known := g.Identities.Lookup(auth.AccessKeyID)
+	if !known {
+		p, _, err := g.stranger(service, auth.AccessKeyID, requestID, Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid."))
+		return p, auth.Region, err
+	}
+	if id.Token != "" && subtle.ConstantTimeCompare([]byte(id.Token), []byte(auth.SessionToken)) != 1 {
+		return Principal{}, "", Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	if auth.Service != service {
+		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", service)
+	}
+	switch err := auth.Verify(r, body, id.Secret, time.Now()); {
+	case errors.Is(err, sigv4.ErrExpired):
+		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "%s", trimPackage(err))
+	case err != nil:
+		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	}
+	return id.Principal, auth.Region, nil
+}
+
+// stranger is a caller without proof: refused under Enforce, else the root.
+func (g *Gate) stranger(service, key, requestID string, refusal *Error) (Principal, string, error) {
+	if g.Mode == Enforce {
+		return Principal{}, "", refusal
+	}
+	if g.Mode == Warn && g.Events.Unverified != nil {
+		g.Events.Unverified(service, key, requestID)
+	}
+	return Principal{Kind: Root, ARN: "arn:aws:iam::" + g.Account + ":root", Account: g.Account, Unverified: true}, "", nil
+}
+
+// Authorize returns nil when the caller may perform the action on the
+// resource, else a 403 AccessDeniedException in the words of most services. The
+// resource's own policy, when it has one, may allow too. Under Warn and Off the
+// answer is nil, and under Warn the denial is reported.
+func (c *Call) Authorize(action, resource string, resourcePolicy ...*iampolicy.Document) error {
+	d := c.Denied(action, resource, resourcePolicy...)
+	if d == nil {
+		return nil
+	}
+	return Errorf(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s because %s", c.Principal.ARN, action, resource, d.Why)
+}
+
+// Denied is Authorize for services that word the refusal themselves: nil means
+// that the call goes on.
+func (c *Call) Denied(action, resource string, resourcePolicy ...*iampolicy.Document) *Denial {
+	if c.Principal.Kind == Root {
+		return nil
+	}
+	req := &iampolicy.Request{Principal: c.Principal.ARN, Action: action, Resource: resource, Context: c.conditions()}
+	sources := []iampolicy.Source{{Documents: c.Principal.Policies}}
+	if len(resourcePolicy) > 0 {
+		sources = append(sources, iampolicy.Source{Documents: resourcePolicy, Resource: true})
+	}
+	result := iampolicy.Evaluate(req, sources...)
+	if result.Decision == iampolicy.Allow {
+		return nil
+	}
+	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID}
+	if result.Decision == iampolicy.ExplicitDeny {
+		d.Why = fmt.Sprintf("statement %s of policy %s denies it", result.Statement, result.Policy)
+	} else {
+		d.Why = "no policy allows the " + action + " action"
+		if c.Principal.Kind == Role {
+			d.Why = "no identity-based policy allows the " + action + " action"
+		} else {
+			d.Why = "no resource-based policy allows the " + action + " action"
+		}
+	}
+	if c.gate.Mode != Off && c.gate.Events.Denied != nil {
+		c.gate.Events.Denied(d)
+	}
+	if c.gate.Mode == Enforce {
+		return &d
+	}
+	return nil
+}
+
+// conditions are the condition keys every call has.
+func (c *Call) conditions() map[string][]string {
+	m := map[string][]string{
+		"aws:principalarn":     {c.Principal.ARN},
+		"aws:principalaccount": {c.Principal.Account},
+		"aws:requestedregion":  {c.Region},
+		"aws:securetransport":  {fmt.Sprint(c.Request.TLS != nil)},
+		"aws:currenttime":      {time.Now().UTC().Format(time.RFC3339)},
+	}
+	if c.Principal.Kind == Service {
+		if v := c.Request.Header.Get(HeaderSourceARN); v != "" {
+			m["aws:sourcearn"] = []string{v}
+		}
+		if v := c.Request.Header.Get(HeaderSourceAccount); v != "" {
+			m["aws:sourceaccount"] = []string{v}
+		}
+	}
+	return m
+}
+
+// NewRequestID returns a random UUID (RFC 9562, version 4), the form of request
+// id that AWS's services give.
+func NewRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+// trimPackage returns the error's text without "sigv4: ".
+func trimPackage(err error) string {
+	s := err.Error()
+	if len(s) > 7 && s[:7] == "sigv4: " {
+		return s[7:]
+	}
+	return s
+}

@@ -1,0 +1,75 @@
+// Package event is what travels between client, gateway and backend: the
+// request context ($context), the proxy event that an integration receives, and
+// its reply. Events are encoded by appending, in the key order that AWS uses.
+package event
+
+import (
+	"time"
+
+	"tidegate/internal/apigw"
+)
+
+// A Type is the kind of a proxy event.
+type Type string
+
+// The event types.
+const (
+	TypeConnect    Type = "CONNECT"
+	TypeMessage    Type = "MESSAGE"
+	TypeDisconnect Type = "DISCONNECT"
+)
+
+// A Field is one header or query parameter, as the client sent it and in its order.
+type Field struct {
+	Name, Value string
+}
+
+// Identity is who a client is, as far as the handshake told.
+type Identity struct {
+	SourceIP  string
+	UserAgent string // "" when the client sent none
+}
+
+// A Context is what AWS calls $context: everything about one event but its body.
+type Context struct {
+	APIID        string
+	Stage        apigw.StageName
+	RouteKey     apigw.RouteKey
+	EventType    Type
+	ConnectionID string
+	RequestID    string // also the extended request id
+	MessageID    string // MESSAGE only
+	DomainName   string
+	Identity     Identity
+	ConnectedAt  time.Time
+	RequestTime  time.Time
+	// Close is set on DISCONNECT only.
+	Close *CloseReason
+	// StageVariables is the stage's map, shared and not to be changed.
+	StageVariables map[string]string
+}
+
+// A CloseReason is how a connection ended, in the words of $disconnect.
+type CloseReason struct {
+	Code int    // disconnectStatusCode: an RFC 6455 close code
+	Text string // disconnectReason, may be ""
+}
+
+// A ConnectRequest is the handshake as the semantics see it.
+type ConnectRequest struct {
+	APIID                                       string
+	Stage                                       apigw.StageName
+	DomainName                                  string // the host that the client used, with its port when it named one
+	Header                                      []Field
+	Query                                       []Field
+	Identity                                    Identity
+	TraceID                                     string // X-Amzn-Trace-Id, made by the gateway when the client sent none
+	ForwardedFor, ForwardedPort, ForwardedProto string
+}
+
+// A Reply is what a backend answered, after its shape was checked.
+type Reply struct {
+	Status int
+	Header []Field
+	Body   []byte
+}
