@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"fmt"
+	"time"
+)
+
+// Limits are the bounds within which an engine serves. Start from
+// DefaultLimits; sizes are in bytes.
+type Limits struct {
+	Header           int           // a request's head, request line included; over it: 431
+	HeaderLines      int           // header fields of a request; over it: 431
+	Body             int           // the largest body of a request that is offered to OnRequest; larger ones go to the fallback
+	HandshakeTimeout time.Duration // from the accept, or the last answer, to the end of a whole request; over it: 408
+	EarlyBytes       int           // what a client may send before its handshake is answered; over it reading waits for the answer
+
+	Frame          int           // one frame's payload, inbound; over it: close code 1009
+	Message        int           // one message, inbound; over it: close code 1009
+	BinaryAllowed  bool          // false: a binary frame from the client gets close code 1003
+	OutFrame       int           // the largest frame that is sent; longer messages are split
+	SendQueue      int           // what may wait to be written, frame headers included; over it: ErrQueueFull
+	Idle           time.Duration // without a message in either direction; over it: close code 1001; 0: none
+	Lifetime       time.Duration // from the 101; over it: close code 1001; 0: none
+	WriteTimeout   time.Duration // without a byte taken by the socket while bytes wait; over it the connection is cut
+	CloseTimeout   time.Duration // from our close frame to the end of the client's side; over it the connection is cut
+	Ping           time.Duration // silence from the client after which a ping is sent; 0: none, as on AWS
+	MaxConnections int           // sockets that the engine holds at a time, those of the fallback not counted; over it: closed at once; 0: no bound
+
+	// ControlFramesCountAsActivity lets a client's pings and pongs put the idle
+	// deadline off. Reports on what AWS does conflict.
+	ControlFramesCountAsActivity bool
+}
+
+// DefaultLimits are AWS's where AWS has one (API Gateway's quotas for WebSocket
+// APIs: 32 KB frames, 128 KB messages, 10 min idle, 2 h lifetime, no pings, no
+// binary from clients).
+func DefaultLimits() Limits {
+	return Limits{
+		Header:           16 << 10,
+		HeaderLines:      100,
+		Body:             256 << 10, // above PostToConnection's 128 KiB, so that its 413 is the handler's
+		HandshakeTimeout: 10 * time.Second,
+		EarlyBytes:       64 << 10,
+		Frame:            32 << 10,
+		Message:          128 << 10,
+		OutFrame:         32 << 10,
+		SendQueue:        1 << 20,
+		Idle:             10 * time.Minute,
+		Lifetime:         2 * time.Hour,
+		WriteTimeout:     30 * time.Second,
+		CloseTimeout:     5 * time.Second,
+	}
+}
+
+// Validate returns an error that names the first field which can't be served
+// with.
+func (l Limits) Validate() error {
+	for _, f := range []struct {
+		name string
+		v    int64
+		min  int64
+	}{
+		{"Header", int64(l.Header), 128},
+		{"HeaderLines", int64(l.HeaderLines), 8}, // a handshake has five
+		{"Body", int64(l.Body), 0},
+		{"HandshakeTimeout", int64(l.HandshakeTimeout), int64(time.Millisecond)},
+		{"EarlyBytes", int64(l.EarlyBytes), 0},
+		{"Frame", int64(l.Frame), 125}, // a control frame must fit
+		{"Message", int64(l.Message), 125},
+		{"OutFrame", int64(l.OutFrame), 125},
+		{"SendQueue", int64(l.SendQueue), 256},
+		{"Idle", int64(l.Idle), 0},
+		{"Lifetime", int64(l.Lifetime), 0},
+		{"WriteTimeout", int64(l.WriteTimeout), int64(time.Millisecond)},
+		{"CloseTimeout", int64(l.CloseTimeout), int64(time.Millisecond)},
+		{"Ping", int64(l.Ping), 0},
+		{"MaxConnections", int64(l.MaxConnections), 0},
+	} {
+		if f.v < f.min {
+			return fmt.Errorf("transport: limit %s is %d, want %d at least", f.name, f.v, f.min)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+// Package transport is the border between sockets and what is done with them.
+// An Engine owns listeners and connections: it reads HTTP/1.1 request heads,
+// answers the WebSocket handshake, decodes frames, queues what is sent, and
+// ends what is too slow, too big or too old. A Handler says what a request or a
+// message means. Neither knows the other's insides: an engine has not heard of
+// routes, a handler sees no socket.
+//
+// Two engines implement the same interface and pass the suite in
+// transporttest: goconn (a goroutine per connection, any OS) and an
+// event-driven one for Linux.
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"tidegate/ws"
+)
+
+// Errors that a connection's methods return; compare with errors.Is.
+var (
+	// ErrQueueFull means that the message would bring the connection's send
+	// queue over Limits.SendQueue: the client reads too slowly. Nothing of it
+	// was queued.
+	ErrQueueFull = errors.New("transport: send queue full: the client reads too slowly")
+	// ErrClosed means that the connection is closed or closing. Nothing was queued.
+	ErrClosed = errors.New("transport: connection closed")
+	// ErrClientGone is what Upgrade.Accept returns when the client left before
+	// the answer.
+	ErrClientGone = errors.New("transport: the client left before the handshake was answered")
+	// ErrAnswered means that an Upgrade was answered before: it takes one answer.
+	ErrAnswered = errors.New("transport: the upgrade was answered already")
+	// ErrBadField means that a response header field can't be written: not a
+	// token as its name, a control character in its value, or a field that
+	// belongs to the engine. The client was answered 500.
+	ErrBadField = errors.New("transport: response header field can't be sent")
+	// ErrEngineClosed is what Serve returns after Close.
+	ErrEngineClosed = errors.New("transport: engine closed")
+)
+
+// A Field is one header field, name and value as they were sent, but for the
+// white space around the value.
+type Field struct{ Name, Value string }
+
+// A Request is the head of one HTTP/1.1 request, within the bounds of Limits.
+// It does not change and may be kept.
+type Request struct {
+	Method string
+	Target string  // as sent, in origin form: /Prod?x=1
+	Host   string  // the Host field's value, its port included
+	Header []Field // every field, in the client's order and letter case
+	Body   []byte  // in OnRequest only: the whole body
+	// RemoteAddr and LocalAddr are the connection's ends, as net.Conn says.
+	RemoteAddr, LocalAddr net.Addr
+	TLS                   bool // came over TLS
+}
+
+// Get returns the value of the first field of that name, in any letter case, or "".
+func (r *Request) Get(name string) string {
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, name) {
+			return r.Header[i].Value
+		}
+	}
+	return ""
+}
+
+// Values returns the values of all fields of that name, in any letter case, in order.
+func (r *Request) Values(name string) []string {
+	var vs []string
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, name) {
+			vs = append(vs, r.Header[i].Value)
+		}
+	}
+	return vs
+}
+
+// HasToken reports whether one of the comma-separated lists in the fields of
+// that name holds the token, in any letter case: HasToken("Connection", "upgrade").
+func (r *Request) HasToken(name, token string) bool {
+	for i := range r.Header {
+		if strings.EqualFold(r.Header[i].Name, name) && listHasToken(r.Header[i].Value, token) {
+			return true
+		}
+	}
+	return false
+}
+
+func listHasToken(list, token string) bool {
+	for list != "" {
+		var item string
+		item, list, _ = strings.Cut(list, ",")
+		if strings.EqualFold(strings.Trim(item, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}
+
+// A Message is one whole message from a client, its fragments joined. Text is
+// valid UTF-8.
+type Message struct {
+	Payload []byte // valid until OnMessage returns; see Retain
+	Binary  bool
+}
+
+// Retain returns the message with a copy of its payload, which stays valid.
+func (m Message) Retain() Message {
+	return Message{Payload: bytes.Clone(m.Payload), Binary: m.Binary}
+}
+
+// A CloseReason says what ended a connection.
+type CloseReason struct {
+	// Code is the close frame's that came first, the client's or ours;
+	// CloseNoStatusReceived (1005) for a client's close frame without a code,
+	// CloseAbnormalClosure (1006) when there was none in either direction.
+	Code ws.CloseCode
+	Text string // the close frame's text; may be ""
+	// ByClient is true when the client ended it: it sent the first close frame,
+	// or its end of the TCP connection went away.
+	ByClient bool
+	// Err is what happened underneath, for a log: a read or write error, a
+	// protocol error, a panic's report. nil after an ordinary close.
+	Err error
+	// Drop is one of the Drop constants where a limit or a fault ended the
+	// connection; "" after an ordinary close.
+	Drop DropReason
+}
+
+// A Reply answers a small HTTP request, once, from any goroutine; later calls
+// do nothing. The connection reads on only after the answer, so each request
+// that OnRequest took must be answered. The engine writes Content-Length, Date
+// and Connection itself and keeps the connection open if the request allows it;
+// fields of these names, and ones that can't be written, are left out. body is
+// copied.
+type Reply interface {
+	Respond(status int, header []Field, body []byte)
+}
+
+// An Upgrade is a WebSocket handshake that waits for its answer: exactly one of
+// Accept and Reject, from any goroutine.
+type Upgrade interface {
+	// Accept answers 101. header holds fields to add to it, such as
+	// Sec-WebSocket-Protocol.
+	//
+	// bind is called with the connection before the first byte of the 101 is
+	// written, so that the handler can attach its state (Conn.SetData); it may
+	// call Send too. If Accept returns nil, bind ran and OnClose follows exactly
+	// once. If it returns an error, bind did not run and OnClose does not
+	// follow: ErrClientGone, ErrAnswered, or ErrBadField (the client got 500).
+	// A 101 that can't be written is no error here: OnClose follows with 1006.
+	Accept(header []Field, bind func(Conn)) error
+	// Reject answers with another status and ends the connection. Fields that
+	// can't be written are left out. body is copied. After another answer, or
+	// when the client left, it does nothing.
+	Reject(status int, header []Field, body []byte)
+	// Gone is closed when the client left, or the engine closed, before an answer.
+	Gone() <-chan struct{}
+}
+
+// A Conn is one client's WebSocket connection. Its methods are safe for
+// concurrent use and none of them blocks on the network.
+type Conn interface {
+	// Data returns what SetData stored, nil at first: the handler's half of the
+	// connection.
+	Data() any
+	SetData(any)
+	// Send queues one message, split into frames of at most Limits.OutFrame
+	// bytes. It copies the payload. Messages leave in the order in which they
+	// were queued and their frames never interleave. A text payload must be
+	// valid UTF-8; that is not checked. Errors: ErrQueueFull, ErrClosed.
+	Send(payload []byte, binary bool) error
+	// Close queues a close frame behind what is queued, and lets no further
+	// message in or out. OnClose follows when the client has answered, or after
+	// Limits.CloseTimeout. A code that may not be sent (1005, 1006) closes
+	// without a status; text beyond 123 bytes is cut. Later calls do nothing.
+	Close(code ws.CloseCode, text string)
+	// RemoteAddr is the client's address as the socket says.
+	RemoteAddr() net.Addr
+	// LastActive is when the last message came in or was queued to go out; at
+	// first, when the connection was accepted.
+	LastActive() time.Time
+	// PauseReads stops OnMessage after the message under way, and soon reading,
+	// so that the client meets TCP's back-pressure; ResumeReads goes on. They
+	// don't nest. While paused, the client's leaving may go unnoticed.
+	PauseReads()
+	ResumeReads()
+}
+
+// A Handler says what requests and messages mean. For one connection its
+// methods are called one after the other, in the order of the wire, and must
+// return quickly: nothing is read from that connection meanwhile. A panic ends
+// that connection alone (500, or close code 1011) and is reported.
+type Handler interface {
+	// OnUpgrade takes a valid WebSocket handshake request. The answer may come
+	// at any later time.
+	OnUpgrade(*Request, Upgrade)
+	// OnRequest is offered each other request whose body is small and whole. It
+	// returns true if it has answered or will; if false, the connection goes to
+	// the fallback with every byte of the request.
+	OnRequest(*Request, Reply) bool
+	// OnMessage takes one message. Its payload is valid until it returns.
+	OnMessage(Conn, Message)
+	// OnClose is called exactly once for every accepted connection, after its
+	// last OnMessage.
+	OnClose(Conn, CloseReason)
+	// Freeze writes the handler's half of the connection down.
+	Freeze(Conn) ([]byte, error)
+	// Thaw attaches what Freeze wrote, in the process that takes the connection.
+	Thaw(Conn, []byte) error
+}
+
+// An Engine serves listeners. It may serve several at a time.
+type Engine interface {
+	// Serve accepts connections until the listener fails or the engine closes
+	// (ErrEngineClosed). fallback gets, on a goroutine of its own, each
+	// connection whose request neither is a handshake nor was taken by
+	// OnRequest: every byte that was read of it is read again, and NetConn
+	// returns what is underneath. It owns the connection then. With a nil
+	// fallback such a request gets 404.
+	Serve(l net.Listener, h Handler, fallback func(net.Conn)) error
+	// Freeze stops connections and gives them away, batch at a time. What pass
+	// does not acknowledge (an error) goes on here. errors.ErrUnsupported where
+	// an engine can't.
+	Freeze(ctx context.Context, batch int, pass func([]Frozen) error) error
+	// Thaw takes connections over. errors.ErrUnsupported where an engine can't.
+	Thaw([]Frozen) error
+	// Close closes the listeners, sends close code 1001 to every client, and
+	// waits for them no longer than Limits.CloseTimeout.
+	Close() error
+}
+
+// A Frozen is one connection at rest, on its way to another process.
+type Frozen struct {
+	File  *os.File // the socket; whoever takes the Frozen closes it
+	State []byte   // the engine's half: decoder, what is queued, deadlines
+	Data  []byte   // the handler's half, from Handler.Freeze
+}
