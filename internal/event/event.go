@@ -4,6 +4,7 @@
 package event
 
 import (
+	"strconv"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -69,7 +70,37 @@ type ConnectRequest struct {
 
 // A Reply is what a backend answered, after its shape was checked.
 type Reply struct {
-	Status int
+	Status int // 0 when the reply names none
 	Header []Field
 	Body   []byte
+}
+
+// A Location is the part of a backend's request that a parameter goes to.
+type Location uint8
+
+// The locations of parameter mapping (integration.request.LOCATION.NAME).
+const (
+	InHeader Location = iota // header
+	InQuery                  // querystring
+	InPath                   // path: fills {NAME} in an HTTP integration's URI
+)
+
+// String returns the location as parameter mapping spells it.
+func (l Location) String() string {
+	switch l {
+	case InHeader:
+		return "header"
+	case InQuery:
+		return "querystring"
+	case InPath:
+		return "path"
+	}
+	return "Location(" + strconv.Itoa(int(l)) + ")"
+}
+
+// A Parameter is one mapped value of a backend's request. Parameter mapping
+// builds them, invokers of HTTP backends send them.
+type Parameter struct {
+	Location    Location
+	Name, Value string
 }

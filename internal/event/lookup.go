@@ -1,0 +1,83 @@
+package event
+
+import (
+	"strconv"
+	"strings"
+)
+
+// variables are the context variables that Lookup answers, each with its value.
+// A value of "" means that the event has none.
+var variables = map[string]func(c *Context) string{
+	"apiId":             func(c *Context) string { return c.APIID },
+	"connectedAt":       func(c *Context) string { return strconv.FormatInt(c.ConnectedAt.UnixMilli(), 10) },
+	"connectionId":      func(c *Context) string { return c.ConnectionID },
+	"domainName":        func(c *Context) string { return c.DomainName },
+	"eventType":         func(c *Context) string { return string(c.EventType) },
+	"extendedRequestId": func(c *Context) string { return c.RequestID },
+	"isBase64Encoded":   func(*Context) string { return "false" },
+	"messageDirection":  func(*Context) string { return "IN" },
+	"messageId":         func(c *Context) string { return c.MessageID },
+	"requestId":         func(c *Context) string { return c.RequestID },
+	"requestTime":       func(c *Context) string { return c.RequestTime.UTC().Format(clfTime) },
+	"requestTimeEpoch":  func(c *Context) string { return strconv.FormatInt(c.RequestTime.UnixMilli(), 10) },
+	"routeKey":          func(c *Context) string { return string(c.RouteKey) },
+	"stage":             func(c *Context) string { return string(c.Stage) },
+
+	"disconnectStatusCode": func(c *Context) string {
+		if c.Close == nil {
+			return ""
+		}
+		return strconv.Itoa(c.Close.Code)
+	},
+	"disconnectReason": func(c *Context) string {
+		if c.Close == nil {
+			return ""
+		}
+		return c.Close.Text
+	},
+
+	"identity.sourceIp":  func(c *Context) string { return c.Identity.SourceIP },
+	"identity.userAgent": func(c *Context) string { return c.Identity.UserAgent },
+
+	// Known to AWS, without a value as long as a connection has no authorizer
+	// and no IAM or API key identity, and outside of error responses.
+	"error.messageString":                    none,
+	"error.validationErrorString":            none,
+	"identity.accountId":                     none,
+	"identity.apiKey":                        none,
+	"identity.apiKeyId":                      none,
+	"identity.caller":                        none,
+	"identity.cognitoAuthenticationProvider": none,
+	"identity.cognitoAuthenticationType":     none,
+	"identity.cognitoIdentityId":             none,
+	"identity.cognitoIdentityPoolId":         none,
+	"identity.user":                          none,
+	"identity.userArn":                       none,
+	"status":                                 none,
+}
+
+func none(*Context) string { return "" }
+
+// Lookup returns the value of the context variable $context.NAME as text;
+// numbers are in decimal, times in milliseconds. ok is false when this event
+// has no such value: parameter mapping makes that an empty string, an access
+// log a dash.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+func (c *Context) Lookup(name string) (value string, ok bool) {
+	f := variables[name]
+	if f == nil {
+		return "", false
+	}
+	value = f(c)
+	return value, value != ""
+}
+
+// KnownVariable reports whether name is a context variable that AWS documents
+// for mappings: connectionId, identity.sourceIp, authorizer.ANYTHING and so on.
+func KnownVariable(name string) bool {
+	if key, ok := strings.CutPrefix(name, "authorizer."); ok {
+		return key != ""
+	}
+	return variables[name] != nil
+}

@@ -1,0 +1,257 @@
+package event
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clfTime is the layout of requestTime: the Common Log Format, always in UTC.
+const clfTime = "02/Jan/2006:15:04:05 -0700"
+
+// AppendProxy appends the event that a proxy integration receives, as JSON in
+// AWS's key order. c.EventType decides its shape:
+//
+//   - CONNECT: headers and query of connect, no body. connect must be set.
+//   - MESSAGE: body as a string; connect is not looked at.
+//   - DISCONNECT: the fixed headers, close code and reason from c.Close.
+//
+// Keys that don't apply are left out, never null. For MESSAGE it allocates
+// nothing when dst has room.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+// and events captured on AWS between 2023-11 and 2024-12.
+func AppendProxy(dst []byte, c *Context, connect *ConnectRequest, body []byte) []byte {
+	dst = append(dst, '{')
+	switch c.EventType {
+	case TypeConnect:
+		dst = appendConnectFields(dst, connect)
+	case TypeDisconnect:
+		dst = appendDisconnectHeaders(dst, c.DomainName)
+	}
+	// The captures don't show stageVariables. A REST API's event has them just
+	// before requestContext, so this has too.
+	if len(c.StageVariables) > 0 {
+		dst = append(dst, `"stageVariables":`...)
+		dst = appendMap(dst, c.StageVariables)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"requestContext":`...)
+	dst = appendContext(dst, c)
+	if c.EventType == TypeMessage {
+		dst = append(dst, `,"body":`...)
+		dst = appendString(dst, body)
+	}
+	return append(dst, `,"isBase64Encoded":false}`...)
+}
+
+// appendContext appends the requestContext object.
+func appendContext(dst []byte, c *Context) []byte {
+	dst = append(dst, `{"routeKey":`...)
+	dst = appendString(dst, string(c.RouteKey))
+	if c.EventType == TypeMessage {
+		dst = append(dst, `,"messageId":`...)
+		dst = appendString(dst, c.MessageID)
+	}
+	if c.EventType == TypeDisconnect && c.Close != nil {
+		dst = append(dst, `,"disconnectStatusCode":`...)
+		dst = strconv.AppendInt(dst, int64(c.Close.Code), 10)
+	}
+	dst = append(dst, `,"eventType":`...)
+	dst = appendString(dst, string(c.EventType))
+	dst = append(dst, `,"extendedRequestId":`...)
+	dst = appendString(dst, c.RequestID)
+	dst = append(dst, `,"requestTime":"`...)
+	dst = c.RequestTime.UTC().AppendFormat(dst, clfTime)
+	dst = append(dst, `","messageDirection":"IN"`...)
+	if c.EventType == TypeDisconnect && c.Close != nil {
+		dst = append(dst, `,"disconnectReason":`...)
+		dst = appendString(dst, c.Close.Text)
+	}
+	dst = append(dst, `,"stage":`...)
+	dst = appendString(dst, string(c.Stage))
+	dst = append(dst, `,"connectedAt":`...)
+	dst = appendMillis(dst, c.ConnectedAt)
+	dst = append(dst, `,"requestTimeEpoch":`...)
+	dst = appendMillis(dst, c.RequestTime)
+	dst = append(dst, `,"identity":{`...)
+	if c.Identity.UserAgent != "" {
+		dst = append(dst, `"userAgent":`...)
+		dst = appendString(dst, c.Identity.UserAgent)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"sourceIp":`...)
+	dst = appendString(dst, c.Identity.SourceIP)
+	dst = append(dst, `},"requestId":`...)
+	dst = appendString(dst, c.RequestID)
+	dst = append(dst, `,"domainName":`...)
+	dst = appendString(dst, c.DomainName)
+	dst = append(dst, `,"connectionId":`...)
+	dst = appendString(dst, c.ConnectionID)
+	dst = append(dst, `,"apiId":`...)
+	dst = appendString(dst, c.APIID)
+	return append(dst, '}')
+}
+
+func appendMillis(dst []byte, t time.Time) []byte {
+	return strconv.AppendInt(dst, t.UnixMilli(), 10)
+}
+
+// appendMap appends m as an object, its keys sorted so that equal contexts give
+// equal events.
+func appendMap(dst []byte, m map[string]string) []byte {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		dst = append(dst, separator(i))
+		dst = appendString(dst, k)
+		dst = append(dst, ':')
+		dst = appendString(dst, m[k])
+	}
+	return append(dst, '}')
+}
+
+// separator is what stands before the i-th member of an object.
+func separator(i int) byte {
+	if i == 0 {
+		return '{'
+	}
+	return ','
+}
+
+// appendDisconnectHeaders appends the two header maps that AWS sends with
+// DISCONNECT: always these four names, only Host with a value.
+func appendDisconnectHeaders(dst []byte, host string) []byte {
+	dst = append(dst, `"headers":{"Host":`...)
+	dst = appendString(dst, host)
+	dst = append(dst, `,"x-api-key":"","X-Forwarded-For":"","x-restapi":""},"multiValueHeaders":{"Host":[`...)
+	dst = appendString(dst, host)
+	return append(dst, `],"x-api-key":[""],"X-Forwarded-For":[""],"x-restapi":[""]},`...)
+}
+
+// appendConnectFields appends the header maps of CONNECT, and the query maps
+// when the client's URL had a query.
+func appendConnectFields(dst []byte, r *ConnectRequest) []byte {
+	headers := r.EventHeader()
+	byName := func(a, b string) int { return compareFold(a, b) }
+	slices.SortStableFunc(headers, func(a, b Field) int { return byName(a.Name, b.Name) })
+	dst = appendFields(dst, "headers", "multiValueHeaders", headers, byName)
+	if len(r.Query) > 0 {
+		query := slices.Clone(r.Query)
+		slices.SortStableFunc(query, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
+		dst = appendFields(dst, "queryStringParameters", "multiValueQueryStringParameters", query, cmp.Compare[string])
+	}
+	return dst
+}
+
+// EventHeader returns the handshake's header as the CONNECT event shows it, in
+// the client's order: Connection, Upgrade and Content-Length are stripped, and
+// the X-Amzn-Trace-Id and X-Forwarded-* that the client didn't send are added.
+// The result is the caller's.
+func (r *ConnectRequest) EventHeader() []Field {
+	added := [...]Field{
+		{"X-Amzn-Trace-Id", r.TraceID},
+		{"X-Forwarded-For", r.ForwardedFor},
+		{"X-Forwarded-Port", r.ForwardedPort},
+		{"X-Forwarded-Proto", r.ForwardedProto},
+	}
+	fields := make([]Field, 0, len(r.Header)+len(added))
+	for _, f := range r.Header {
+		switch {
+		case strings.EqualFold(f.Name, "Connection"),
+			strings.EqualFold(f.Name, "Upgrade"),
+			strings.EqualFold(f.Name, "Content-Length"):
+			continue
+		}
+		fields = append(fields, f)
+	}
+	for _, f := range added {
+		if f.Value == "" || r.HasHeader(f.Name) {
+			continue
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// appendFields appends a single-value map, which takes the last value of a
+// repeated name, and a multi-value map. Fields whose names compare equal are
+// neighbours; the first one's spelling names the key.
+func appendFields(dst []byte, single, multi string, fields []Field, compare func(a, b string) int) []byte {
+	dst = appendString(dst, single)
+	dst = append(dst, ':')
+	for i, n := 0, 0; i < len(fields); i, n = lastOf(fields, i, compare)+1, n+1 {
+		dst = append(dst, separator(n))
+		dst = appendString(dst, fields[i].Name)
+		dst = append(dst, ':')
+		dst = appendString(dst, fields[lastOf(fields, i, compare)].Value)
+	}
+	dst = closeObject(dst, len(fields))
+	dst = append(dst, ',')
+	dst = appendString(dst, multi)
+	dst = append(dst, ':')
+	for i, n := 0, 0; i < len(fields); n++ {
+		dst = append(dst, separator(n))
+		dst = appendString(dst, fields[i].Name)
+		dst = append(dst, `:[`...)
+		last := lastOf(fields, i, compare)
+		for first := i; i <= last; i++ {
+			if i > first {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, fields[i].Value)
+		}
+		dst = append(dst, ']')
+	}
+	dst = closeObject(dst, len(fields))
+	return append(dst, ',')
+}
+
+// lastOf returns the index of the last field that has the name of fields[i].
+func lastOf(fields []Field, i int, compare func(a, b string) int) int {
+	for i+1 < len(fields) && compare(fields[i].Name, fields[i+1].Name) == 0 {
+		i++
+	}
+	return i
+}
+
+// closeObject ends an object of n members that separator began.
+func closeObject(dst []byte, n int) []byte {
+	if n == 0 {
+		dst = append(dst, '{')
+	}
+	return append(dst, '}')
+}
+
+// compareFold compares a and b as ASCII without regard to case; that is how the
+// captured events order header names.
+func compareFold(a, b string) int {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		if d := int(lower(a[i])) - int(lower(b[i])); d != 0 {
+			return d
+		}
+	}
+	return len(a) - len(b)
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// HasHeader reports whether the client sent a header of that name, in any case.
+func (r *ConnectRequest) HasHeader(name string) bool {
+	for _, f := range r.Header {
+		if strings.EqualFold(f.Name, name) {
+			return true
+		}
+	}
+	return false
+}
