@@ -6,7 +6,6 @@ package sigv4
 
 import (
 	"errors"
-	"net/http"
 	"time"
 )
 
@@ -23,6 +22,10 @@ var (
 	// presigned request is past its end.
 	ErrExpired = errors.New("sigv4: signature expired")
 )
+
+// MaxExpires is the longest that a presigned request may be good for (AWS:
+// seven days).
+const MaxExpires = 7 * 24 * time.Hour
 
 // MaxSkew is how far a signature's date may be from the verifier's clock.
 const MaxSkew = 5 * time.Minute
@@ -45,17 +48,7 @@ type Authorization struct {
 	SignedHeaders []string  // lower case, sorted
 	Signature     string    // hex
 	Presigned     bool
-	Expires       time.Duration // of a presigned request
+	// Expires is how long a presigned request is good for after Time. Zero: the
+	// request doesn't say (or isn't presigned), and MaxSkew holds.
+	Expires time.Duration
 }
-
-// The signatures that this package's files implement (sign.go, verify.go):
-//
-//	Sign(r *http.Request, body []byte, c Credentials, service, region string, now time.Time)
-//	    signs in the header: sets X-Amz-Date, X-Amz-Security-Token when there is a
-//	    token, X-Amz-Content-Sha256, Authorization.
-//	Presign(r *http.Request, c Credentials, service, region string, expires time.Duration, now time.Time)
-//	    signs in the query string, payload unsigned for service execute-api's
-//	    handshakes as AWS does.
-//	Parse(r *http.Request) (*Authorization, error)
-//	(*Authorization).Verify(r *http.Request, body []byte, secret string, now time.Time) error
-var _ = http.MethodGet

@@ -1,0 +1,103 @@
+package sigv4
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+)
+
+// A keyScope is what a signing key is derived from.
+type keyScope struct{ secret, day, region, service string }
+
+// maxKeys bounds the cache of signing keys: a key for each function's role and
+// each service it calls fits many times over.
+const maxKeys = 512
+
+// keys holds derived signing keys: a derivation costs four HMACs, and the same
+// key is asked for with every push for a day.
+var keys keyCache
+
+// A keyCache maps scopes to signing keys. The zero value is ready.
+type keyCache struct {
+	mu sync.RWMutex
+	m  map[keyScope][sha256.Size]byte
+}
+
+// get returns the scope's key, derived when it isn't there. A full cache drops
+// the keys of other days, and when there are none, an arbitrary one.
+func (c *keyCache) get(s keyScope) [sha256.Size]byte {
+	c.mu.RLock()
+	key, ok := c.m[s]
+	c.mu.RUnlock()
+	if ok {
+		return key
+	}
+	key = derive(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = make(map[keyScope][sha256.Size]byte)
+	}
+	if len(c.m) >= maxKeys {
+		for old := range c.m {
+			if old.day != s.day {
+				delete(c.m, old)
+			}
+		}
+		for old := range c.m {
+			if len(c.m) < maxKeys {
+				break
+			}
+			delete(c.m, old)
+		}
+	}
+	c.m[s] = key
+	return key
+}
+
+// derive makes a signing key.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key
+func derive(s keyScope) [sha256.Size]byte {
+	day := mac([]byte("AWS4"+s.secret), s.day)
+	region := mac(day[:], s.region)
+	service := mac(region[:], s.service)
+	return mac(service[:], scopeEnd)
+}
+
+func mac(key []byte, text string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	h.Sum(sum[:0])
+	return sum
+}
+
+// signature returns the hex signature of a canonical request.
+func signature(canonical []byte, secret, region, service string, t time.Time) (sig [2 * sha256.Size]byte) {
+	var buf [256]byte
+	b := append(buf[:0], algorithm+"\n"...)
+	b = t.AppendFormat(b, basicFormat)
+	b = append(b, '\n')
+	b = appendScope(b, t, region, service)
+	b = append(b, '\n')
+	hash := sha256.Sum256(canonical)
+	b = hex.AppendEncode(b, hash[:])
+
+	key := keys.get(keyScope{secret, t.Format(dayFormat), region, service})
+	h := hmac.New(sha256.New, key[:])
+	h.Write(b)
+	var sum [sha256.Size]byte
+	hex.Encode(sig[:], h.Sum(sum[:0]))
+	return sig
+}
+
+// appendScope appends the credential scope: day/region/service/aws4_request.
+func appendScope(b []byte, t time.Time, region, service string) []byte {
+	b = t.AppendFormat(b, dayFormat)
+	b = append(b, '/')
+	b = append(b, region...)
+	b = append(b, '/')
+	b = append(b, service...)
+	return append(b, "/"+scopeEnd...)
+}
