@@ -1,0 +1,187 @@
+// Package connection is the table of the clients that are connected here, and
+// the ids they are addressed by.
+//
+// A Connection is plain data: who, which API and stage, since when. It gets its
+// slot and id before its $connect route runs (state Connecting), its Socket once
+// the handshake was accepted (Open), and gives the slot back when it has ended.
+// An id leads straight to its slot; nothing is searched.
+package connection
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/event"
+)
+
+// A Socket is the client's end as the semantics see it. No method blocks on the
+// network; all are safe for concurrent use.
+type Socket interface {
+	// Send queues one message. Errors: apigw.ErrQueueFull, apigw.ErrGone.
+	Send(payload []byte, binary bool) error
+	// Close queues a close frame with an RFC 6455 code behind what is queued.
+	Close(code int, reason string)
+	// LastActive is when the last message came in or was queued to go out.
+	LastActive() time.Time
+	// PauseReads stops delivery of messages until ResumeReads. They don't nest.
+	PauseReads()
+	ResumeReads()
+}
+
+// A State is how far a connection has come. It only grows.
+type State uint32
+
+// The states of a connection. Only an open one can be pushed to.
+const (
+	Connecting State = iota // its $connect route runs
+	Open                    // the handshake was accepted
+	Closing                 // a close frame of ours is on its way
+	Closed                  // its slot was given back
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	switch s {
+	case Connecting:
+		return "connecting"
+	case Open:
+		return "open"
+	case Closing:
+		return "closing"
+	case Closed:
+		return "closed"
+	}
+	return fmt.Sprintf("state %d", uint32(s))
+}
+
+// Info is what is known of a client when it asks to connect.
+type Info struct {
+	APIID       string
+	Stage       apigw.StageName
+	DomainName  string // the host that the client used
+	Identity    event.Identity
+	ConnectedAt time.Time
+}
+
+// A Connection is one client's WebSocket, from admission to disconnect. Strings
+// that many connections share are held once.
+type Connection struct {
+	// Static after Reserve.
+	id          ID
+	text        string
+	apiID       string
+	stage       apigw.StageName
+	domainName  unique.Handle[string]
+	userAgent   unique.Handle[string]
+	sourceIP    string
+	connectedAt int64 // ms since 1970
+
+	state  atomic.Uint32
+	socket Socket // written before state becomes Open, not read before
+
+	mu       sync.Mutex
+	inFlight int32 // messages on their way to backends; guarded by mu
+	paused   bool  // guarded by mu
+}
+
+// ID returns the connection's address.
+func (c *Connection) ID() ID { return c.id }
+
+// String returns the connection id as users see it.
+func (c *Connection) String() string { return c.text }
+
+// APIID returns the id of the API that the client connected to.
+func (c *Connection) APIID() string { return c.apiID }
+
+// Stage returns the name of the stage that the client connected to.
+func (c *Connection) Stage() apigw.StageName { return c.stage }
+
+// DomainName returns the host that the client used.
+func (c *Connection) DomainName() string { return c.domainName.Value() }
+
+// Identity returns who the client is, as far as its handshake told.
+func (c *Connection) Identity() event.Identity {
+	return event.Identity{SourceIP: c.sourceIP, UserAgent: c.userAgent.Value()}
+}
+
+// ConnectedAt returns when the client asked to connect, to the millisecond.
+func (c *Connection) ConnectedAt() time.Time { return time.UnixMilli(c.connectedAt) }
+
+// State returns how far the connection has come.
+func (c *Connection) State() State { return State(c.state.Load()) }
+
+// LastActive returns when the last message passed, or ConnectedAt while the
+// connection isn't open.
+func (c *Connection) LastActive() time.Time {
+	if c.State() == Connecting {
+		return c.ConnectedAt()
+	}
+	if c.socket == nil { // closed without having been open
+		return c.ConnectedAt()
+	}
+	return c.socket.LastActive()
+}
+
+// Open gives an accepted connection its socket. It returns false when the
+// connection isn't Connecting.
+func (c *Connection) Open(s Socket) bool {
+	if c.State() != Connecting {
+		return false
+	}
+	c.socket = s
+	return c.state.CompareAndSwap(uint32(Connecting), uint32(Open))
+}
+
+// Send queues a message for the client: text, or a binary frame. Errors:
+// apigw.ErrGone when the connection isn't open, apigw.ErrQueueFull.
+func (c *Connection) Send(payload []byte, binary bool) error {
+	if c.State() != Open {
+		return apigw.ErrGone
+	}
+	return c.socket.Send(payload, binary)
+}
+
+// Close sends a close frame and refuses everything from then on; the engine
+// reports the end when the client has answered. It returns false, and does
+// nothing, when the connection isn't open.
+func (c *Connection) Close(code int, reason string) bool {
+	if !c.state.CompareAndSwap(uint32(Open), uint32(Closing)) {
+		return false
+	}
+	c.socket.Close(code, reason)
+	return true
+}
+
+// Begin counts a message that goes to a backend. At the given bound reads pause
+// until End.
+func (c *Connection) Begin(bound int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight++
+	if c.inFlight >= bound && !c.paused && c.socket != nil {
+		c.paused = true
+		c.socket.PauseReads()
+	}
+}
+
+// End says that a message counted by Begin has been dealt with.
+func (c *Connection) End(bound int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight--
+	if c.inFlight < bound && c.paused {
+		c.paused = false
+		c.socket.ResumeReads()
+	}
+}
+
+// InFlight returns how many messages of the client are with backends.
+func (c *Connection) InFlight() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.inFlight)
+}
