@@ -1,0 +1,221 @@
+// Package filekv keeps kv's buckets in one bbolt file.
+//
+// One goroutine writes. It takes whatever waits and commits it in a single
+// transaction, so a lone write costs one fsync and a crowd shares one. Reads go
+// to bbolt's memory map and wait for nobody. Watches live in memory.
+package filekv
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"tidegate/internal/kv"
+)
+
+const (
+	// lockTimeout is how long Open waits for another process to let go of the
+	// file: long enough for one that is just exiting, short for a person.
+	lockTimeout = 200 * time.Millisecond
+	// maxBatch is how many writes share a transaction at most.
+	maxBatch = 256
+	// revisionSize is the length of the revision, big-endian, in front of each
+	// stored value.
+	revisionSize = 8
+)
+
+// A Store is a kv.Store in a file. Make one with Open.
+type Store struct {
+	path   string
+	db     *bbolt.DB
+	writes chan *write
+	quit   chan struct{} // closed by Close: no new writes
+	done   chan struct{} // closed when the writer has ended
+
+	closeOnce sync.Once
+	closeErr  error
+
+	mu      sync.Mutex
+	closed  bool
+	watches map[*watch]struct{}
+}
+
+// Open opens the file, made with mode 0600 when it doesn't exist; its folder
+// must exist. A file that another process holds is an error that names it.
+func Open(path string) (*Store, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: lockTimeout,
+		// The list of free pages is rebuilt at the start instead of being
+		// written whole with each commit, and kept in a map.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, fmt.Errorf("kv: %s is in use by another process; stop it or use another data directory", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kv: open %s: %w", path, err)
+	}
+	s := &Store{
+		path:    path,
+		db:      db,
+		writes:  make(chan *write, maxBatch),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+		watches: make(map[*watch]struct{}),
+	}
+	go s.writeLoop()
+	return s, nil
+}
+
+// Close commits the writes under way, closes every watch and the file.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.quit)
+		<-s.done
+		s.mu.Lock()
+		s.closed = true
+		watches := s.watches
+		s.watches = nil
+		s.mu.Unlock()
+		for w := range watches {
+			w.stop()
+		}
+		if err := s.db.Close(); err != nil {
+			s.closeErr = fmt.Errorf("kv: close %s: %w", s.path, err)
+		}
+	})
+	return s.closeErr
+}
+
+// Bucket returns the bucket of that name, made when it doesn't exist.
+func (s *Store) Bucket(ctx context.Context, name string) (kv.Bucket, error) {
+	if err := kv.CheckBucketName(name); err != nil {
+		return nil, err
+	}
+	b := &bucket{store: s, name: []byte(name)}
+	exists := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		exists = tx.Bucket(b.name) != nil
+		return nil
+	})
+	if err != nil {
+		return nil, s.wrap(err)
+	}
+	if !exists {
+		_, err := s.commit(ctx, &write{bucket: b, kind: makeBucket})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// wrap names the file in an error of bbolt's.
+func (s *Store) wrap(err error) error {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return kv.ErrClosed
+	}
+	return fmt.Errorf("kv: %s: %w", s.path, err)
+}
+
+// A bucket is a kv.Bucket: a top-level bucket of the file.
+type bucket struct {
+	store *Store
+	name  []byte
+}
+
+// Get returns the entry, or kv.ErrNotFound.
+func (b *bucket) Get(ctx context.Context, key string) (kv.Entry, error) {
+	if err := kv.CheckKey(key); err != nil {
+		return kv.Entry{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return kv.Entry{}, err
+	}
+	var e kv.Entry
+	err := b.store.db.View(func(tx *bbolt.Tx) error {
+		if raw := tx.Bucket(b.name).Get([]byte(key)); raw != nil {
+			e = decode(key, raw)
+		}
+		return nil
+	})
+	if err != nil {
+		return kv.Entry{}, b.store.wrap(err)
+	}
+	if e.Revision == 0 {
+		return kv.Entry{}, fmt.Errorf("%w: %s", kv.ErrNotFound, key)
+	}
+	return e, nil
+}
+
+// Put writes the value and returns its revision.
+func (b *bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	return b.write(ctx, &write{bucket: b, kind: put, key: key, value: value})
+}
+
+// Swap writes the value if the key is still at the revision.
+func (b *bucket) Swap(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	return b.write(ctx, &write{bucket: b, kind: swap, key: key, value: value, revision: revision})
+}
+
+// Delete removes the key if it is there.
+func (b *bucket) Delete(ctx context.Context, key string) error {
+	_, err := b.write(ctx, &write{bucket: b, kind: remove, key: key})
+	return err
+}
+
+func (b *bucket) write(ctx context.Context, w *write) (uint64, error) {
+	if err := kv.CheckKey(w.key); err != nil {
+		return 0, err
+	}
+	if err := kv.CheckValue(w.key, w.value); err != nil {
+		return 0, err
+	}
+	// A caller may reuse its slice after giving up on ctx, while the writer still
+	// holds it; the stored form needs a copy anyway.
+	w.value = append(make([]byte, revisionSize, revisionSize+len(w.value)), w.value...)
+	return b.store.commit(ctx, w)
+}
+
+// List returns the entries under prefix, sorted by key.
+func (b *bucket) List(ctx context.Context, prefix string) ([]kv.Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	entries, _, err := b.snapshot(prefix)
+	return entries, err
+}
+
+// snapshot returns the entries under prefix and the bucket's revision, both of
+// one moment.
+func (b *bucket) snapshot(prefix string) ([]kv.Entry, uint64, error) {
+	var entries []kv.Entry
+	var revision uint64
+	err := b.store.db.View(func(tx *bbolt.Tx) error {
+		bb := tx.Bucket(b.name)
+		revision = bb.Sequence()
+		c := bb.Cursor()
+		p := []byte(prefix)
+		for k, v := c.Seek(p); k != nil && bytes.HasPrefix(k, p); k, v = c.Next() {
+			entries = append(entries, decode(string(k), v))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, b.store.wrap(err)
+	}
+	return entries, revision, nil
+}
+
+// decode copies a stored value out of the memory map.
+func decode(key string, raw []byte) kv.Entry {
+	return kv.Entry{Key: key, Revision: binary.BigEndian.Uint64(raw), Value: bytes.Clone(raw[revisionSize:])}
+}
