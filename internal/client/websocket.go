@@ -1,0 +1,141 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	gobwas "github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// A WebSocket is one connection to a stage. Send may be called beside Receive.
+type WebSocket struct {
+	conn     net.Conn
+	reader   io.Reader
+	Protocol string // the subprotocol that the server chose, or ""
+
+	mu sync.Mutex // one frame at a time
+}
+
+// DialOptions are what a handshake may carry.
+type DialOptions struct {
+	Header       http.Header
+	Subprotocols []string
+	CACert       string // a PEM file to trust beside the system's roots; "" for none
+}
+
+// Closed is the end of a WebSocket as the server told it.
+type Closed struct {
+	Code int
+	Text string
+}
+
+// Error says code and text.
+func (c Closed) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("closed by the server: %d %s", c.Code, c.Text))
+}
+
+// Dial opens a WebSocket. A refused handshake says its status and body.
+func Dial(ctx context.Context, url string, o DialOptions) (*WebSocket, error) {
+	var body bytes.Buffer
+	var status int
+	d := gobwas.Dialer{
+		Timeout:   40 * time.Second, // $connect may take 29 s
+		Header:    gobwas.HandshakeHeaderHTTP(o.Header),
+		Protocols: o.Subprotocols,
+		OnStatusError: func(code int, _ []byte, resp io.Reader) {
+			status = code
+			if r, err := http.ReadResponse(bufio.NewReader(resp), nil); err == nil {
+				io.Copy(&body, io.LimitReader(r.Body, 4<<10))
+			}
+		},
+	}
+	if o.CACert != "" {
+		config, err := trusting(o.CACert)
+		if err != nil {
+			return nil, err
+		}
+		d.TLSConfig = config
+	}
+	conn, buffered, handshake, err := d.Dial(ctx, url)
+	if status != 0 {
+		return nil, fmt.Errorf("%s refused the handshake: %d %s %s", url, status, http.StatusText(status), strings.TrimSpace(body.String()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", url, err)
+	}
+	w := &WebSocket{conn: conn, reader: conn, Protocol: handshake.Protocol}
+	if buffered != nil {
+		w.reader = io.MultiReader(buffered, conn)
+	}
+	return w, nil
+}
+
+// Send sends one text message.
+func (w *WebSocket) Send(text []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return wsutil.WriteClientText(w.conn, text)
+}
+
+// Receive waits for the next message. The end of the connection is a Closed or
+// a network error. Pings are answered.
+func (w *WebSocket) Receive() ([]byte, error) {
+	payload, _, err := wsutil.ReadServerData(struct {
+		io.Reader
+		io.Writer
+	}{w.reader, lockedWriter{w}})
+	var closed wsutil.ClosedError
+	if errors.As(err, &closed) {
+		return nil, Closed{Code: int(closed.Code), Text: closed.Reason}
+	}
+	return payload, err
+}
+
+// Close says farewell with code 1000 and hangs up.
+func (w *WebSocket) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	gobwas.WriteFrame(w.conn, gobwas.MaskFrameInPlace(gobwas.NewCloseFrame(gobwas.NewCloseFrameBody(gobwas.StatusNormalClosure, ""))))
+	return w.conn.Close()
+}
+
+// lockedWriter keeps the answers to pings apart from what Send writes.
+type lockedWriter struct{ w *WebSocket }
+
+// Write writes one control frame.
+func (l lockedWriter) Write(b []byte) (int, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return l.w.conn.Write(b)
+}
+
+// trusting returns a TLS configuration that trusts the system and one CA more.
+func trusting(file string) (*tls.Config, error) {
+	pem, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	roots.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: roots}, nil
+}
