@@ -1,0 +1,176 @@
+// Package cluster carries an operation on a connection to the node where the
+// client is connected. A connection's id names its home, so that nothing is
+// searched. There is one node now: home is here, or the connection is gone.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+)
+
+// ErrElsewhere says that a connection exists, but belongs to another API or
+// stage than the one the caller named.
+var ErrElsewhere = errors.New("the connection belongs to another API or stage")
+
+// A Target is a connection as a caller of the Management API names it.
+type Target struct {
+	ID    connection.ID
+	APIID string
+	Stage apigw.StageName
+	// Caller is the ARN of who asks, for those who listen.
+	Caller string
+}
+
+// A Status is what GetConnection tells of a connection.
+type Status struct {
+	ConnectedAt  time.Time
+	LastActiveAt time.Time // the last message in either direction
+	Identity     event.Identity
+}
+
+// A Node is one gateway process.
+type Node struct {
+	Registry *connection.Registry
+}
+
+// A Router reaches a connection by its id. It is safe for concurrent use.
+type Router struct {
+	here   Node
+	events EventListener
+}
+
+// NewRouter returns the router of a process that is a cluster of its own.
+func NewRouter(here Node, events EventListener) *Router {
+	return &Router{here: here, events: events}
+}
+
+// Push queues a message at the connection's home. nil means that it is queued,
+// not that the client has it. Errors: apigw.ErrGone, also while $connect runs;
+// apigw.ErrQueueFull; ErrElsewhere.
+func (r *Router) Push(ctx context.Context, to Target, payload []byte, binary bool) error {
+	if r.events.PushEnd == nil {
+		return r.push(to, payload, binary)
+	}
+	start := time.Now()
+	err := r.push(to, payload, binary)
+	r.events.PushEnd(PushInfo{
+		ConnectionID: r.here.Registry.Codec().String(to.ID),
+		APIID:        to.APIID,
+		Stage:        to.Stage,
+		Caller:       to.Caller,
+		Size:         len(payload),
+		Outcome:      outcomeOf(err),
+		Err:          err,
+		Duration:     time.Since(start),
+	})
+	return err
+}
+
+func (r *Router) push(to Target, payload []byte, binary bool) error {
+	c, err := r.lookup(to)
+	if err != nil {
+		return err
+	}
+	return c.Send(payload, binary)
+}
+
+// Get returns what is known of an open connection. Errors: apigw.ErrGone,
+// ErrElsewhere.
+func (r *Router) Get(ctx context.Context, of Target) (Status, error) {
+	c, err := r.lookup(of)
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{ConnectedAt: c.ConnectedAt(), LastActiveAt: c.LastActive(), Identity: c.Identity()}, nil
+}
+
+// The close frame of DeleteConnection, which $disconnect reports too (observed:
+// aws/chalice #2060, boto/boto3 #3789).
+const (
+	deleteCode = 1000
+	deleteText = "Connection Closed Normally"
+)
+
+// Delete closes the connection with 1000; its $disconnect route follows.
+// Errors: apigw.ErrGone, ErrElsewhere.
+func (r *Router) Delete(ctx context.Context, target Target) error {
+	c, err := r.lookup(target)
+	if err != nil {
+		return err
+	}
+	if !c.Close(deleteCode, deleteText) {
+		return apigw.ErrGone
+	}
+	return nil
+}
+
+// lookup finds an open connection of the target's API and stage.
+func (r *Router) lookup(t Target) (*connection.Connection, error) {
+	c, ok := r.here.Registry.Lookup(t.ID)
+	if !ok {
+		return nil, apigw.ErrGone
+	}
+	if c.APIID() != t.APIID || c.Stage() != t.Stage {
+		return nil, ErrElsewhere
+	}
+	if c.State() != connection.Open {
+		return nil, apigw.ErrGone
+	}
+	return c, nil
+}
+
+// A PushOutcome is how a push ended: metric label, log field and test assertion
+// are the same constant.
+type PushOutcome string
+
+// The outcomes of a push.
+const (
+	PushQueued    PushOutcome = "queued"
+	PushGone      PushOutcome = "gone"
+	PushQueueFull PushOutcome = "queue-full"
+	PushElsewhere PushOutcome = "elsewhere"
+	PushFailed    PushOutcome = "failed"
+)
+
+func outcomeOf(err error) PushOutcome {
+	switch {
+	case err == nil:
+		return PushQueued
+	case errors.Is(err, apigw.ErrGone):
+		return PushGone
+	case errors.Is(err, apigw.ErrQueueFull):
+		return PushQueueFull
+	case errors.Is(err, ErrElsewhere):
+		return PushElsewhere
+	}
+	return PushFailed
+}
+
+// An EventListener hears what a Router does. Its funcs may be nil, must not
+// block, and are called concurrently.
+type EventListener struct {
+	PushEnd func(PushInfo) // a push was queued or refused
+}
+
+// A PushInfo tells of one push.
+type PushInfo struct {
+	ConnectionID string
+	APIID        string
+	Stage        apigw.StageName
+	Caller       string // the ARN of who pushed
+	Size         int    // bytes
+	Outcome      PushOutcome
+	Err          error // nil when queued
+	Duration     time.Duration
+}
+
+// String returns one line for a log.
+func (i PushInfo) String() string {
+	return fmt.Sprintf("push to %s of %s/%s: %d bytes, %s, %v", i.ConnectionID, i.APIID, i.Stage, i.Size, i.Outcome, i.Duration)
+}

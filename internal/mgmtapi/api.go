@@ -1,0 +1,228 @@
+// Package mgmtapi is API Gateway's Management API: POST, GET and DELETE on
+// /@connections/{id}, by which backends push to clients, ask about them and
+// disconnect them.
+//
+// Which API and stage a request means is decided before it comes here, by its
+// host and path; this package says who calls, whether they may, and what comes
+// of it.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
+package mgmtapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+)
+
+// Service is the signing name of the Management API.
+const Service = "execute-api"
+
+// A Router reaches connections by id; cluster.Router is one.
+type Router interface {
+	Push(ctx context.Context, to cluster.Target, payload []byte, binary bool) error
+	Get(ctx context.Context, of cluster.Target) (cluster.Status, error)
+	Delete(ctx context.Context, target cluster.Target) error
+}
+
+// A Config is what an API needs; every field must be set.
+type Config struct {
+	Gate   *awshttp.Gate
+	Router Router
+	Codec  *connection.Codec // reads connection ids
+}
+
+// An API serves the Management API. It is safe for concurrent use.
+type API struct {
+	gate   *awshttp.Gate
+	router Router
+	codec  *connection.Codec
+}
+
+// New returns the Management API over c.
+func New(c Config) *API {
+	return &API{gate: c.Gate, router: c.Router, codec: c.Codec}
+}
+
+// ServeConnection answers one request for the connection whose id is text
+// (percent-encoding undone) in a stage of an API. An empty apiID says that
+// several APIs have a stage of that name and none of them such a connection:
+// whoever may call at all is told that it is gone.
+func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, text string) {
+	requestID, answer, err := a.serve(r, apiID, stage, text)
+	h := w.Header()
+	// Written as AWS writes them; http.Header.Set would change the case.
+	h["x-amzn-RequestId"] = []string{requestID}
+	h["x-amz-apigw-id"] = []string{event.NewRequestID()}
+	if err != nil {
+		e := a.failed(r, requestID, err)
+		h["x-amzn-ErrorType"] = []string{e.Code}
+		write(w, e.Status, errorBody(e))
+		return
+	}
+	if r.Method == http.MethodDelete {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	write(w, http.StatusOK, answer)
+}
+
+// serve authenticates, authorizes and performs the request.
+func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text string) (requestID string, answer []byte, err error) {
+	switch r.Method {
+	case http.MethodPost, http.MethodGet, http.MethodDelete:
+	default:
+		// What API Gateway says to a method that a resource doesn't have.
+		return awshttp.NewRequestID(), nil, awshttp.Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
+	}
+	if r.ContentLength > apigw.MaxMessage {
+		return awshttp.NewRequestID(), nil, errTooLarge
+	}
+	call, err := a.gate.Open(r, Service, apigw.MaxMessage)
+	if err != nil {
+		return call.RequestID, nil, tooLarge(err)
+	}
+	if apiID != "" {
+		if err := a.authorize(call, apiID, stage); err != nil {
+			return call.RequestID, nil, err
+		}
+	}
+	id, err := a.codec.ParseID(text)
+	if err != nil {
+		return call.RequestID, nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "Invalid connectionId: %s", text)
+	}
+	if apiID == "" {
+		return call.RequestID, nil, apigw.ErrGone
+	}
+	target := cluster.Target{ID: id, APIID: apiID, Stage: stage, Caller: call.Principal.ARN}
+	ctx := r.Context()
+	switch r.Method {
+	case http.MethodPost:
+		// AWS sends what is pushed in text frames. A text frame with invalid UTF-8
+		// makes clients fail the connection (RFC 6455 section 8.1), so such a payload
+		// goes out as a binary one: a choice, AWS's own is unknown.
+		err = a.router.Push(ctx, target, call.Body, !utf8.Valid(call.Body))
+	case http.MethodDelete:
+		err = a.router.Delete(ctx, target)
+	default:
+		var s cluster.Status
+		if s, err = a.router.Get(ctx, target); err == nil {
+			answer, err = json.Marshal(newConnectionOutput(s))
+		}
+	}
+	return call.RequestID, answer, err
+}
+
+// authorize asks the caller's policies, and refuses in AWS's words: the account
+// masked, the connection's id not filled in (observed: aws/aws-cdk #18410).
+func (a *API) authorize(call *awshttp.Call, apiID string, stage apigw.StageName) error {
+	const action = "execute-api:ManageConnections"
+	arn := func(account string) string {
+		return fmt.Sprintf("arn:aws:execute-api:%s:%s:%s/%s/%s/@connections/{connectionId}", a.gate.Region, account, apiID, stage, call.Request.Method)
+	}
+	if call.Denied(action, arn(a.gate.Account)) == nil {
+		return nil
+	}
+	masked := a.gate.Account
+	if len(masked) > 4 {
+		masked = "********" + masked[len(masked)-4:]
+	}
+	return &awshttp.Error{
+		Code: "AccessDeniedException", Status: http.StatusForbidden, MessageKey: "Message",
+		Message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", call.Principal.ARN, action, arn(masked)),
+	}
+}
+
+// errTooLarge is AWS's code; the text of its message is not known.
+var errTooLarge = awshttp.Errorf(http.StatusRequestEntityTooLarge, "PayloadTooLargeException", "The payload is larger than %d bytes", apigw.MaxMessage)
+
+// tooLarge turns the gate's answer to a body over the bound into this API's.
+func tooLarge(err error) error {
+	var e *awshttp.Error
+	if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
+		return errTooLarge
+	}
+	return err
+}
+
+// failed returns what the caller sees, and tells the gate's listener.
+func (a *API) failed(r *http.Request, requestID string, err error) *awshttp.Error {
+	var e *awshttp.Error
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, apigw.ErrGone):
+		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true}
+	case errors.Is(err, cluster.ErrElsewhere):
+		e = awshttp.Errorf(http.StatusForbidden, "ForbiddenException", "Forbidden")
+	case errors.Is(err, apigw.ErrQueueFull):
+		e = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "The client's buffer is full: it reads too slowly")
+	default:
+		if a.gate.Events.Failed != nil {
+			a.gate.Events.Failed(Service, r.Method+" @connections", requestID, err)
+		}
+		return awshttp.Errorf(http.StatusInternalServerError, "InternalServerErrorException", "Internal server error")
+	}
+	if a.gate.Events.Refused != nil {
+		a.gate.Events.Refused(Service, requestID, e)
+	}
+	return e
+}
+
+func errorBody(e *awshttp.Error) []byte {
+	if e.BareBody {
+		return nil
+	}
+	key := e.MessageKey
+	if key == "" {
+		key = "message"
+	}
+	b, err := json.Marshal(map[string]string{key: e.Message})
+	if err != nil { // a map of strings has no way to fail
+		return nil
+	}
+	return b
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	// SDKs read an empty body's type too: without one net/http would guess.
+	h["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(status)
+	w.Write(body) // whether the caller still listens is its own affair
+}
+
+// connectionOutput is GetConnection's answer in AWS's spelling.
+type connectionOutput struct {
+	ConnectedAt  string         `json:"connectedAt"`
+	Identity     identityOutput `json:"identity"`
+	LastActiveAt string         `json:"lastActiveAt"`
+}
+
+// identityOutput has both members always: the service model requires them.
+type identityOutput struct {
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent"`
+}
+
+func newConnectionOutput(s cluster.Status) connectionOutput {
+	const iso8601 = "2006-01-02T15:04:05.000Z"
+	return connectionOutput{
+		ConnectedAt:  s.ConnectedAt.UTC().Format(iso8601),
+		Identity:     identityOutput{SourceIP: s.Identity.SourceIP, UserAgent: s.Identity.UserAgent},
+		LastActiveAt: s.LastActiveAt.UTC().Format(iso8601),
+	}
+}
+
+var _ Router = (*cluster.Router)(nil)
+

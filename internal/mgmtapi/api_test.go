@@ -1,0 +1,299 @@
+package mgmtapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+)
+
+// A fakeRouter answers every call with err and notes what it was asked.
+type fakeRouter struct {
+	err     error
+	target  cluster.Target
+	payload []byte
+	binary  bool
+	asked   []string
+}
+
+func (f *fakeRouter) Push(_ context.Context, to cluster.Target, payload []byte, binary bool) error {
+	f.target, f.payload, f.binary, f.asked = to, bytes.Clone(payload), binary, append(f.asked, "push")
+	return f.err
+}
+
+func (f *fakeRouter) Get(_ context.Context, of cluster.Target) (cluster.Status, error) {
+	f.target, f.asked = of, append(f.asked, "get")
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)
+	return cluster.Status{ConnectedAt: at, LastActiveAt: at.Add(time.Minute), Identity: event.Identity{SourceIP: "192.0.2.1"}}, f.err
+}
+
+func (f *fakeRouter) Delete(_ context.Context, target cluster.Target) error {
+	f.target, f.asked = target, append(f.asked, "delete")
+	return f.err
+}
+
+const (
+	account = "123456788190"
+	region  = "us-east-1"
+)
+
+// identities knows the root, and a role without any policy.
+type identities struct{}
+
+func (identities) Lookup(key string) (awshttp.Identity, bool) {
+	switch key {
+	case "root":
+		return awshttp.Identity{Secret: "secret", Principal: awshttp.Principal{Kind: awshttp.Root, ARN: "arn:aws:iam::" + account + ":root", Account: account}}, true
+	case "role":
+		return awshttp.Identity{Secret: "secret", Principal: awshttp.Principal{Kind: awshttp.Role, ARN: "arn:aws:sts::" + account + ":assumed-role/r/s", Account: account}}, true
+	}
+	return awshttp.Identity{}, false
+}
+
+type fixture struct {
+	router *fakeRouter
+	codec  *connection.Codec
+	url    string
+	id     string
+}
+
+// newFixture serves the Management API of one API's stage Prod under /Prod.
+func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
+	t.Helper()
+	codec, err := connection.NewCodec(make([]byte, 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{router: &fakeRouter{}, codec: codec}
+	registry, err := connection.NewRegistry(codec, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := registry.Reserve(connection.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.id = c.String()
+	api := New(Config{
+		Gate:   &awshttp.Gate{Identities: identities{}, Mode: mode, Account: account, Region: region},
+		Router: f.router, Codec: codec,
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := strings.CutPrefix(r.URL.Path, "/Prod/@connections/")
+		apiID := "abc"
+		if !ok {
+			id, ok = strings.CutPrefix(r.URL.Path, "/ambiguous/@connections/")
+			apiID = ""
+		}
+		if !ok {
+			t.Errorf("the path is %q", r.URL.Path)
+		}
+		api.ServeConnection(w, r, apiID, "Prod", id)
+	}))
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+func (f *fixture) client(key string) *apigatewaymanagementapi.Client {
+	return apigatewaymanagementapi.New(apigatewaymanagementapi.Options{
+		BaseEndpoint: aws.String(f.url + "/Prod"), Region: region,
+		Credentials: credentials.NewStaticCredentialsProvider(key, "secret", ""),
+		Retryer:     aws.NopRetryer{},
+	})
+}
+
+func TestSDKSuccess(t *testing.T) {
+	f := newFixture(t, awshttp.Enforce)
+	ctx := context.Background()
+	if _, err := f.client("root").PostToConnection(ctx, &apigatewaymanagementapi.PostToConnectionInput{ConnectionId: &f.id, Data: []byte("hällo")}); err != nil {
+		t.Fatal(err)
+	}
+	if string(f.router.payload) != "hällo" || f.router.binary {
+		t.Errorf("pushed %q, binary %v", f.router.payload, f.router.binary)
+	}
+	id, err := f.codec.ParseID(f.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cluster.Target{ID: id, APIID: "abc", Stage: "Prod", Caller: "arn:aws:iam::" + account + ":root"}
+	if f.router.target != want {
+		t.Errorf("target %+v, want %+v", f.router.target, want)
+	}
+	out, err := f.client("root").GetConnection(ctx, &apigatewaymanagementapi.GetConnectionInput{ConnectionId: &f.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.ConnectedAt.Format(time.RFC3339Nano) != "2026-01-02T03:04:05.006Z" || out.LastActiveAt.Sub(*out.ConnectedAt) != time.Minute ||
+		*out.Identity.SourceIp != "192.0.2.1" || out.Identity.UserAgent == nil || *out.Identity.UserAgent != "" {
+		t.Errorf("GetConnection = %+v, identity %+v", out, out.Identity)
+	}
+	if _, err := f.client("root").DeleteConnection(ctx, &apigatewaymanagementapi.DeleteConnectionInput{ConnectionId: &f.id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(f.router.asked, " "); got != "push get delete" {
+		t.Errorf("the router was asked to %s", got)
+	}
+}
+
+func TestInvalidUTF8IsBinary(t *testing.T) {
+	f := newFixture(t, awshttp.Enforce)
+	if _, err := f.client("root").PostToConnection(context.Background(), &apigatewaymanagementapi.PostToConnectionInput{ConnectionId: &f.id, Data: []byte("\xff")}); err != nil {
+		t.Fatal(err)
+	}
+	if !f.router.binary {
+		t.Error("invalid UTF-8 went into a text frame")
+	}
+}
+
+func TestSDKErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		key    string
+		err    error  // the router's
+		id     string // "" means one that is well-formed
+		data   int    // bytes
+		status int
+		code   string
+		text   string
+		typed  any // pointer to a typed error, nil when the model has none
+		asked  bool
+	}{
+		{name: "gone", err: apigw.ErrGone, status: 410, code: "GoneException", typed: new(*types.GoneException), asked: true},
+		{name: "queue full", err: apigw.ErrQueueFull, status: 429, code: "LimitExceededException", typed: new(*types.LimitExceededException), asked: true},
+		{name: "another stage", err: cluster.ErrElsewhere, status: 403, code: "ForbiddenException", typed: new(*types.ForbiddenException), asked: true},
+		{name: "too large", data: apigw.MaxMessage + 1, status: 413, code: "PayloadTooLargeException", typed: new(*types.PayloadTooLargeException)},
+		{name: "just not too large", data: apigw.MaxMessage, asked: true},
+		{name: "malformed id", id: `no "id"`, status: 400, code: "BadRequestException", text: `Invalid connectionId: no "id"`},
+		{name: "denied", key: "role", status: 403, code: "AccessDeniedException", text: "User: arn:aws:sts::" + account + ":assumed-role/r/s is not authorized to perform: execute-api:ManageConnections on resource: arn:aws:execute-api:us-east-1:********8190:abc/Prod/POST/@connections/{connectionId}"},
+		{name: "unknown key", key: "nobody", status: 403, code: "UnrecognizedClientException"},
+		{name: "a bug", err: errors.New("secret reason"), status: 500, code: "InternalServerErrorException", text: "Internal server error", asked: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t, awshttp.Enforce)
+			f.router.err = tt.err
+			id, key := tt.id, tt.key
+			if id == "" {
+				id = f.id
+			}
+			if key == "" {
+				key = "root"
+			}
+			_, err := f.client(key).PostToConnection(context.Background(), &apigatewaymanagementapi.PostToConnectionInput{ConnectionId: &id, Data: make([]byte, tt.data)})
+			if (len(f.router.asked) > 0) != tt.asked {
+				t.Errorf("the router was asked %q", f.router.asked)
+			}
+			if tt.status == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var re *smithyhttp.ResponseError
+			var ae smithy.APIError
+			if !errors.As(err, &re) || !errors.As(err, &ae) {
+				t.Fatalf("%v is no answer", err)
+			}
+			if re.HTTPStatusCode() != tt.status || ae.ErrorCode() != tt.code {
+				t.Errorf("%d %s, want %d %s", re.HTTPStatusCode(), ae.ErrorCode(), tt.status, tt.code)
+			}
+			if tt.text != "" && ae.ErrorMessage() != tt.text {
+				t.Errorf("message %q, want %q", ae.ErrorMessage(), tt.text)
+			}
+			if tt.typed != nil && !errors.As(err, tt.typed) {
+				t.Errorf("%T is not the model's own type", ae)
+			}
+		})
+	}
+}
+
+func raw(t *testing.T, method, url string, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func TestOnTheWire(t *testing.T) {
+	f := newFixture(t, awshttp.Warn)
+	path := "/Prod/@connections/" + url.PathEscape(f.id)
+	for _, tt := range []struct {
+		method, path string
+		err          error
+		status       int
+		errorType    string
+		body         string
+	}{
+		{method: "POST", path: path, status: 200},
+		{method: "DELETE", path: path, status: 204},
+		{method: "GET", path: path, status: 200, body: `{"connectedAt":"2026-01-02T03:04:05.006Z","identity":{"sourceIp":"192.0.2.1","userAgent":""},"lastActiveAt":"2026-01-02T03:05:05.006Z"}`},
+		{method: "PUT", path: path, status: 403, errorType: "MissingAuthenticationTokenException", body: `{"message":"Missing Authentication Token"}`},
+		{method: "POST", path: path, err: apigw.ErrGone, status: 410, errorType: "GoneException"},
+		{method: "DELETE", path: path, err: apigw.ErrGone, status: 410, errorType: "GoneException"},
+		{method: "GET", path: path, err: cluster.ErrElsewhere, status: 403, errorType: "ForbiddenException", body: `{"message":"Forbidden"}`},
+		{method: "GET", path: "/Prod/@connections/x", status: 400, errorType: "BadRequestException", body: `{"message":"Invalid connectionId: x"}`},
+		{method: "GET", path: "/ambiguous/@connections/" + f.id, status: 410, errorType: "GoneException"},
+		{method: "GET", path: "/ambiguous/@connections/x", status: 400, errorType: "BadRequestException", body: `{"message":"Invalid connectionId: x"}`},
+	} {
+		f.router.err = tt.err
+		resp, body := raw(t, tt.method, f.url+tt.path, nil)
+		if resp.StatusCode != tt.status || resp.Header.Get("x-amzn-ErrorType") != tt.errorType || body != tt.body {
+			t.Errorf("%s %s: %d %s %q; want %d %s %q", tt.method, tt.path, resp.StatusCode, resp.Header.Get("x-amzn-ErrorType"), body, tt.status, tt.errorType, tt.body)
+		}
+		if resp.Header.Get("x-amzn-RequestId") == "" || resp.Header.Get("x-amz-apigw-id") == "" {
+			t.Errorf("%s %s: no ids in %v", tt.method, tt.path, resp.Header)
+		}
+	}
+}
+
+// A body whose length isn't announced is not read beyond the quota.
+func TestChunkedTooLarge(t *testing.T) {
+	f := newFixture(t, awshttp.Warn)
+	body := io.MultiReader(bytes.NewReader(make([]byte, apigw.MaxMessage)), strings.NewReader("x"))
+	resp, text := raw(t, "POST", f.url+"/Prod/@connections/"+f.id, body)
+	if resp.StatusCode != 413 || resp.Header.Get("x-amzn-ErrorType") != "PayloadTooLargeException" || !json.Valid([]byte(text)) {
+		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, text)
+	}
+	if len(f.router.asked) > 0 {
+		t.Error("it was pushed")
+	}
+}
+
+func TestUnsignedIsRefused(t *testing.T) {
+	f := newFixture(t, awshttp.Enforce)
+	resp, text := raw(t, "POST", f.url+"/Prod/@connections/"+f.id, strings.NewReader("x"))
+	if resp.StatusCode != 403 || resp.Header.Get("x-amzn-ErrorType") != "MissingAuthenticationTokenException" || text != `{"message":"Missing Authentication Token"}` {
+		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, text)
+	}
+}
