@@ -168,15 +168,13 @@ func (c *Call) Denied(action, resource string, resourcePolicy ...*iampolicy.Docu
 		return nil
 	}
 	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID}
-	if result.Decision == iampolicy.ExplicitDeny {
+	switch {
+	case result.Decision == iampolicy.ExplicitDeny:
 		d.Why = fmt.Sprintf("statement %s of policy %s denies it", result.Statement, result.Policy)
-	} else {
-		d.Why = "no policy allows the " + action + " action"
-		if c.Principal.Kind == Role {
-			d.Why = "no identity-based policy allows the " + action + " action"
-		} else {
-			d.Why = "no resource-based policy allows the " + action + " action"
-		}
+	case c.Principal.Kind == Role:
+		d.Why = "no identity-based policy allows the " + action + " action"
+	default:
+		d.Why = "no resource-based policy allows the " + action + " action"
 	}
 	if c.gate.Mode != Off && c.gate.Events.Denied != nil {
 		c.gate.Events.Denied(d)
