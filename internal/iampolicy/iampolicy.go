@@ -32,6 +32,11 @@ type Result struct {
 	// Policy and Statement name what decided: the Document's Name and the
 	// statement's Sid or its index from 0 as text. Empty on ImplicitDeny.
 	Policy, Statement string
+	// Delegated says, of an ImplicitDeny, that a resource policy allows the
+	// caller's account without naming the caller: access is then up to the
+	// caller's identity policies. A role's trust policy that names
+	// arn:aws:iam::ACCOUNT:root is such a one.
+	Delegated bool
 }
 
 // A Source is a set of documents of one kind that Evaluate asks.
