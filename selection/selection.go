@@ -1,12 +1,18 @@
 // Package selection parses and evaluates selection expressions: the small
-// language in which a WebSocket API says which route, template, response or key
-// a message means, such as $request.body.action.
+// language in which a WebSocket API says what of a message or response selects
+// a route, a template, a response or a key.
+//
+//	$request.body.action                        the value at a path of the message
+//	${request.body.service}/${request.body.do}  values and text
+//	\$default                                   text; without the backslash, $ begins a variable
+//	request.body.action                         text as well, since it has no $
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-selection-expressions.html
 package selection
 
 import (
-	"errors"
+	"fmt"
+	"strings"
 
 	"tidegate/jsonpath"
 )
@@ -14,7 +20,7 @@ import (
 // A Kind is what an expression selects; it decides which variables may be used.
 type Kind int
 
-// The kinds of selection expression.
+// The kinds of selection expression, each with the attribute that holds it.
 const (
 	RouteSelection               Kind = iota // Api.RouteSelectionExpression
 	APIKeySelection                          // Api.ApiKeySelectionExpression
@@ -26,50 +32,138 @@ const (
 	ResponseTemplateSelection                // IntegrationResponse.TemplateSelectionExpression
 )
 
-// ErrNotJSON says that an expression needs a value of the message's body, and
-// the body is not JSON, not even leniently read.
-var ErrNotJSON = jsonpath.ErrNotJSON
-
-// A Source has what the variables of an expression name. A value that it lacks
-// is empty.
-type Source interface {
-	Body() []byte                     // the message; nil on $connect and $disconnect
-	Header(name string) string        // of the handshake, name in any case
-	Query(name string) string         // of the handshake, decoded
-	Context(name string) string       // $context.NAME
-	StageVariable(name string) string // $stageVariables.NAME
+// String returns the kind's name within an error's text.
+func (k Kind) String() string {
+	if r, ok := rules[k]; ok {
+		return r.name
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// A ResponseSource is a Source that also has a backend's response.
-type ResponseSource interface {
-	Source
-	StatusCode() int
-	ResponseBody() []byte
-	ResponseHeader(name string) []string // every value, name in any case
+// A rule says what a kind of expression may hold.
+type rule struct {
+	name  string
+	only  []string // the only expressions there are, as String prints them; nil means any
+	roots []root   // the variables that may be used
 }
 
-// A BasePathSource is a Source that also has the base path of a request to a
-// custom domain.
-type BasePathSource interface {
-	Source
-	BasePath() string
+var rules = map[Kind]rule{
+	RouteSelection: {
+		name:  "route selection expression",
+		roots: []root{rootBody},
+	},
+	APIKeySelection: {
+		name:  "API key selection expression",
+		only:  []string{"${request.header.x-api-key}", "${context.authorizer.usageIdentifierKey}"},
+		roots: []root{rootHeader, rootContext},
+	},
+	APIMappingSelection: {
+		name:  "API mapping selection expression",
+		only:  []string{"${request.basepath}"},
+		roots: []root{rootBasePath},
+	},
+	ModelSelection: {
+		name:  "model selection expression",
+		roots: []root{rootBody},
+	},
+	RouteResponseSelection: {
+		name: "route response selection expression",
+		only: []string{`\$default`},
+	},
+	TemplateSelection: {
+		name:  "template selection expression",
+		roots: []root{rootBody},
+	},
+	IntegrationResponseSelection: {
+		name:  "integration response selection expression",
+		roots: []root{rootStatusCode, rootResponseBody, rootResponseHeader, rootResponseHeaders},
+	},
+	ResponseTemplateSelection: {
+		name:  "template selection expression of an integration response",
+		roots: []root{rootBody, rootStatusCode, rootResponseHeader, rootResponseHeaders},
+	},
+}
+
+// A root is what a variable begins with.
+type root string
+
+const (
+	rootBody            root = "request.body"
+	rootHeader          root = "request.header"
+	rootQuery           root = "request.querystring"
+	rootBasePath        root = "request.basepath"
+	rootContext         root = "context"
+	rootStageVariable   root = "stageVariables"
+	rootStatusCode      root = "integration.response.statuscode"
+	rootResponseBody    root = "integration.response.body"
+	rootResponseHeader  root = "integration.response.header"
+	rootResponseHeaders root = "integration.response.multivalueheader"
+)
+
+// roots are all roots, each with what follows it.
+var roots = []struct {
+	root   root
+	follow follow
+}{
+	{rootBody, followPath},
+	{rootHeader, followName},
+	{rootQuery, followName},
+	{rootBasePath, followNothing},
+	{rootContext, followName},
+	{rootStageVariable, followName},
+	{rootStatusCode, followNothing},
+	{rootResponseBody, followPath},
+	{rootResponseHeader, followName},
+	{rootResponseHeaders, followName},
+}
+
+// follow is what may follow a root.
+type follow uint8
+
+const (
+	followNothing follow = iota
+	followName           // .NAME, always
+	followPath           // a JSON path, or nothing
+)
+
+// A part is a piece of text or a variable.
+type part struct {
+	text string        // what it stands for when root is ""
+	root root          // of a variable
+	name string        // of a header, a context variable and so on
+	path jsonpath.Path // into a body
+}
+
+// String returns the part as an expression.
+func (p part) String() string {
+	switch {
+	case p.root == "":
+		return strings.ReplaceAll(p.text, "$", `\$`)
+	case p.name != "":
+		return "${" + string(p.root) + "." + p.name + "}"
+	}
+	return "${" + string(p.root) + p.path.String() + "}"
 }
 
 // An Expr is a parsed selection expression. It is immutable.
-type Expr struct{ text string }
-
-// Parse parses an expression of the given kind.
-func Parse(kind Kind, text string) (*Expr, error) {
-	return nil, errors.New("selection: not built yet")
+type Expr struct {
+	parts []part // no two neighbours are text
 }
 
-// String returns the expression as text.
-func (e *Expr) String() string { return e.text }
-
-// Append evaluates the expression and appends its value.
-func (e *Expr) Append(dst []byte, src Source) ([]byte, error) {
-	return dst, errors.New("selection: not built yet")
+// String returns the expression as text that Parse reads as the same
+// expression. Variables stand in braces, whichever way they were written.
+func (e *Expr) String() string {
+	var b strings.Builder
+	for _, p := range e.parts {
+		b.WriteString(p.String())
+	}
+	return b.String()
 }
 
 // Constant returns the expression's value when it has no variables.
-func (e *Expr) Constant() (string, bool) { return "", false }
+func (e *Expr) Constant() (value string, ok bool) {
+	if len(e.parts) == 1 && e.parts[0].root == "" {
+		return e.parts[0].text, true
+	}
+	return "", false
+}
