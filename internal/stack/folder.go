@@ -1,0 +1,219 @@
+package stack
+
+import (
+	"archive/zip"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// folderBucket is the bucket name that says that S3Key is the absolute path
+	// of a folder, which Tidegate's functions read in place.
+	folderBucket = "tidegate-folder"
+	// maxZipBytes bounds a zip file of code, as Lambda does for a direct upload.
+	maxZipBytes = 50 << 20
+	// maxInlineBytes bounds inline code, as CloudFormation does.
+	maxInlineBytes = 4 << 20
+)
+
+// A codeSource is where a function's code is: one of the three is set.
+type codeSource struct {
+	folder string // absolute
+	file   string // a zip file, absolute
+	inline *value // the source text, which may need other resources
+}
+
+// handlerExtensions are tried in Node's order.
+var (
+	handlerExtensions    = []string{".js", ".mjs", ".cjs"}
+	typescriptExtensions = []string{".ts", ".mts", ".cts", ".tsx"}
+)
+
+// readCode finds a function's code and checks that its handler is there; nil
+// after a problem.
+func (s *Stack) readCode(res *resource, r *reporter) *codeSource {
+	code := res.properties.get("Code")
+	if code == nil || code.kind == unknown { // reported before
+		return nil
+	}
+	at := res.codePlace()
+	switch {
+	case code.kind == text:
+		return s.localCode(res, code.text, at, r)
+	case code.kind != object:
+		r.errorf(at, "must be a map with ZipFile or the path of a folder, not %s", kindOf(code))
+		return nil
+	case code.get("ZipFile") != nil:
+		return inlineCode(res, code.get("ZipFile"), at, r)
+	case code.get("ImageUri") != nil:
+		r.errorf(at.in("ImageUri"), "container images are not built yet")
+		return nil
+	}
+	for _, m := range code.members {
+		if m.name != "S3Bucket" && m.name != "S3Key" && m.name != "S3ObjectVersion" {
+			here := at.in(m.name)
+			here.line, here.column = m.line, m.column
+			r.report(here, didYouMean(m.name, []string{"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion"}), "there is no property %q", clip(m.name))
+			return nil
+		}
+	}
+	return s.bucketCode(res, code, at, r)
+}
+
+// codePlace is where the template says where the code is: SAM's property when
+// the function is SAM's.
+func (res *resource) codePlace() place {
+	code := res.properties.get("Code")
+	name := "Code"
+	if res.source != "" {
+		name = "CodeUri"
+		if code.get("ZipFile") != nil {
+			name = "InlineCode"
+		}
+	}
+	return res.place().in("Properties").in(name).at(code)
+}
+
+// bucketCode finds code that is said to be in S3: Tidegate's own folder form,
+// or a package that lies beside the template under the key's name, as the
+// Serverless Framework leaves it.
+func (s *Stack) bucketCode(res *resource, code *value, at place, r *reporter) *codeSource {
+	bucket, _ := code.get("S3Bucket").scalar()
+	key, ok := code.get("S3Key").scalar()
+	if !ok || key == "" {
+		r.errorf(at, "needs ZipFile, or S3Bucket and S3Key, or the path of a folder")
+		return nil
+	}
+	if bucket == folderBucket {
+		if !filepath.IsAbs(key) {
+			r.errorf(at.in("S3Key").at(code.get("S3Key")), "must be an absolute path with the bucket %s", folderBucket)
+			return nil
+		}
+		return s.localCode(res, key, at, r)
+	}
+	if base := path.Base(key); strings.HasSuffix(base, ".zip") {
+		beside := filepath.Join(filepath.Dir(s.Path), base)
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return s.localCode(res, beside, at, r)
+		}
+	}
+	r.report(at, "give the path of a folder or zip file instead",
+		"Tidegate has no S3 to read s3://%s/%s from, and there is no %s beside the template", clip(bucket), clip(key), clip(path.Base(key)))
+	return nil
+}
+
+// inlineCode checks code that stands in the template.
+func inlineCode(res *resource, source *value, at place, r *reporter) *codeSource {
+	if len(source.text) > maxInlineBytes {
+		r.errorf(at, "inline code has %d bytes; at most %d are allowed", len(source.text), maxInlineBytes)
+	}
+	if source.kind == list || source.kind == null {
+		r.errorf(at, "inline code must be a text, not %s", kindOf(source))
+		return nil
+	}
+	if handler, ok := res.properties.get("Handler").scalar(); ok && !strings.HasPrefix(handler, "index.") {
+		r.errorf(res.propertyPlace("Handler"), "inline code lies in a file index.js, so the handler must begin with index., not be %q", clip(handler))
+	}
+	return &codeSource{inline: source}
+}
+
+// localCode checks a folder or zip file; relative paths start at the template.
+func (s *Stack) localCode(res *resource, where string, at place, r *reporter) *codeSource {
+	full := filepath.FromSlash(where)
+	if !filepath.IsAbs(full) {
+		full = filepath.Join(filepath.Dir(s.Path), full)
+	}
+	full = filepath.Clean(full)
+	info, err := os.Stat(full)
+	switch {
+	case err != nil:
+		r.report(at, didYouMean(filepath.Base(full), entries(filepath.Dir(full))), "there is no folder or zip file %s", shown(s, full))
+		return nil
+	case info.IsDir():
+		s.checkHandler(res, r, "the folder "+shown(s, full), func(name string) bool {
+			i, err := os.Stat(filepath.Join(full, filepath.FromSlash(name)))
+			return err == nil && i.Mode().IsRegular()
+		}, func(dir string) []string { return entries(filepath.Join(full, filepath.FromSlash(dir))) })
+		return &codeSource{folder: full}
+	case !strings.HasSuffix(full, ".zip"):
+		r.errorf(at, "%s is neither a folder nor a zip file", shown(s, full))
+		return nil
+	case info.Size() > maxZipBytes:
+		r.errorf(at, "%s has %d bytes; at most %d are allowed", shown(s, full), info.Size(), maxZipBytes)
+		return nil
+	}
+	z, err := zip.OpenReader(full)
+	if err != nil {
+		r.errorf(at, "%s can't be read as a zip file: %v", shown(s, full), err)
+		return nil
+	}
+	defer z.Close()
+	names := map[string]bool{}
+	for _, f := range z.File {
+		names[f.Name] = true
+	}
+	s.checkHandler(res, r, "the zip file "+shown(s, full), func(name string) bool { return names[name] }, func(string) []string { return nil })
+	return &codeSource{file: full}
+}
+
+// checkHandler reports a handler whose file isn't there. exists tells whether a
+// slash-separated path is a file of the code, list what lies in a folder of it.
+func (s *Stack) checkHandler(res *resource, r *reporter, where string, exists func(string) bool, list func(string) []string) {
+	handler, ok := res.properties.get("Handler").scalar()
+	if !ok {
+		return
+	}
+	at := res.propertyPlace("Handler")
+	dir, base := path.Split(handler)
+	file, function, dotted := strings.Cut(base, ".")
+	if !dotted || file == "" || function == "" {
+		r.errorf(at, "handler %q must be a file without its extension, a dot, and an exported function, such as app.handler", clip(handler))
+		return
+	}
+	module := path.Join(dir, file)
+	if strings.HasPrefix(module, "..") || path.IsAbs(module) {
+		r.errorf(at, "handler %q leads out of %s", clip(handler), where)
+		return
+	}
+	for _, extension := range handlerExtensions {
+		if exists(module + extension) {
+			return
+		}
+	}
+	if exists(module + "/index.js") {
+		return
+	}
+	for _, extension := range typescriptExtensions {
+		if exists(module + extension) {
+			r.report(at, "point CodeUri at the compiled JavaScript", "the handler's file %s is TypeScript, which is not built yet", module+extension)
+			return
+		}
+	}
+	hint := didYouMean(file+".js", list(dir))
+	if hint == "" && function != "" {
+		hint = fmt.Sprintf("tried %s", strings.Join([]string{module + ".js", module + ".mjs", module + ".cjs"}, ", "))
+	}
+	r.report(at, hint, "handler %q has no file in %s", clip(handler), where)
+}
+
+// shown is a path as a person would write it beside the template.
+func shown(s *Stack, full string) string {
+	if rel, err := filepath.Rel(filepath.Dir(s.Path), full); err == nil && !strings.HasPrefix(rel, "..") {
+		return clip(filepath.ToSlash(rel))
+	}
+	return clip(full)
+}
+
+// entries are the names in a folder, at most 1000.
+func entries(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1000)
+	return names
+}

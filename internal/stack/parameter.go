@@ -1,0 +1,200 @@
+package stack
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+var parameterMembers = []string{
+	"Type", "Default", "AllowedValues", "AllowedPattern", "MinLength", "MaxLength",
+	"MinValue", "MaxValue", "NoEcho", "Description", "ConstraintDescription",
+}
+
+// readParameters gives every parameter its value, overridden or default, and
+// checks it against the parameter's constraints.
+func (env *environment) readParameters(declared *value, overrides map[string]string, r *reporter) {
+	if declared == nil {
+		declared = &value{kind: object}
+	}
+	for _, m := range declared.members {
+		p := parameter{name: m.name, at: place{line: m.line, column: m.column, property: joinPath("Parameters", m.name)}, decl: m.value}
+		if m.value.kind != object {
+			r.errorf(p.at, "a parameter is a map with a Type, not %s", kindOf(m.value))
+			continue
+		}
+		for _, a := range m.value.members {
+			if !slices.Contains(parameterMembers, a.name) {
+				r.report(p.at.in(a.name).at(a.value), didYouMean(a.name, parameterMembers), "a parameter has no member %q", clip(a.name))
+			}
+		}
+		override, overridden := overrides[m.name]
+		if v := p.value(override, overridden, r); v != nil {
+			env.parameters[m.name] = v
+		}
+	}
+	for name := range overrides {
+		if declared.get(name) == nil {
+			r.report(place{property: "Parameters"}, didYouMean(name, declared.names()), "the template has no parameter %q, which the overrides set", clip(name))
+		}
+	}
+}
+
+// A parameter is one entry of the section Parameters.
+type parameter struct {
+	name string
+	at   place
+	decl *value
+}
+
+func (p parameter) member(name string) string {
+	s, _ := p.decl.get(name).scalar()
+	return s
+}
+
+// value returns the parameter's value, or nil when there is none; a value that
+// breaks a constraint is reported and still returned, so that what refers to
+// it isn't reported too.
+func (p parameter) value(override string, overridden bool, r *reporter) *value {
+	typ := p.member("Type")
+	if problem := checkParameterType(typ); problem != "" {
+		r.report(p.at.in("Type").at(p.decl.get("Type")), didYouMean(typ, []string{"String", "Number", "List<Number>", "CommaDelimitedList"}), "%s", problem)
+		return &value{kind: text}
+	}
+	given := override
+	if !overridden {
+		fallback := p.decl.get("Default")
+		if fallback == nil {
+			r.report(p.at, fmt.Sprintf("give one with --parameter-overrides %s=VALUE", p.name), "the parameter has no Default and no value was given")
+			return &value{kind: text}
+		}
+		s, ok := fallback.scalar()
+		if !ok && fallback.kind != null {
+			r.errorf(p.at.in("Default").at(fallback), "must be a text or number, not %s", kindOf(fallback))
+		}
+		given = s
+	}
+	if strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") && !overridden {
+		r.report(p.at.in("Type").at(p.decl.get("Type")), fmt.Sprintf("give the value with --parameter-overrides %s=VALUE", p.name),
+			"Tidegate has no Systems Manager to read the parameter %q from", clip(given))
+		return &value{kind: text}
+	}
+	inner := strings.TrimSuffix(strings.TrimPrefix(typ, "AWS::SSM::Parameter::Value<"), ">")
+	if !strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") {
+		inner = typ
+	}
+	if inner == "CommaDelimitedList" || strings.HasPrefix(inner, "List<") {
+		return p.listValue(given, inner, r)
+	}
+	p.check(given, inner == "Number", overridden, r)
+	v := &value{kind: text, text: given}
+	if inner == "Number" && isNumber(given) {
+		v.kind = number
+	}
+	return v.placed(p.decl)
+}
+
+func (p parameter) listValue(given, typ string, r *reporter) *value {
+	v := (&value{kind: list}).placed(p.decl)
+	if given == "" {
+		return v
+	}
+	for _, item := range strings.Split(given, ",") {
+		item = strings.TrimSpace(item)
+		p.check(item, typ == "List<Number>", true, r)
+		v.items = append(v.items, textAt(item, p.decl))
+	}
+	return v
+}
+
+func checkParameterType(typ string) string {
+	switch {
+	case typ == "":
+		return "a parameter needs a Type"
+	case slices.Contains([]string{"String", "Number", "List<Number>", "CommaDelimitedList"}, typ):
+		return ""
+	case strings.HasPrefix(typ, "AWS::") && !strings.Contains(typ, "<"):
+		return "" // AWS::EC2::KeyPair::KeyName, AWS::SSM::Parameter::Name: texts
+	case strings.HasPrefix(typ, "List<AWS::") && strings.HasSuffix(typ, ">"):
+		return ""
+	case strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") && strings.HasSuffix(typ, ">"):
+		return ""
+	}
+	return fmt.Sprintf("unknown parameter type %q", clip(typ))
+}
+
+// check holds one value against the parameter's constraints.
+func (p parameter) check(given string, numeric, overridden bool, r *reporter) {
+	at := p.at
+	if d := p.decl.get("Default"); d != nil && !overridden {
+		at = at.in("Default").at(d)
+	}
+	shown := fmt.Sprintf("the value %q", clip(given))
+	if p.member("NoEcho") == "true" {
+		shown = "the value"
+	}
+	fail := func(format string, args ...any) {
+		why := fmt.Sprintf(format, args...)
+		if d := p.member("ConstraintDescription"); d != "" {
+			why += " (" + clip(d) + ")"
+		}
+		r.errorf(at, "%s of parameter %s %s", shown, p.name, why)
+	}
+	if numeric && !isNumber(given) {
+		fail("is no number")
+		return
+	}
+	if allowed := p.decl.get("AllowedValues"); allowed != nil {
+		if !slices.ContainsFunc(allowed.items, func(x *value) bool { s, _ := x.scalar(); return s == given }) {
+			var names []string
+			for _, x := range allowed.items {
+				s, _ := x.scalar()
+				names = append(names, s)
+			}
+			fail("is not one of %s", clip(strings.Join(names, ", ")))
+		}
+	}
+	if pattern := p.decl.get("AllowedPattern"); pattern != nil {
+		p.checkPattern(given, pattern, fail, r)
+	}
+	p.checkBounds(given, numeric, fail, r)
+}
+
+func (p parameter) checkPattern(given string, pattern *value, fail func(string, ...any), r *reporter) {
+	re, err := regexp.Compile(`^(?:` + pattern.text + `)$`)
+	if err != nil {
+		// Java's syntax has constructs that RE2 lacks.
+		r.notef(p.at.in("AllowedPattern").at(pattern), "the pattern can't be checked here: %v", err)
+		return
+	}
+	if !re.MatchString(given) {
+		fail("doesn't match the pattern %s", clip(pattern.text))
+	}
+}
+
+func (p parameter) checkBounds(given string, numeric bool, fail func(string, ...any), r *reporter) {
+	measure, unit := float64(utf8.RuneCountInString(given)), "characters"
+	low, high := "MinLength", "MaxLength"
+	if numeric {
+		measure, _ = strconv.ParseFloat(given, 64)
+		low, high, unit = "MinValue", "MaxValue", ""
+	}
+	for _, name := range []string{low, high} {
+		bound := p.decl.get(name)
+		if bound == nil {
+			continue
+		}
+		limit, err := strconv.ParseFloat(bound.text, 64)
+		switch {
+		case err != nil:
+			r.errorf(p.at.in(name).at(bound), "must be a number")
+		case name == low && measure < limit:
+			fail("is less than %s %s", bound.text, strings.TrimSpace("("+name+") "+unit))
+		case name == high && measure > limit:
+			fail("is more than %s %s", bound.text, strings.TrimSpace("("+name+") "+unit))
+		}
+	}
+}
