@@ -85,6 +85,7 @@ type Connection struct {
 
 	mu       sync.Mutex
 	inFlight int32 // messages on their way to backends; guarded by mu
+	holds    int16 // guarded by mu
 	paused   bool  // guarded by mu
 }
 
@@ -158,23 +159,48 @@ func (c *Connection) Close(code int, reason string) bool {
 
 // Begin counts a message that goes to a backend. At the given bound reads pause
 // until End.
-func (c *Connection) Begin(bound int32) {
+func (c *Connection) Begin(bound int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight++
-	if c.inFlight >= bound && !c.paused && c.socket != nil {
-		c.paused = true
-		c.socket.PauseReads()
-	}
+	c.pace(bound)
 }
 
 // End says that a message counted by Begin has been dealt with.
-func (c *Connection) End(bound int32) {
+func (c *Connection) End(bound int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight--
-	if c.inFlight < bound && c.paused {
-		c.paused = false
+	c.pace(bound)
+}
+
+// Hold pauses reads until as many calls of Unhold, whatever is in flight.
+func (c *Connection) Hold(bound int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holds++
+	c.pace(bound)
+}
+
+// Unhold undoes one Hold.
+func (c *Connection) Unhold(bound int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holds--
+	c.pace(bound)
+}
+
+// pace pauses or resumes reads where that changes. It runs with mu held, so
+// that pausing and resuming reach the socket in order.
+func (c *Connection) pace(bound int) {
+	pause := c.holds > 0 || int(c.inFlight) >= bound
+	if pause == c.paused || c.State() == Connecting || c.socket == nil {
+		return
+	}
+	c.paused = pause
+	if pause {
+		c.socket.PauseReads()
+	} else {
 		c.socket.ResumeReads()
 	}
 }

@@ -164,7 +164,13 @@ func TestReadsPauseAtTheBound(t *testing.T) {
 	c.End(2)
 	c.Begin(2)
 	c.Begin(2) // pauses again
-	if want := []string{"pause", "resume", "pause"}; !slices.Equal(s.calls, want) {
+	c.Hold(2)
+	c.End(2) // still held
+	c.Unhold(2)
+	c.Hold(2)
+	c.Unhold(2)
+	c.Begin(2)
+	if want := []string{"pause", "resume", "pause", "resume", "pause", "resume", "pause"}; !slices.Equal(s.calls, want) {
 		t.Errorf("the socket saw %q, want %q", s.calls, want)
 	}
 	if c.InFlight() != 2 {

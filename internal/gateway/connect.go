@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+	"tidegate/internal/mapping"
+	"tidegate/internal/stage"
+)
+
+// An Admission is a client that may connect.
+type Admission struct {
+	Connection *connection.Connection
+	// Header is what the 101 carries: the subprotocol that $connect chose.
+	Header []event.Field
+}
+
+// Connect decides whether a client may connect: the stage, a slot, then the
+// $connect route and what it answers. It blocks for as long as that route takes,
+// 29 s at most. The error is a *Rejection.
+//
+// Every admission must be followed by Open, or by Disconnect when the client
+// has left meanwhile. Connect does not stop when that happens: the backend's
+// answer decides whether a $disconnect is owed.
+func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admission, error) {
+	start := g.now()
+	info := ConnectInfo{
+		Subject:  Subject{APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, RequestID: event.NewRequestID()},
+		SourceIP: r.Identity.SourceIP, Status: http.StatusSwitchingProtocols, Outcome: Done,
+	}
+	admission, rejection := g.admit(ctx, r, start, &info)
+	if rejection != nil {
+		rejection.RequestID, rejection.Type = info.RequestID, errorType(rejection.Status)
+		info.Status, info.Outcome, info.Err = rejection.Status, rejection.Outcome, rejection.Err
+	}
+	if g.events.ConnectEnd != nil {
+		info.Duration = g.now().Sub(start)
+		g.events.ConnectEnd(info)
+	}
+	if rejection != nil {
+		return nil, rejection
+	}
+	return admission, nil
+}
+
+// admit is Connect without its report.
+func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo) (*Admission, *Rejection) {
+	if g.draining.Load() {
+		return nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
+	}
+	s, ok := g.Lookup(r.APIID, r.Stage)
+	if !ok {
+		return nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage}
+	}
+	route := s.Connect()
+	if route != nil {
+		if !route.Throttle.Allow(start) {
+			return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled}
+		}
+		if missing := route.Missing(r); len(missing) > 0 {
+			return nil, &Rejection{
+				Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
+				Outcome: MissingParameter, Err: fmt.Errorf("the handshake lacks %s", strings.Join(missing, ", ")),
+			}
+		}
+	}
+	c, err := g.registry.Reserve(connection.Info{
+		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,
+	})
+	if err != nil {
+		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: "Limit Exceeded", Outcome: NoSlot, Err: err}
+	}
+	g.begin()
+	info.ConnectionID = c.String()
+	admission := &Admission{Connection: c}
+	if route == nil {
+		return admission, nil
+	}
+	if route.Integration != nil {
+		info.Target = route.Integration.Target
+	}
+	answer, err := g.ask(ctx, s, route, c, r, info.RequestID)
+	if err == nil {
+		info.BackendStatus = answer.Status
+	}
+	if rejection := rejectionOf(answer, err); rejection != nil {
+		g.registry.Release(c)
+		g.withdrawn.Delete(c)
+		g.end()
+		return nil, rejection
+	}
+	admission.Header = subprotocol(answer.Header)
+	return admission, nil
+}
+
+// ask calls the $connect route.
+func (g *Gateway) ask(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, requestID string) (*stage.Answer, error) {
+	if a, ok := route.Constant(); ok {
+		return a, nil
+	}
+	in := &mapping.Input{Context: g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, requestID), Connect: r}
+	return g.perform(ctx, route, in, g.wait)
+}
+
+// rejectionOf returns nil when $connect said yes.
+func rejectionOf(answer *stage.Answer, err error) *Rejection {
+	if err != nil {
+		v := judge(err)
+		return &Rejection{Status: v.status, Text: v.text, Outcome: v.outcome, Err: err}
+	}
+	switch n := answer.Status; {
+	case n >= 200 && n <= 299:
+		return nil
+	case n < 300 || n > 599:
+		// It can't be sent as an answer to a handshake; 101 is not the backend's
+		// to give.
+		return &Rejection{Status: http.StatusBadGateway, Text: textInternal, Outcome: MalformedResponse, Err: fmt.Errorf("$connect answered status %d", n)}
+	default:
+		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend}
+	}
+}
+
+// subprotocol picks from $connect's answer the only header that a client sees
+// (spec 1.3). API Gateway doesn't check that it was offered.
+func subprotocol(header []event.Field) []event.Field {
+	for _, f := range header {
+		if strings.EqualFold(f.Name, "Sec-WebSocket-Protocol") && f.Value != "" {
+			return []event.Field{{Name: "Sec-WebSocket-Protocol", Value: f.Value}}
+		}
+	}
+	return nil
+}
+
+// parameterNames turns route.request.querystring.N into N.
+func parameterNames(missing []string) []string {
+	names := make([]string, len(missing))
+	for i, m := range missing {
+		names[i] = m[strings.LastIndexByte(m, '.')+1:]
+	}
+	return names
+}
+
+// Open gives an admitted connection its socket: from here on it can be pushed
+// to. It returns false when the connection is over already.
+func (g *Gateway) Open(c *connection.Connection, s connection.Socket) bool {
+	if !c.Open(s) {
+		return false
+	}
+	switch _, live := g.Lookup(c.APIID(), c.Stage()); {
+	case g.draining.Load(), !live:
+		c.Close(closeGoingAway, textGoingAway)
+	}
+	return true
+}
+
+// perform calls an integration: what goes in, a place, the call, what comes
+// out. Another message's place is waited for as long as wait says.
+func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.Input, wait time.Duration) (answer *stage.Answer, err error) {
+	defer recovered(&err)
+	i := route.Integration
+	if i == nil {
+		return nil, errNoIntegration
+	}
+	request, err := i.Request(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := enter(ctx, i.Slots, wait); err != nil {
+		return nil, err
+	}
+	defer func() { <-i.Slots }()
+	ctx, cancel := context.WithTimeout(ctx, i.Timeout)
+	defer cancel()
+	response, err := i.Invoke(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return route.Respond(in, response)
+}
+
+// enter takes a place among an integration's messages.
+func enter(ctx context.Context, slots chan struct{}, wait time.Duration) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	default:
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-t.C:
+		return errBusy
+	case <-ctx.Done():
+		return errors.Join(errStopped, context.Cause(ctx))
+	}
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+	"tidegate/internal/mapping"
+	"tidegate/internal/stage"
+)
+
+// disconnectWait is how long a $disconnect waits for a place at its
+// integration. Nobody waits for it, and many come at once when many clients
+// leave: it can be patient.
+const disconnectWait = time.Minute
+
+// Disconnect ends an admitted connection: its slot is free at once, and its
+// $disconnect route is called on a goroutine of its own; Drain waits for that,
+// nobody else. Only the first call for a connection counts.
+func (g *Gateway) Disconnect(ctx context.Context, c *connection.Connection, why event.CloseReason) {
+	if !g.registry.Release(c) {
+		return
+	}
+	if why.Code == closeNoStatus && why.Text == "" {
+		why.Text = textStatusNotSet
+	}
+	s := g.stageOf(c)
+	info := DisconnectInfo{
+		Subject: Subject{APIID: c.APIID(), Stage: c.Stage(), RouteKey: apigw.RouteDisconnect, ConnectionID: c.String()},
+		Close:   why, Outcome: Done, Lifetime: g.now().Sub(c.ConnectedAt()),
+	}
+	if s == nil || s.Disconnect() == nil {
+		info.Outcome = NoRoute
+		g.disconnected(info)
+		g.end()
+		return
+	}
+	go func() {
+		defer g.end()
+		g.tell(ctx, s, c, &info)
+		g.disconnected(info)
+	}()
+}
+
+// stageOf returns the connection's present snapshot, or the one that was
+// withdrawn under it, or nil.
+func (g *Gateway) stageOf(c *connection.Connection) *stage.Stage {
+	old, withdrawn := g.withdrawn.LoadAndDelete(c)
+	if s, ok := g.Lookup(c.APIID(), c.Stage()); ok {
+		return s
+	}
+	if withdrawn {
+		return old.(*stage.Stage)
+	}
+	return nil
+}
+
+// tell calls the $disconnect route. It is tried once, and its answer means
+// nothing.
+func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connection, info *DisconnectInfo) {
+	start := g.now()
+	defer func() { info.Duration = g.now().Sub(start) }()
+	route := s.Disconnect()
+	info.RequestID = event.NewRequestID()
+	if route.Integration != nil {
+		info.Target = route.Integration.Target
+	}
+	if a, ok := route.Constant(); ok {
+		info.BackendStatus = a.Status
+		return
+	}
+	ec := g.contextOf(c, s, event.TypeDisconnect, apigw.RouteDisconnect, info.RequestID)
+	ec.Close = &info.Close
+	a, err := g.perform(ctx, route, &mapping.Input{Context: ec}, disconnectWait)
+	if err != nil {
+		info.Outcome, info.Err = judge(err).outcome, err
+		return
+	}
+	info.BackendStatus = a.Status
+}
+
+func (g *Gateway) disconnected(info DisconnectInfo) {
+	if g.events.DisconnectEnd != nil {
+		g.events.DisconnectEnd(info)
+	}
+}

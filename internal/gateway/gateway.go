@@ -1,0 +1,212 @@
+// Package gateway is what a WebSocket API does: it admits clients through
+// $connect, turns messages into calls of their routes' integrations, answers
+// them, and tells $disconnect when a client is gone. It knows no socket and does
+// no I/O of its own: sockets are above it, invokers below.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+	"tidegate/internal/stage"
+)
+
+// A Config is what a Gateway needs. Only Registry must be set.
+type Config struct {
+	Registry *connection.Registry
+	Events   EventListener
+	Now      func() time.Time // nil means time.Now
+
+	// Bounds on messages that are with backends; zero means apigw's constants.
+	InFlightConnection int
+	InFlightProcess    int
+	// IntegrationWait is how long a message waits when its integration is at its
+	// bound (apigw.MaxInFlightIntegration); zero means one second.
+	IntegrationWait time.Duration
+}
+
+// A Gateway serves the stages that are published to it. It is safe for
+// concurrent use.
+type Gateway struct {
+	// Static.
+	registry      *connection.Registry
+	events        EventListener
+	now           func() time.Time
+	perConnection int
+	wait          time.Duration
+	slots         chan struct{} // one for each message with a backend
+
+	stages atomic.Pointer[map[stageKey]*stage.Stage]
+	// withdrawn holds, by connection, the snapshot of a stage that was withdrawn
+	// under it: its $disconnect is still owed.
+	withdrawn sync.Map
+
+	draining atomic.Bool
+	active   atomic.Int64  // connections whose $disconnect isn't done, and messages
+	idle     chan struct{} // told when active falls to zero while draining
+
+	mu sync.Mutex // serializes changes of stages
+}
+
+type stageKey struct {
+	apiID string
+	name  apigw.StageName
+}
+
+// New returns a gateway without stages.
+func New(c Config) *Gateway {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.InFlightConnection == 0 {
+		c.InFlightConnection = apigw.MaxInFlightConnection
+	}
+	if c.InFlightProcess == 0 {
+		c.InFlightProcess = apigw.MaxInFlightProcess
+	}
+	if c.IntegrationWait == 0 {
+		c.IntegrationWait = time.Second
+	}
+	g := &Gateway{
+		registry: c.Registry, events: c.Events, now: c.Now, perConnection: c.InFlightConnection,
+		wait: c.IntegrationWait, slots: make(chan struct{}, c.InFlightProcess), idle: make(chan struct{}, 1),
+	}
+	g.stages.Store(&map[stageKey]*stage.Stage{})
+	return g
+}
+
+// Publish puts a snapshot in place of the stage's present one. Connections stay
+// and use it for their later messages.
+func (g *Gateway) Publish(s *stage.Stage) {
+	g.change(func(m map[stageKey]*stage.Stage) { m[stageKey{s.APIID, s.Name}] = s })
+	if g.events.StagePublished != nil {
+		g.events.StagePublished(StageInfo{APIID: s.APIID, Stage: s.Name, DeploymentID: s.DeploymentID})
+	}
+}
+
+// Withdraw removes a stage and closes its clients with 1001. Their $disconnect
+// still goes to the routes that the stage had.
+func (g *Gateway) Withdraw(apiID string, name apigw.StageName) {
+	old, ok := g.Lookup(apiID, name)
+	if !ok {
+		return
+	}
+	g.change(func(m map[stageKey]*stage.Stage) { delete(m, stageKey{apiID, name}) })
+	for c := range g.registry.All() {
+		if c.APIID() == apiID && c.Stage() == name {
+			g.expel(c, old)
+		}
+	}
+	if g.events.StageWithdrawn != nil {
+		g.events.StageWithdrawn(StageInfo{APIID: apiID, Stage: name, DeploymentID: old.DeploymentID})
+	}
+}
+
+// expel closes a client whose stage is no more.
+func (g *Gateway) expel(c *connection.Connection, old *stage.Stage) {
+	g.withdrawn.Store(c, old)
+	c.Close(closeGoingAway, textGoingAway)
+	if c.State() == connection.Closed { // it was disconnected meanwhile
+		g.withdrawn.Delete(c)
+	}
+}
+
+func (g *Gateway) change(edit func(map[stageKey]*stage.Stage)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := maps.Clone(*g.stages.Load())
+	edit(m)
+	g.stages.Store(&m)
+}
+
+// Lookup returns the present snapshot of a stage.
+func (g *Gateway) Lookup(apiID string, name apigw.StageName) (*stage.Stage, bool) {
+	s, ok := (*g.stages.Load())[stageKey{apiID, name}]
+	return s, ok
+}
+
+// StagesNamed returns the stages of that name, of every API, by API id.
+func (g *Gateway) StagesNamed(name apigw.StageName) []*stage.Stage {
+	var found []*stage.Stage
+	for k, s := range *g.stages.Load() {
+		if k.name == name {
+			found = append(found, s)
+		}
+	}
+	sortStages(found)
+	return found
+}
+
+// Stages returns every stage, by API id and name.
+func (g *Gateway) Stages() []*stage.Stage {
+	all := slices.Collect(maps.Values(*g.stages.Load()))
+	sortStages(all)
+	return all
+}
+
+func sortStages(list []*stage.Stage) {
+	slices.SortFunc(list, func(a, b *stage.Stage) int {
+		if d := strings.Compare(a.APIID, b.APIID); d != 0 {
+			return d
+		}
+		return strings.Compare(string(a.Name), string(b.Name))
+	})
+}
+
+// Close codes and texts of the gateway's own closes (spec 1.6).
+const (
+	closeGoingAway    = 1001
+	closeNoStatus     = 1005
+	textGoingAway     = "Going away"
+	textStatusNotSet  = "Client-side close frame status not set"
+	drainingRejection = "Service Unavailable"
+)
+
+// Drain stops admitting clients, closes all with 1001, and returns when every
+// message is dealt with and every $disconnect delivered. When ctx ends before,
+// the error says how much was left.
+func (g *Gateway) Drain(ctx context.Context) error {
+	g.draining.Store(true)
+	for c := range g.registry.All() {
+		c.Close(closeGoingAway, textGoingAway)
+	}
+	for g.active.Load() > 0 {
+		select {
+		case <-g.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("gateway: %d connections or messages were not done when the time to drain was over: %w", g.active.Load(), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// begin and end count what Drain waits for.
+func (g *Gateway) begin() { g.active.Add(1) }
+
+func (g *Gateway) end() {
+	if g.active.Add(-1) == 0 && g.draining.Load() {
+		select {
+		case g.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// contextOf returns the request context of an event of the connection.
+func (g *Gateway) contextOf(c *connection.Connection, s *stage.Stage, kind event.Type, key apigw.RouteKey, requestID string) *event.Context {
+	return &event.Context{
+		APIID: c.APIID(), Stage: c.Stage(), RouteKey: key, EventType: kind,
+		ConnectionID: c.String(), RequestID: requestID, DomainName: c.DomainName(),
+		Identity: c.Identity(), ConnectedAt: c.ConnectedAt(), RequestTime: g.now(),
+		StageVariables: s.Variables,
+	}
+}

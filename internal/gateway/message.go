@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+	"tidegate/internal/mapping"
+	"tidegate/internal/stage"
+)
+
+// A Plan is what is to be done with one message. It must be Run, once.
+type Plan struct {
+	connection *connection.Connection
+	stage      *stage.Stage
+	route      *stage.Route
+	payload    []byte // a copy; only when the plan calls out
+	size       int
+	start      time.Time
+	refusal    verdict       // unless its outcome is ""
+	constant   *stage.Answer // may be nil
+	calls      bool
+	held       bool // the process is at its bound: reads are held until there is a place
+}
+
+// CallsOut says that Run blocks until a backend has answered, and needs a
+// goroutine of its own. Otherwise it returns at once.
+func (p *Plan) CallsOut() bool { return p.calls }
+
+// Plan decides what a client's message means: a refusal, a constant reply, or a
+// call. It never blocks, and keeps a copy of the payload when it must.
+func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
+	p := Plan{connection: c, size: len(payload), start: g.now()}
+	s, ok := g.Lookup(c.APIID(), c.Stage())
+	if !ok {
+		p.refusal = verdict{outcome: UnknownStage, text: textForbidden}
+		return p
+	}
+	p.stage = s
+	p.route = s.SelectRoute(payload)
+	switch {
+	case p.route == nil:
+		p.refusal = verdict{outcome: NoRoute, text: textForbidden}
+		return p
+	case !p.route.Throttle.Allow(p.start):
+		p.refusal = verdict{outcome: Throttled, text: textTooManyRequests}
+		return p
+	case p.route.Integration == nil:
+		p.refusal = judge(errNoIntegration)
+		return p
+	}
+	if a, ok := p.route.Constant(); ok {
+		p.constant = a
+		return p
+	}
+	p.calls = true
+	p.payload = bytes.Clone(payload)
+	g.begin()
+	c.Begin(g.perConnection)
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		p.held = true
+		c.Hold(g.perConnection)
+	}
+	return p
+}
+
+// Run does what the plan says and sends the client what it is to get. When the
+// plan calls out it blocks until that is done; ctx ending cuts it short.
+func (g *Gateway) Run(ctx context.Context, p Plan) {
+	var requestID string
+	if p.calls || p.refusal.outcome != "" || g.events.MessageEnd != nil {
+		requestID = event.NewRequestID()
+	}
+	var r result
+	switch {
+	case p.refusal.outcome != "":
+		r = result{verdict: p.refusal}
+	case p.calls:
+		defer g.end()
+		defer p.connection.End(g.perConnection)
+		r = g.call(ctx, p, requestID)
+	default:
+		r = g.reply(p.route, p.constant)
+	}
+	g.finish(p, requestID, r)
+}
+
+// A result is what a message led to.
+type result struct {
+	verdict
+	frame  []byte // of a two-way route; nil: none
+	status int    // the backend's, 0 when it gave none
+	err    error
+}
+
+// call invokes the route's integration, after a place in the process.
+func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
+	if p.held {
+		var err error
+		select {
+		case g.slots <- struct{}{}:
+		case <-ctx.Done():
+			err = errors.Join(errStopped, context.Cause(ctx))
+		}
+		p.connection.Unhold(g.perConnection)
+		if err != nil {
+			return result{verdict: judge(err), err: err}
+		}
+	}
+	defer func() { <-g.slots }()
+	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
+	c.MessageID = event.NewRequestID()
+	c.RequestTime = p.start
+	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait)
+	if err != nil {
+		return result{verdict: judge(err), err: err}
+	}
+	return g.reply(p.route, answer)
+}
+
+// reply decides what of an answer goes to the client. A one-way route sends
+// nothing, and neither does an empty body.
+func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
+	r := result{verdict: verdict{outcome: Done}, status: a.Status}
+	if !route.TwoWay || len(a.Body) == 0 {
+		return r
+	}
+	if len(a.Body) > apigw.MaxMessage {
+		r.verdict, r.err = judge(errReplyTooLarge), errReplyTooLarge
+		return r
+	}
+	r.frame = a.Body
+	return r
+}
+
+// finish sends the frame and reports.
+func (g *Gateway) finish(p Plan, requestID string, r result) {
+	binary := false
+	if r.outcome != Done {
+		r.frame = appendErrorFrame(make([]byte, 0, 128), r.text, p.connection.String(), requestID)
+	} else if r.frame != nil {
+		// Like a push: text, unless that would be an invalid text frame.
+		binary = !utf8.Valid(r.frame)
+	}
+	if r.frame != nil {
+		if err := p.connection.Send(r.frame, binary); err != nil {
+			r.frame = nil
+			r.undelivered(err)
+		}
+	}
+	if g.events.MessageEnd == nil {
+		return
+	}
+	info := MessageInfo{
+		Subject: Subject{
+			APIID: p.connection.APIID(), Stage: p.connection.Stage(), ConnectionID: p.connection.String(), RequestID: requestID,
+		},
+		Size: p.size, BackendStatus: r.status, Outcome: r.outcome, Frame: r.frame, Err: r.err, Duration: g.now().Sub(p.start),
+	}
+	if p.route != nil {
+		info.RouteKey = p.route.Key
+		if p.route.Integration != nil {
+			info.Target = p.route.Integration.Target
+		}
+	}
+	g.events.MessageEnd(info)
+}
+
+// undelivered notes that the client didn't get its frame, unless something
+// worse is noted already.
+func (r *result) undelivered(err error) {
+	if r.outcome != Done {
+		r.err = errors.Join(r.err, err)
+		return
+	}
+	r.err = err
+	switch {
+	case errors.Is(err, apigw.ErrQueueFull):
+		r.outcome = ReplyQueueFull
+	case errors.Is(err, apigw.ErrGone):
+		r.outcome = ClientGone
+	default:
+		r.outcome = Failed
+	}
+}

@@ -1,0 +1,396 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/integration"
+	"tidegate/internal/mapping"
+	"tidegate/selection"
+)
+
+// A Binder makes the invokers of a stage. One that only checks may return nil
+// invokers: such a snapshot is thrown away.
+type Binder interface {
+	// Lambda returns an invoker of a proxy integration with the function.
+	Lambda(i *apigw.Integration, functionARN string) (integration.Invoker, error)
+	// HTTP returns an invoker of a proxy integration with the URL, in which stage
+	// variables are filled in.
+	HTTP(i *apigw.Integration, url string) (integration.Invoker, error)
+}
+
+// Compile makes the snapshot of a deployment for a stage. Every mistake is
+// reported, joined into one error, each with its route, integration or
+// template; so is what Tidegate doesn't support yet.
+func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
+	c := compiler{
+		def: def, binder: b,
+		stage: &Stage{
+			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables,
+			routes: map[apigw.RouteKey]*Route{},
+		},
+		integrations: map[string]*Integration{},
+		failed:       map[string]bool{},
+		throttle:     newThrottle(st.DefaultRouteSettings),
+		settings:     st.RouteSettings,
+	}
+	c.compileIntegrations()
+	for _, r := range def.Routes {
+		if err := c.compileRoute(r); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("route %q: %w", r.Key, err))
+		}
+	}
+	c.compileSelection()
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return c.stage, nil
+}
+
+// A compiler is one Compile under way.
+type compiler struct {
+	def          *apigw.Definition
+	binder       Binder
+	stage        *Stage
+	integrations map[string]*Integration
+	failed       map[string]bool // ids of integrations that did not compile
+	errs         []error
+	throttle     *Throttle // of routes without their own
+	settings     map[apigw.RouteKey]apigw.RouteSettings
+}
+
+func (c *compiler) compileSelection() {
+	expr, err := selection.Parse(selection.RouteSelection, c.def.RouteSelectionExpression)
+	if err != nil {
+		c.errs = append(c.errs, fmt.Errorf("routeSelectionExpression %q: %w", c.def.RouteSelectionExpression, err))
+		return
+	}
+	c.stage.selection = expr
+	if key, ok := expr.Constant(); ok {
+		c.stage.selects, c.stage.constant = true, c.stage.selectConstant(key)
+	}
+}
+
+func (c *compiler) compileRoute(r *apigw.Route) error {
+	if r.AuthorizationType != "" && r.AuthorizationType != "NONE" {
+		return fmt.Errorf("authorizationType %s is not supported yet, only NONE", r.AuthorizationType)
+	}
+	route := &Route{Key: r.Key, TwoWay: r.TwoWay(), declared: r.RequestParameters, Throttle: c.throttle}
+	if own := newThrottle(c.settings[r.Key]); own != nil {
+		route.Throttle = own
+	}
+	for name := range r.RequestParameters {
+		if !strings.HasPrefix(name, "route.request.querystring.") && !strings.HasPrefix(name, "route.request.header.") {
+			return fmt.Errorf("request parameter %q begins with neither route.request.querystring. nor route.request.header.", name)
+		}
+	}
+	if r.Target != "" {
+		id := r.IntegrationID()
+		route.Integration = c.integrations[id]
+		switch {
+		case c.failed[id]:
+			// Said already, and once is enough.
+		case route.Integration == nil:
+			return fmt.Errorf("its target %q is no integration of the API", r.Target)
+		}
+	}
+	if err := c.place(route); err != nil {
+		return err
+	}
+	if i := route.Integration; i != nil {
+		if err := c.bindParameters(r, i); err != nil {
+			return fmt.Errorf("integration %s: %w", i.ID, err)
+		}
+		if err := route.precompute(); err != nil {
+			return fmt.Errorf("integration %s: %w", i.ID, err)
+		}
+	}
+	return nil
+}
+
+// place puts the route where messages or lifecycle steps find it.
+func (c *compiler) place(r *Route) error {
+	s := c.stage
+	var at **Route
+	switch r.Key {
+	case apigw.RouteConnect:
+		at = &s.connect
+	case apigw.RouteDisconnect:
+		at = &s.disconnect
+	case apigw.RouteDefault:
+		at = &s.fallback
+	default:
+		switch {
+		case r.Key == "":
+			return errors.New("a route key can't be empty")
+		case r.Key[0] == '$':
+			return errors.New("custom route keys must not begin with '$'")
+		case s.routes[r.Key] != nil:
+			return errors.New("the API has this route key twice")
+		}
+		s.routes[r.Key] = r
+		return nil
+	}
+	if *at != nil {
+		return errors.New("the API has this route key twice")
+	}
+	*at = r
+	return nil
+}
+
+// bindParameters compiles the parameters of an integration against what a
+// route declares. An integration that several routes share takes what any of
+// them declares.
+func (c *compiler) bindParameters(r *apigw.Route, i *Integration) error {
+	def := c.definition(i.ID)
+	declared := map[string]apigw.ParameterConstraint{}
+	for _, other := range c.def.Routes {
+		if other.IntegrationID() == i.ID {
+			for name, constraint := range other.RequestParameters {
+				declared[name] = constraint
+			}
+		}
+	}
+	p, err := mapping.CompileParameters(def.RequestParameters, declared)
+	if err != nil {
+		return fmt.Errorf("requestParameters: %w", err)
+	}
+	i.parameters = p
+	return nil
+}
+
+func (c *compiler) definition(id string) *apigw.Integration {
+	for _, i := range c.def.Integrations {
+		if i.ID == id {
+			return i
+		}
+	}
+	return nil
+}
+
+func (c *compiler) compileIntegrations() {
+	for _, def := range c.def.Integrations {
+		i, err := c.compileIntegration(def)
+		if err != nil {
+			c.failed[def.ID] = true
+			c.errs = append(c.errs, fmt.Errorf("integration %s: %w", def.ID, err))
+			continue
+		}
+		c.integrations[def.ID] = i
+	}
+}
+
+func (c *compiler) compileIntegration(def *apigw.Integration) (*Integration, error) {
+	if err := refuse(def); err != nil {
+		return nil, err
+	}
+	i := &Integration{
+		ID: def.ID, Type: def.Type, Timeout: def.Timeout,
+		Slots:    make(chan struct{}, apigw.MaxInFlightIntegration),
+		behavior: def.PassthroughBehavior,
+	}
+	if i.Timeout <= 0 || i.Timeout > apigw.MaxIntegrationTimeout {
+		i.Timeout = apigw.MaxIntegrationTimeout
+	}
+	if i.behavior == "" {
+		i.behavior = apigw.PassthroughWhenNoMatch
+	}
+	if err := c.bind(def, i); err != nil {
+		return nil, err
+	}
+	var err error
+	// Checked here too so that an integration without a route is.
+	if i.requests, err = compileTemplates(selection.TemplateSelection, "request", def.TemplateSelectionExpression, def.RequestTemplates); err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(def.Responses))
+	for id := range def.Responses {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	var fallback *response
+	for _, id := range ids {
+		r, err := compileResponse(def.Responses[id])
+		if err != nil {
+			return nil, fmt.Errorf("integration response %q: %w", def.Responses[id].Key, err)
+		}
+		if r.pattern == nil {
+			fallback = r
+			continue
+		}
+		i.responses = append(i.responses, r)
+	}
+	if fallback != nil {
+		i.responses = append(i.responses, fallback)
+	}
+	return i, nil
+}
+
+// refuse names what an integration asks for and Tidegate lacks.
+func refuse(def *apigw.Integration) error {
+	switch def.Type {
+	case apigw.IntegrationAWSProxy, apigw.IntegrationHTTPProxy, apigw.IntegrationMock:
+	case apigw.IntegrationAWS, apigw.IntegrationHTTP:
+		return fmt.Errorf("integration type %s is not supported yet; use AWS_PROXY, HTTP_PROXY or MOCK", def.Type)
+	default:
+		return fmt.Errorf("integration type %q is none of AWS_PROXY, HTTP_PROXY and MOCK", def.Type)
+	}
+	switch {
+	case def.ConnectionType != "" && def.ConnectionType != "INTERNET":
+		return fmt.Errorf("connectionType %s is not supported yet, only INTERNET", def.ConnectionType)
+	case def.CredentialsARN != "":
+		return errors.New("credentialsArn is not supported yet: a function's permissions decide who may invoke it")
+	case def.PayloadFormatVersion != "" && def.PayloadFormatVersion != "1.0":
+		return fmt.Errorf("payloadFormatVersion %q is not one of WebSocket APIs, which have 1.0", def.PayloadFormatVersion)
+	}
+	if err := refuseConversion(def.ContentHandlingStrategy); err != nil {
+		return err
+	}
+	switch def.PassthroughBehavior {
+	case "", apigw.PassthroughWhenNoMatch, apigw.PassthroughWhenNoTemplates, apigw.PassthroughNever:
+		return nil
+	}
+	return fmt.Errorf("passthroughBehavior %q is none of WHEN_NO_MATCH, WHEN_NO_TEMPLATES and NEVER", def.PassthroughBehavior)
+}
+
+// refuseConversion lets CONVERT_TO_TEXT pass: what clients send is text, which
+// it leaves as it is.
+func refuseConversion(strategy string) error {
+	if strategy != "" && strategy != "CONVERT_TO_TEXT" {
+		return fmt.Errorf("contentHandlingStrategy %s is not supported yet", strategy)
+	}
+	return nil
+}
+
+// bind gives the integration its invoker.
+func (c *compiler) bind(def *apigw.Integration, i *Integration) error {
+	switch def.Type {
+	case apigw.IntegrationAWSProxy:
+		arn, err := integration.ParseLambdaURI(def.URI, c.stage.Variables)
+		if err != nil {
+			return fmt.Errorf("integrationUri: %w", err)
+		}
+		i.Target = arn
+		i.invoker, err = c.binder.Lambda(def, arn)
+		return err
+	case apigw.IntegrationHTTPProxy:
+		url := mapping.SubstituteStageVariables(def.URI, c.stage.Variables)
+		i.Target = def.Method + " " + url
+		var err error
+		if i.invoker, err = c.binder.HTTP(def, url); err != nil {
+			return fmt.Errorf("integrationUri: %w", err)
+		}
+		return nil
+	}
+	i.Target = string(apigw.IntegrationMock)
+	var err error
+	i.invoker, err = integration.NewMock(nil)
+	return err
+}
+
+func compileTemplates(kind selection.Kind, what, expr string, texts map[string]string) (templates, error) {
+	t := templates{byKey: map[string]*mapping.Template{}}
+	if expr != "" {
+		var err error
+		if t.expr, err = selection.Parse(kind, expr); err != nil {
+			return t, fmt.Errorf("templateSelectionExpression %q: %w", expr, err)
+		}
+	}
+	for key, text := range texts {
+		compiled, err := mapping.CompileTemplate(fmt.Sprintf("%s template %q", what, key), text)
+		if err != nil {
+			return t, err
+		}
+		t.byKey[key] = compiled
+	}
+	return t, nil
+}
+
+func compileResponse(def *apigw.IntegrationResponse) (*response, error) {
+	r := &response{key: def.Key}
+	if def.Key != string(apigw.RouteDefault) {
+		expr, ok := strings.CutPrefix(def.Key, "/")
+		if ok {
+			expr, ok = strings.CutSuffix(expr, "/")
+		}
+		if !ok {
+			return nil, errors.New("its key is neither $default nor /a regular expression/")
+		}
+		var err error
+		// The whole status must match, as with Java's String.matches.
+		if r.pattern, err = regexp.Compile(`^(?:` + expr + `)$`); err != nil {
+			return nil, fmt.Errorf("its key is no regular expression: %w", err)
+		}
+	}
+	if err := refuseConversion(def.ContentHandlingStrategy); err != nil {
+		return nil, err
+	}
+	for name, value := range def.ResponseParameters {
+		p, err := compileResponseParameter(name, value)
+		if err != nil {
+			return nil, err
+		}
+		r.parameters = append(r.parameters, p)
+	}
+	slices.SortFunc(r.parameters, func(a, b responseParameter) int { return strings.Compare(a.name, b.name) })
+	var err error
+	r.templates, err = compileTemplates(selection.ResponseTemplateSelection, "response", def.TemplateSelectionExpression, def.ResponseTemplates)
+	return r, err
+}
+
+// compileResponseParameter reads one entry of responseParameters: a header of
+// the answer and where its value is from.
+func compileResponseParameter(name, value string) (responseParameter, error) {
+	var p responseParameter
+	for _, prefix := range []string{"route.response.header.", "method.response.header."} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			p.name = rest
+		}
+	}
+	if p.name == "" {
+		return p, fmt.Errorf("response parameter %q does not begin with route.response.header.", name)
+	}
+	if header, ok := strings.CutPrefix(value, "integration.response.header."); ok && header != "" {
+		p.header = header
+		return p, nil
+	}
+	if n := len(value); n >= 2 && value[0] == '\'' && value[n-1] == '\'' {
+		p.static = value[1 : n-1]
+		return p, nil
+	}
+	return p, fmt.Errorf("response parameter %q: the value %q is neither 'static' nor integration.response.header.NAME; others are not supported yet", name, value)
+}
+
+// precompute runs a MOCK whose answer can't differ, once.
+func (r *Route) precompute() error {
+	i := r.Integration
+	if i.Type != apigw.IntegrationMock || !i.requests.fixed() || i.requests.none() || i.invoker == nil {
+		return nil
+	}
+	in := &mapping.Input{}
+	t, err := i.requests.choose(newSource(in))
+	if err != nil || t == nil {
+		return err // without a template the message itself decides, or is rejected
+	}
+	req, err := i.Request(in)
+	if err != nil {
+		return err
+	}
+	resp, err := i.Invoke(context.Background(), req)
+	if err != nil {
+		// A template that yields no status fails each message, as on AWS.
+		return nil
+	}
+	if chosen := i.match(resp); chosen != nil && !chosen.templates.fixed() {
+		return nil
+	}
+	if a, err := r.Respond(in, resp); err == nil {
+		r.constant = a
+	}
+	return nil
+}
