@@ -31,6 +31,9 @@ const (
 	revisionSize = 8
 )
 
+// ErrLocked says that another process has the file open.
+var ErrLocked = errors.New("kv: in use by another process; stop it or use another data directory")
+
 // A Store is a kv.Store in a file. Make one with Open.
 type Store struct {
 	path   string
@@ -58,7 +61,7 @@ func Open(path string) (*Store, error) {
 		FreelistType:   bbolt.FreelistMapType,
 	})
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("kv: %s is in use by another process; stop it or use another data directory", path)
+		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", path, err)
