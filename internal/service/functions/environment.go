@@ -1,0 +1,317 @@
+package functions
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"tidegate/internal/awshttp"
+)
+
+// An environment is one process that runs one function, one invocation at a
+// time, and the Runtime API that it talks to.
+type environment struct {
+	// Set at the start, not changed afterwards.
+	s       *Service
+	fn      *function
+	id      string // 32 hex digits
+	proc    *process
+	api     *http.Server
+	host    string       // of the Runtime API
+	files   []sourceFile // what the process was loaded from
+	expires time.Time    // when it is to be replaced for its credentials' sake
+	out     *output      // what the process writes
+	deliver chan *invocation
+	ready   chan struct{} // closed at the first call of next
+	failed  chan struct{} // closed when the runtime reports that it can't load
+	ended   chan struct{} // closed when the process has ended; status is set then
+	status  string
+
+	// Guarded by s.mu.
+	used    time.Time
+	yielded bool
+
+	mu       sync.Mutex
+	state    state
+	current  *invocation
+	initBody []byte
+	why      ExitReason // of its end, the first one given
+}
+
+// state is where the runtime is in Lambda's own state machine, whose names
+// appear in the Runtime API's refusals.
+type state string
+
+const (
+	stateStarted   state = "Started"
+	stateReady     state = "Ready"
+	stateRunning   state = "Running"
+	stateSent      state = "RuntimeResponseSentState"
+	stateInitError state = "InitError"
+)
+
+// start starts a process for the function. Its place is taken already, and
+// given back when it can't be started.
+func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err error) {
+	e := &environment{
+		s: s, fn: fn, id: strings.ReplaceAll(awshttp.NewRequestID(), "-", ""), deliver: make(chan *invocation),
+		ready: make(chan struct{}), failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, used: time.Now(),
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.yieldLocked(e)
+		s.mu.Unlock()
+		return nil, errClosed
+	}
+	s.exits.Add(1)
+	s.mu.Unlock()
+	defer func() {
+		if err != nil {
+			s.mu.Lock()
+			s.yieldLocked(e)
+			s.mu.Unlock()
+			s.exits.Done()
+		}
+	}()
+	node, err := s.node()
+	if err != nil {
+		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: err.Error(), MessageKey: "Message"}
+	}
+	prep := s.prepare(fn)
+	select {
+	case <-prep.done:
+	case <-ctx.Done():
+		return nil, throttled("ConcurrentInvocationLimitExceeded")
+	case <-s.ctx.Done():
+		return nil, errClosed
+	}
+	keys, err := s.session.get(s.ctx, fn)
+	if err != nil {
+		return nil, err
+	}
+	e.expires = keys.retire
+	if fn.Code.Folder != "" {
+		e.files = sourceFiles(fn.codeDir)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)
+	}
+	e.host = l.Addr().String()
+	e.api = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	e.out = newOutput(&s.cfg.Events, fn.Name)
+	e.proc, err = s.starter.start(command{
+		path: node, args: []string{filepath.Join(s.runtime, "bootstrap.cjs")}, dir: fn.codeDir,
+		env: e.variables(keys.Credentials, prep.dir), token: e.id, out: e.out,
+	})
+	if err != nil {
+		l.Close()
+		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
+			Message: fmt.Sprintf("the function's process can't be started: %v", err)}
+	}
+	go e.api.Serve(l)
+	s.mu.Lock()
+	s.pool(fn.Name).all[e] = struct{}{}
+	closed := s.closed
+	s.mu.Unlock()
+	if f := s.cfg.Events.EnvironmentStart; f != nil {
+		f(EnvironmentStart{Function: fn.Name, ID: e.id, PID: e.proc.pid})
+	}
+	go e.watch()
+	if closed {
+		e.retire(exitClosed)
+	}
+	return e, nil
+}
+
+// watch waits for the process to end and clears up behind it.
+func (e *environment) watch() {
+	defer e.s.exits.Done()
+	e.status = e.proc.wait() // kills what the process leaves behind, too
+	e.out.close()
+	close(e.ended)
+	e.api.Close()
+	e.mu.Lock()
+	if e.why == "" {
+		e.why = exitItself
+	}
+	why := e.why
+	e.mu.Unlock()
+	e.s.forget(e)
+	if f := e.s.cfg.Events.EnvironmentExit; f != nil {
+		f(EnvironmentExit{Function: e.fn.Name, ID: e.id, PID: e.proc.pid, Reason: why, Status: e.status})
+	}
+}
+
+// grace is how long a process may take to end when it is asked to.
+const grace = 500 * time.Millisecond
+
+// retire ends the environment; it returns at once. A function that took too
+// long gets no grace.
+func (e *environment) retire(why ExitReason) {
+	e.mu.Lock()
+	if e.why == "" {
+		e.why = why
+	}
+	e.mu.Unlock()
+	if why == exitTimedOut || why == exitInit {
+		e.proc.kill()
+		return
+	}
+	e.proc.terminate()
+	time.AfterFunc(grace, e.proc.kill)
+}
+
+// unfit says why an idle environment must not run the function as it is now;
+// empty when it may.
+func (e *environment) unfit(fn *function) ExitReason {
+	switch {
+	case e.fn.generation != fn.generation || !e.fresh():
+		return exitStale
+	case !e.expires.IsZero() && time.Now().After(e.expires):
+		return exitExpired
+	}
+	return ""
+}
+
+// initOutcome is how loading a function ended.
+type initOutcome int
+
+const (
+	initReady initOutcome = iota
+	initFailed
+	initTimeout
+)
+
+// await waits until the runtime asks for its first invocation.
+func (e *environment) await(limit time.Duration) initOutcome {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-e.ready:
+		return initReady
+	case <-e.failed:
+		return initFailed
+	case <-e.ended:
+		return initFailed
+	case <-t.C:
+		return initTimeout
+	}
+}
+
+// initAnswer is what the caller gets when the code could not be loaded.
+func (e *environment) initAnswer(inv *invocation) answer {
+	<-e.ended
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.initBody != nil {
+		return answer{failed: true, payload: e.initBody}
+	}
+	return exited(inv, e.status)
+}
+
+// readyGrace is how long an environment may take between its answer and its
+// next request until another is used instead.
+const readyGrace = 50 * time.Millisecond
+
+// invoke hands the invocation to the process and waits for its answer. It
+// returns errReplaced when the process didn't take it.
+func (e *environment) invoke(inv *invocation, res *result) error {
+	began := time.Now()
+	if inv.deadline.IsZero() {
+		inv.started = began
+		inv.deadline = began.Add(e.fn.timeout())
+	}
+	select {
+	case e.deliver <- inv:
+	default:
+		if err := e.deliverLate(inv); err != nil {
+			return err
+		}
+	}
+	t := time.NewTimer(time.Until(inv.deadline))
+	defer t.Stop()
+	finished := true
+	select {
+	case res.answer = <-inv.answer:
+	case <-e.ended:
+		finished = false
+		select {
+		case res.answer = <-inv.answer: // it answered, then ended
+		default:
+			res.answer = exited(inv, e.status)
+		}
+	case <-t.C:
+		finished = false
+		e.retire(exitTimedOut)
+		<-e.ended // nothing of it is left when the caller hears of it
+		select {
+		case res.answer = <-inv.answer:
+		default:
+			res.answer = timedOut(inv, e.fn.timeout())
+		}
+	}
+	res.duration = time.Since(inv.started)
+	if inv.tail != nil {
+		res.memory = e.proc.memory()
+	}
+	e.out.end()
+	if res.failed {
+		if missing := missingModule(res.payload); missing != "" {
+			e.s.bring(e.fn, missing)
+			res.hint = hint(e.fn, missing, e.s.preparationOf(e.fn))
+		}
+	}
+	if finished {
+		e.s.release(e)
+	}
+	return nil
+}
+
+// deliverLate waits a moment for a runtime that is still on its way from its
+// last answer to its next request.
+func (e *environment) deliverLate(inv *invocation) error {
+	t := time.NewTimer(readyGrace)
+	defer t.Stop()
+	select {
+	case e.deliver <- inv:
+		return nil
+	case <-e.ended:
+		return errReplaced
+	case <-t.C:
+		// It is busy after its answer. It comes back when it asks for the next
+		// invocation, or is ended when it doesn't in time.
+		go e.rejoin()
+		return errReplaced
+	}
+}
+
+// rejoin puts a late environment back once it is ready.
+func (e *environment) rejoin() {
+	t := time.NewTimer(e.fn.timeout())
+	defer t.Stop()
+	poll := time.NewTicker(readyGrace)
+	defer poll.Stop()
+	for {
+		select {
+		case <-e.ended:
+			return
+		case <-t.C:
+			e.retire(exitTimedOut)
+			return
+		case <-poll.C:
+		}
+		e.mu.Lock()
+		ready := e.state == stateReady
+		e.mu.Unlock()
+		if ready {
+			e.s.release(e)
+			return
+		}
+	}
+}

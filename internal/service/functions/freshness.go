@@ -1,0 +1,76 @@
+package functions
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSourceFiles bounds how many files are looked at before an environment is
+// used again. Folders are searched from the top, so what is left out in a
+// bigger tree lies deepest.
+const maxSourceFiles = 1000
+
+// A sourceFile is a file that a process may have been loaded from, and how it
+// was then.
+type sourceFile struct {
+	path     string
+	size     int64
+	modified int64 // ns since 1970, 0 when it wasn't there
+}
+
+// sourceEndings are the files that are loaded once and kept by a process. Other
+// files are read anew by whoever reads them.
+var sourceEndings = map[string]bool{
+	".js": true, ".mjs": true, ".cjs": true, ".json": true, ".node": true, ".wasm": true,
+}
+
+// sourceFiles lists the code in a folder, without node_modules and folders
+// whose name begins with a dot; an installation into node_modules shows in its
+// lock file.
+func sourceFiles(root string) []sourceFile {
+	files := []sourceFile{stamp(filepath.Join(root, "node_modules", ".package-lock.json"))}
+	folders := []string{root}
+	for len(folders) > 0 && len(files) < maxSourceFiles {
+		dir := folders[0]
+		folders = folders[1:]
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			name := entry.Name()
+			if strings.HasPrefix(name, ".") || name == "node_modules" {
+				continue
+			}
+			if entry.IsDir() {
+				if len(folders) < maxSourceFiles {
+					folders = append(folders, filepath.Join(dir, name))
+				}
+				continue
+			}
+			if sourceEndings[filepath.Ext(name)] && len(files) < maxSourceFiles {
+				files = append(files, stamp(filepath.Join(dir, name)))
+			}
+		}
+	}
+	return files
+}
+
+func stamp(path string) sourceFile {
+	f := sourceFile{path: path}
+	f.size, f.modified = statFile(path)
+	return f
+}
+
+// fresh says whether the process still runs the code that lies in its folder.
+// An archive's code never changes.
+func (e *environment) fresh() bool {
+	for i := range e.files {
+		f := &e.files[i]
+		if size, modified := statFile(f.path); size != f.size || modified != f.modified {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,274 @@
+// Package functions is the AWS Lambda of one machine: the management and
+// Invoke APIs over HTTP, the Runtime API, and execution environments, which are
+// processes on this machine. nodejs* runtimes run on the machine's Node.js,
+// Linux and macOS only; there is no sandbox, a function may do what the user
+// may.
+//
+// Asynchronous invocations (type Event) wait in memory: they don't survive the
+// process.
+//
+// Sources: https://docs.aws.amazon.com/lambda/latest/api/ and
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+package functions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/clock"
+	"tidegate/internal/kv"
+	"tidegate/sigv4"
+)
+
+// Config is what a Service needs. Bucket, Dir, Gate, Region and Account are
+// required.
+type Config struct {
+	// Bucket keeps the functions' configurations, one key a function.
+	Bucket kv.Bucket
+	// Dir is a folder of this service's own, for code and the runtime's files.
+	Dir string
+	// Cache is a folder per user, for the SDK that Lambda's runtimes bring; empty
+	// means that it is never installed.
+	Cache string
+	Gate  *awshttp.Gate
+	// Clock times the retries of asynchronous invocations; nil is the machine's.
+	// Timeouts of running functions use the machine's own time always.
+	Clock   clock.Clock
+	Region  string
+	Account string
+	// Endpoint (http://host:port) is where STS answers, reached with Client (nil:
+	// http.DefaultClient) and signed with Credentials, which are those of
+	// lambda.amazonaws.com. An empty Endpoint gives functions no credentials.
+	Endpoint    string
+	Client      *http.Client
+	Credentials sigv4.Credentials
+	// Environment returns further variables (NAME=value) for a function, such as
+	// AWS_ENDPOINT_URL_* and NODE_EXTRA_CA_CERTS; the function's own variables win
+	// over them. May be nil.
+	Environment func(Function) []string
+	// Folders allows code to be a folder of this machine
+	// (S3Bucket tidegate-folder).
+	Folders bool
+	// Redirect returns host:port to which a function's connections to
+	// *.amazonaws.com go; nil or an empty answer leaves them alone.
+	Redirect func() string
+	Events   EventListener
+	// MaxEnvironments bounds the processes at one time; 0 means 16 and at least
+	// four a core. An invocation beyond waits 10 s for one, then is throttled.
+	MaxEnvironments int
+	// IdleAfter retires an environment that was not used for so long; 0 means 5
+	// minutes.
+	IdleAfter time.Duration
+}
+
+// A Function is what others may know of a function, without secrets.
+type Function struct {
+	Name, ARN, Runtime, Handler, Role string
+	Timeout                           time.Duration
+	MemorySize                        int // MB
+	// CodeDir is the folder that holds the code; Folder says that it is the
+	// user's own.
+	CodeDir string
+	Folder  bool
+	// Variables are the function's own environment variables. Read only.
+	Variables map[string]string
+}
+
+// A Service serves the functions of one account and region.
+type Service struct {
+	cfg     Config
+	node    func() (string, error) // finds Node.js, once
+	runtime string                 // the folder of the embedded runtime
+	starter *starter
+	session *sessions
+	sdk     *sdkCache
+	queue   *queue
+	manage  http.Handler
+	invoker http.Handler
+	ctx     context.Context // ends at Close
+	cancel  context.CancelFunc
+
+	mu        sync.Mutex
+	functions map[string]*function
+	pools     map[string]*pool
+	alive     int           // environments that hold a place
+	freed     chan struct{} // closed and replaced when a place or an environment becomes free
+	closed    bool
+	exits     sync.WaitGroup // one for each process
+
+	writes sync.Mutex // held over each change of the bucket
+}
+
+// Figures of Lambda's, and of this machine.
+const (
+	defaultIdleAfter = 5 * time.Minute
+	accountLimit     = 1000 // concurrent executions in an account
+)
+
+// New opens the service: it loads the bucket and writes the runtime's files.
+func New(ctx context.Context, cfg Config) (*Service, error) {
+	if cfg.Bucket == nil || cfg.Gate == nil || cfg.Dir == "" {
+		return nil, errors.New("functions: Bucket, Gate and Dir must be set")
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("functions: %w", err)
+	}
+	cfg.Dir = dir
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System
+	}
+	if cfg.Client == nil {
+		cfg.Client = http.DefaultClient
+	}
+	if cfg.MaxEnvironments <= 0 {
+		cfg.MaxEnvironments = max(16, 4*runtime.NumCPU())
+	}
+	cfg.MaxEnvironments = min(cfg.MaxEnvironments, accountLimit)
+	if cfg.IdleAfter <= 0 {
+		cfg.IdleAfter = defaultIdleAfter
+	}
+	s := &Service{
+		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{},
+		freed: make(chan struct{}),
+	}
+	if s.runtime, err = writeRuntime(dir); err != nil {
+		return nil, fmt.Errorf("functions: writing the runtime's files: %w", err)
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.starter = newStarter()
+	s.session = newSessions(&s.cfg)
+	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node}
+	s.queue = newQueue(s)
+	s.routes()
+	go s.sweep()
+	return s, nil
+}
+
+// Functions returns every function, sorted by name.
+func (s *Service) Functions() []Function {
+	fns := s.list()
+	out := make([]Function, len(fns))
+	for i, fn := range fns {
+		out[i] = fn.info()
+	}
+	return out
+}
+
+// Changed says that a file at or below path was saved. Environments whose code
+// lies there are retired: those that run finish first. Correctness doesn't need
+// it, since the code is looked at before each reuse; it only frees them sooner.
+func (s *Service) Changed(path string) {
+	s.mu.Lock()
+	var stale []*environment
+	for _, p := range s.pools {
+		keep := p.idle[:0]
+		for _, e := range p.idle {
+			if e.fn.Code.Folder != "" && within(e.fn.codeDir, path) && !e.fresh() {
+				stale = append(stale, e)
+				continue
+			}
+			keep = append(keep, e)
+		}
+		p.idle = keep
+	}
+	s.mu.Unlock()
+	for _, e := range stale {
+		e.retire(exitStale)
+	}
+}
+
+// Close ends every execution environment, with what it has started, and gives
+// up asynchronous invocations that wait. Requests that come later are refused.
+func (s *Service) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	var all []*environment
+	for _, p := range s.pools {
+		for e := range p.all {
+			all = append(all, e)
+		}
+	}
+	s.mu.Unlock()
+	s.cancel()
+	for _, e := range all {
+		e.retire(exitClosed)
+	}
+	ended := make(chan struct{})
+	go func() {
+		s.exits.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		for _, e := range all {
+			e.proc.kill()
+		}
+		<-ended
+	}
+	s.starter.close()
+	return nil
+}
+
+// sweep retires environments that nobody has used for a while.
+func (s *Service) sweep() {
+	tick := time.NewTicker(min(30*time.Second, s.cfg.IdleAfter))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, e := range s.takeIdle(time.Now().Add(-s.cfg.IdleAfter)) {
+			e.retire(exitIdle)
+		}
+	}
+}
+
+// ServeHTTP serves Lambda's API.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isInvocation(r) {
+		s.invoker.ServeHTTP(w, r)
+		return
+	}
+	s.manage.ServeHTTP(w, r)
+}
+
+// writeRuntime puts the embedded files where processes can read them.
+func writeRuntime(dir string) (string, error) {
+	folder := filepath.Join(dir, "runtime")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := runtimeFiles.ReadDir("runtime")
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range entries {
+		b, err := runtimeFiles.ReadFile("runtime/" + entry.Name())
+		if err != nil {
+			return "", err
+		}
+		if err := writeFile(filepath.Join(folder, entry.Name()), b, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return folder, nil
+}

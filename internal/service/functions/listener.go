@@ -1,0 +1,179 @@
+package functions
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An EventListener hears what happens to functions. Every func may be nil; they
+// may be called concurrently and must not block.
+type EventListener struct {
+	InvocationBegin  func(InvocationBegin)
+	InvocationEnd    func(InvocationEnd)
+	Output           func(Output)
+	Progress         func(Progress)
+	EnvironmentStart func(EnvironmentStart)
+	EnvironmentExit  func(EnvironmentExit)
+	// Discarded: an asynchronous invocation was given up.
+	Discarded func(Discarded)
+}
+
+// InvocationBegin says that a function was called. A retry of an asynchronous
+// invocation begins again, with the same request id.
+type InvocationBegin struct {
+	Function, RequestID string
+	Event               bool // asynchronous
+	Attempt             int  // from 1
+}
+
+// String is one line.
+func (i InvocationBegin) String() string {
+	return fmt.Sprintf("%s %s begins", i.Function, i.RequestID)
+}
+
+// InvocationEnd is what came of a call.
+type InvocationEnd struct {
+	Function, RequestID string
+	Event               bool
+	Cold                bool          // a new environment was started for it
+	Init                time.Duration // of the environment, when Cold
+	Duration            time.Duration // of the handler
+	Billed              time.Duration // Duration rounded up to a millisecond
+	// ErrorType, ErrorMessage and Trace are the function error's, empty when there
+	// was none. Hint says what to do about it, when that is known.
+	ErrorType, ErrorMessage string
+	Trace                   []string
+	Hint                    string
+}
+
+// String is one line.
+func (i InvocationEnd) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s", i.Function, i.RequestID, i.Duration.Round(10*time.Microsecond))
+	if i.Cold {
+		fmt.Fprintf(&b, " (cold, init %s)", i.Init.Round(time.Millisecond))
+	}
+	if i.ErrorType != "" {
+		fmt.Fprintf(&b, " %s: %s", i.ErrorType, i.ErrorMessage)
+	}
+	if i.Hint != "" {
+		b.WriteString(" (" + i.Hint + ")")
+	}
+	return b.String()
+}
+
+// Output is one line that a function wrote, without its end of line. RequestID
+// is that of the invocation that runs, or of the last; empty while the function
+// is loaded. A line longer than 256 KB comes in pieces.
+type Output struct {
+	Function, RequestID string
+	Stderr              bool
+	Line                string
+}
+
+// String is the line behind the function's name.
+func (o Output) String() string { return o.Function + ": " + o.Line }
+
+// Progress tells a person what takes long, such as an installation.
+type Progress struct {
+	Function string
+	Text     string
+	Err      error // what the work ended with, nil on success and in between
+}
+
+// String is one line.
+func (p Progress) String() string {
+	if p.Err != nil {
+		return p.Function + ": " + p.Text + ": " + p.Err.Error()
+	}
+	return p.Function + ": " + p.Text
+}
+
+// EnvironmentStart says that a process was started.
+type EnvironmentStart struct {
+	Function string
+	ID       string // the last part of its log stream's name
+	PID      int
+}
+
+// String is one line.
+func (e EnvironmentStart) String() string {
+	return fmt.Sprintf("%s: environment %.8s started (pid %d)", e.Function, e.ID, e.PID)
+}
+
+// An ExitReason says why an execution environment ended.
+type ExitReason string
+
+// The reasons.
+const (
+	exitIdle     ExitReason = "idle"          // nobody used it for a while
+	exitStale    ExitReason = "code changed"  // its code or configuration is not the present one
+	exitExpired  ExitReason = "keys expire"   // its credentials are half through their life
+	exitEvicted  ExitReason = "evicted"       // its place was needed for another function
+	exitTimedOut ExitReason = "timed out"     // the function took too long
+	exitInit     ExitReason = "init failed"   // its code could not be loaded
+	exitItself   ExitReason = "exited"        // the process ended by itself
+	exitClosed   ExitReason = "service ended" // Close
+	exitDeleted  ExitReason = "deleted"       // the function was deleted
+)
+
+// EnvironmentExit says that a process ended.
+type EnvironmentExit struct {
+	Function string
+	ID       string
+	PID      int
+	Reason   ExitReason
+	Status   string // exit status 1, signal: killed
+}
+
+// String is one line.
+func (e EnvironmentExit) String() string {
+	return fmt.Sprintf("%s: environment %.8s ended: %s (%s)", e.Function, e.ID, e.Reason, e.Status)
+}
+
+// A DiscardReason says why an asynchronous invocation was given up.
+type DiscardReason string
+
+// The reasons.
+const (
+	discardRetries DiscardReason = "retries exhausted" // it failed three times
+	discardAge     DiscardReason = "too old"           // it could not be run within 6 hours
+	discardGone    DiscardReason = "function gone"     // the function was deleted meanwhile
+	discardClosed  DiscardReason = "service ended"
+)
+
+// Discarded is an asynchronous invocation that was given up.
+type Discarded struct {
+	Function, RequestID string
+	Reason              DiscardReason
+}
+
+// String is one line.
+func (d Discarded) String() string {
+	return fmt.Sprintf("%s %s given up: %s", d.Function, d.RequestID, d.Reason)
+}
+
+func (l *EventListener) begin(i InvocationBegin) {
+	if l.InvocationBegin != nil {
+		l.InvocationBegin(i)
+	}
+}
+
+func (l *EventListener) end(i InvocationEnd) {
+	if l.InvocationEnd != nil {
+		l.InvocationEnd(i)
+	}
+}
+
+func (l *EventListener) progress(p Progress) {
+	if l.Progress != nil {
+		l.Progress(p)
+	}
+}
+
+func (l *EventListener) discarded(d Discarded) {
+	if l.Discarded != nil {
+		l.Discarded(d)
+	}
+}

@@ -1,0 +1,172 @@
+package functions
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxLine is where a line is cut, in bytes (CloudWatch's largest event).
+const maxLine = 256 << 10
+
+// output takes what a process writes and tells it line by line.
+type output struct {
+	events   *EventListener
+	function string
+	request  atomic.Pointer[string] // the invocation that runs, or the last
+	streams  [2]*stream             // stdout, stderr
+
+	mu   sync.Mutex
+	tail *tail // of the invocation that runs, nil unless asked for
+}
+
+func newOutput(events *EventListener, function string) *output {
+	o := &output{events: events, function: function}
+	for i := range o.streams {
+		o.streams[i] = &stream{out: o, stderr: i == 1}
+	}
+	return o
+}
+
+// begin says that from here on lines belong to the invocation.
+func (o *output) begin(inv *invocation) {
+	o.request.Store(&inv.requestID)
+	if inv.tail == nil {
+		return
+	}
+	inv.tail.add(fmt.Sprintf("START RequestId: %s Version: %s\n", inv.requestID, latest))
+	o.mu.Lock()
+	o.tail = inv.tail
+	o.mu.Unlock()
+}
+
+// flush reads what the process has written by now, so that its lines come
+// before the answer.
+func (o *output) flush() {
+	for _, st := range o.streams {
+		st.drain()
+	}
+}
+
+// end says that the invocation is over.
+func (o *output) end() {
+	o.mu.Lock()
+	o.tail = nil
+	o.mu.Unlock()
+}
+
+// close reads what is left when the process has ended.
+func (o *output) close() {
+	for _, st := range o.streams {
+		st.close()
+	}
+}
+
+func (o *output) line(line []byte, stderr bool) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	o.mu.Lock()
+	if o.tail != nil {
+		o.tail.add(string(line) + "\n")
+	}
+	o.mu.Unlock()
+	if o.events.Output == nil {
+		return
+	}
+	var id string
+	if p := o.request.Load(); p != nil {
+		id = *p
+	}
+	o.events.Output(Output{Function: o.function, RequestID: id, Stderr: stderr, Line: strings.ToValidUTF8(string(line), "\uFFFD")})
+}
+
+// A stream is stdout or stderr of a process. Reading is done under mu, by the
+// goroutine that waits for data and by drain.
+type stream struct {
+	out    *output
+	stderr bool
+	pipe   pipe // of the system
+
+	mu      sync.Mutex
+	partial []byte // a line without its end
+	closed  bool
+}
+
+// feed splits what was read into lines. The caller holds mu.
+func (st *stream) feed(b []byte) {
+	for {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			break
+		}
+		line := b[:i]
+		if len(st.partial) > 0 {
+			line = append(st.partial, line...)
+			st.partial = st.partial[:0]
+		}
+		st.long(line)
+		b = b[i+1:]
+	}
+	st.partial = append(st.partial, b...)
+	for len(st.partial) >= maxLine {
+		st.out.line(st.partial[:maxLine], st.stderr)
+		st.partial = append(st.partial[:0], st.partial[maxLine:]...)
+	}
+}
+
+// long tells a line, in pieces when it is too long for one.
+func (st *stream) long(line []byte) {
+	for len(line) > maxLine {
+		st.out.line(line[:maxLine], st.stderr)
+		line = line[maxLine:]
+	}
+	st.out.line(line, st.stderr)
+}
+
+// rest tells a line that has no end yet. The caller holds mu.
+func (st *stream) rest() {
+	if len(st.partial) > 0 {
+		st.out.line(st.partial, st.stderr)
+		st.partial = st.partial[:0]
+	}
+}
+
+// A tail keeps the last bytes of an invocation's log.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tail) add(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, s...)
+	if len(t.b) > maxTail {
+		t.b = append(t.b[:0], t.b[len(t.b)-maxTail:]...)
+	}
+}
+
+func (t *tail) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.b)
+}
+
+// finish writes what Lambda's log has at the end of an invocation.
+func (t *tail) finish(fn *function, inv *invocation, res result) {
+	if res.failed {
+		t.add(fmt.Sprintf("%s\t%s\tERROR\tInvoke Error \t%s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), inv.requestID, res.payload))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\t",
+		inv.requestID, inv.requestID, float64(res.duration)/1e6, billed(res.duration).Milliseconds(), fn.MemorySize)
+	if res.memory > 0 {
+		fmt.Fprintf(&b, "Max Memory Used: %d MB\t", res.memory)
+	}
+	if res.cold {
+		fmt.Fprintf(&b, "Init Duration: %.2f ms\t", float64(res.init)/1e6)
+	}
+	t.add(b.String() + "\n")
+}

@@ -1,0 +1,36 @@
+package functions
+
+import "errors"
+
+// Functions don't run on Windows: CreateFunction says so, and these only let
+// the package build.
+
+type command struct {
+	path, dir, token string
+	args, env        []string
+	out              *output
+}
+
+type process struct{ pid int }
+
+type starter struct{}
+
+func newStarter() *starter { return &starter{} }
+
+func (*starter) close() {}
+
+func (*starter) start(command) (*process, error) {
+	return nil, errors.New("functions don't run on Windows; use Linux or macOS")
+}
+
+func (*process) wait() string { return "" }
+func (*process) terminate()   {}
+func (*process) kill()        {}
+func (*process) memory() int  { return 0 }
+
+type pipe struct{}
+
+func (*stream) drain() {}
+func (*stream) close() {}
+
+func statFile(string) (size, modified int64) { return 0, 0 }

@@ -1,0 +1,345 @@
+'use strict';
+// The runtime of a nodejs* function: it loads the handler, asks the Runtime API
+// for one invocation after the other, and answers each. Only `net` is loaded
+// here, since everything else would be paid for at each cold start.
+
+const fs = require('fs');
+const net = require('net');
+const path = require('path');
+
+const env = process.env;
+const runtimeVersion = Number((/^AWS_Lambda_nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || '') || [])[1] || 0);
+const streaming = Symbol('tidegate.streaming');
+
+// RuntimeAPI is a keep-alive HTTP/1.1 client for the one server that it ever
+// talks to, which answers in order and always gives a Content-Length. While no
+// request is under way its socket doesn't hold the event loop, so that
+// 'beforeExit' tells when a handler has nothing left to do.
+class RuntimeAPI {
+  constructor(address) {
+    const colon = address.lastIndexOf(':');
+    this.address = address;
+    this.waiting = null;
+    this.rest = null;
+    this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
+    this.socket.on('data', (chunk) => this.read(chunk));
+    this.socket.on('error', () => {});
+    // Without its server this process has nobody to work for.
+    this.socket.on('close', () => process.exit(1));
+    this.socket.unref();
+  }
+
+  request(method, target, headers, body) {
+    const text = body === undefined ? '' : body;
+    const head = method + ' /2018-06-01/runtime' + target + ' HTTP/1.1\r\nHost: ' + this.address + '\r\n' + headers +
+      'Content-Length: ' + Buffer.byteLength(text) + '\r\n\r\n';
+    this.socket.ref();
+    return new Promise((resolve) => {
+      this.waiting = resolve;
+      this.socket.write(head + text);
+    });
+  }
+
+  read(chunk) {
+    const data = this.rest ? Buffer.concat([this.rest, chunk]) : chunk;
+    this.rest = data;
+    // A big body arrives in many chunks; its length is looked up only once.
+    if (this.need && data.length < this.need) return;
+    const end = data.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    const lines = data.toString('utf8', 0, end).split('\r\n');
+    const headers = {};
+    for (let i = 1; i < lines.length; i++) {
+      const colon = lines[i].indexOf(':');
+      headers[lines[i].slice(0, colon).toLowerCase()] = lines[i].slice(colon + 1).trim();
+    }
+    this.need = end + 4 + Number(headers['content-length'] || 0);
+    if (data.length < this.need) return;
+    const body = data.toString('utf8', end + 4, this.need);
+    this.rest = null;
+    this.need = 0;
+    const resolve = this.waiting;
+    this.waiting = null;
+    this.socket.unref();
+    if (resolve) resolve({ status: Number(lines[0].slice(9, 12)), headers, body });
+  }
+
+  next() {
+    return this.request('GET', '/invocation/next', '');
+  }
+
+  respond(id, body) {
+    return this.request('POST', '/invocation/' + id + '/response', 'Content-Type: application/json\r\n', body);
+  }
+
+  fail(target, err) {
+    const answer = describe(err);
+    const type = String(answer.errorType).replace(/[^\x21-\x7e]/g, '_').slice(0, 200);
+    const headers = 'Content-Type: application/vnd.aws.lambda.error.utf8\r\nLambda-Runtime-Function-Error-Type: ' + type + '\r\n';
+    return this.request('POST', target, headers, JSON.stringify(answer));
+  }
+}
+
+// RuntimeError is a failure that Lambda names itself. Its stack is that of what
+// went wrong in the function's code.
+class RuntimeError extends Error {
+  constructor(name, reason) {
+    super(String(reason));
+    this.name = name;
+    if (reason && reason.stack) {
+      this.stack = name + ': ' + this.message + '\n' + String(reason.stack);
+    } else {
+      this.stack = name + ': ' + this.message;
+    }
+  }
+}
+
+// describe returns the body that tells the caller of an error.
+function describe(err) {
+  try {
+    if (err instanceof Error || (err && typeof err === 'object' && err.name && err.message && err.stack)) {
+      return { errorType: String(err.name), errorMessage: String(err.message), trace: String(err.stack).split('\n') };
+    }
+    return { errorType: typeof err, errorMessage: String(err), trace: [] };
+  } catch (_) {
+    return {
+      errorType: 'handled',
+      errorMessage: 'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+      trace: [],
+    };
+  }
+}
+
+function isFile(name) {
+  try {
+    return fs.statSync(name).isFile();
+  } catch (_) {
+    return false;
+  }
+}
+
+// isModule says whether a file is an ES module: by its ending, or by the
+// nearest package.json.
+function isModule(file) {
+  if (file.endsWith('.mjs')) return true;
+  if (!file.endsWith('.js')) return false;
+  for (let dir = path.dirname(file); ; dir = path.dirname(dir)) {
+    if (path.basename(dir) === 'node_modules') return false;
+    const manifest = path.join(dir, 'package.json');
+    if (isFile(manifest)) {
+      try {
+        return JSON.parse(fs.readFileSync(manifest, 'utf8')).type === 'module';
+      } catch (_) {
+        return false;
+      }
+    }
+    if (dir === path.dirname(dir)) return false;
+  }
+}
+
+// bringSDK lets ES modules find the SDK that Lambda brings; CommonJS finds it
+// by NODE_PATH, at which ES modules don't look.
+function bringSDK(esm) {
+  const folder = env.TIDEGATE_SDK;
+  if (!folder) return;
+  const { registerHooks, register } = require('module');
+  const { pathToFileURL } = require('url');
+  const parent = pathToFileURL(path.join(folder, 'parent.mjs')).href;
+  if (registerHooks) {
+    registerHooks({
+      resolve(specifier, context, next) {
+        try {
+          return next(specifier, context);
+        } catch (err) {
+          if (!/^(aws-sdk|@aws-sdk|@smithy)(\/|$)/.test(specifier)) throw err;
+          try {
+            return next(specifier, { ...context, parentURL: parent });
+          } catch (_) {
+            throw err;
+          }
+        }
+      },
+    });
+  } else if (register && esm) {
+    // On older Node.js a hook costs a thread, so only ES modules pay for it.
+    register(pathToFileURL(path.join(__dirname, 'resolve.mjs')).href, { data: { parent } });
+  }
+}
+
+// load returns the handler that _HANDLER names, such as src/chat.sendMessage:
+// the export sendMessage of src/chat.js, .mjs or .cjs.
+async function load(root, name) {
+  if (name.includes('..')) {
+    throw new RuntimeError('Runtime.MalformedHandlerName', `'${name}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+  }
+  const base = path.basename(name);
+  const folder = path.resolve(root, name.slice(0, name.length - base.length).replace(/^\/+/, './'));
+  const dot = base.indexOf('.');
+  if (dot < 0) throw new RuntimeError('Runtime.MalformedHandlerName', 'Bad handler');
+  const file = path.join(folder, base.slice(0, dot));
+  const exported = await loadModule(root, folder, base.slice(0, dot), file);
+  let handler = exported;
+  for (const key of base.slice(dot + 1).split('.')) handler = handler === undefined || handler === null ? undefined : handler[key];
+  if (!handler) throw new RuntimeError('Runtime.HandlerNotFound', `${name} is undefined or not exported`);
+  if (typeof handler !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${name} is not a function`);
+  return handler;
+}
+
+async function loadModule(root, folder, name, base) {
+  try {
+    let file = [base, base + '.js', base + '.mjs', base + '.cjs'].find(isFile);
+    if (!file) file = require.resolve(name, { paths: [folder, root] });
+    const esm = isModule(file);
+    bringSDK(esm);
+    if (!esm) return require(file);
+    return await import(require('url').pathToFileURL(file).href);
+  } catch (err) {
+    if (err instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', err);
+    if (err && (err.code === 'MODULE_NOT_FOUND' || err.code === 'ERR_MODULE_NOT_FOUND')) throw new RuntimeError('Runtime.ImportModuleError', err);
+    throw err;
+  }
+}
+
+// whenIdle is what is to be done when the event loop is empty; abandon is what
+// an error that nobody caught leads to.
+let whenIdle = null;
+let abandon = null;
+
+// lost is what an error between two invocations leads to: there is no caller.
+function lost(err, code) {
+  process.stderr.write((err && err.stack ? err.stack : String(err)) + '\n');
+  process.exit(code);
+}
+
+process.on('beforeExit', () => {
+  const fn = whenIdle;
+  whenIdle = null;
+  if (fn) fn();
+});
+
+process.on('uncaughtException', (err) => {
+  if (abandon) abandon(err, 129);
+});
+
+process.on('unhandledRejection', (reason, promise) => {
+  if (runtimeVersion > 0 && runtimeVersion < 12) {
+    process.stderr.write('UnhandledPromiseRejectionWarning: ' + (reason && reason.stack ? reason.stack : String(reason)) + '\n');
+    return;
+  }
+  const err = new RuntimeError('Runtime.UnhandledPromiseRejection', reason);
+  if (abandon) abandon(err, 128);
+});
+
+function parseHeader(text) {
+  return text ? JSON.parse(text) : undefined;
+}
+
+// contextOf returns the handler's second argument; settle(err, result, mode)
+// takes the first answer of whatever gives one.
+function contextOf(headers, settle) {
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  return {
+    callbackWaitsForEmptyEventLoop: true,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: parseHeader(headers['lambda-runtime-client-context']),
+    identity: parseHeader(headers['lambda-runtime-cognito-identity']),
+    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    awsRequestId: headers['lambda-runtime-aws-request-id'],
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+    done: (err, result) => settle(err, result),
+    succeed: (result) => settle(null, result),
+    fail: (err) => settle(err === undefined || err === null ? 'handled' : err),
+  };
+}
+
+// invoke runs the handler once; the promise ends when the answer is taken.
+function invoke(api, handler, request) {
+  const id = request.headers['lambda-runtime-aws-request-id'];
+  return new Promise((resolve) => {
+    let settled = false;
+    const finish = (err, result) => {
+      whenIdle = null;
+      abandon = lost;
+      let body;
+      if (err === undefined || err === null) {
+        try {
+          body = JSON.stringify(result === undefined ? null : result);
+          if (body === undefined) body = 'null';
+        } catch (_) {
+          err = new Error('Unable to stringify response body');
+        }
+      }
+      const sent = body === undefined ? api.fail('/invocation/' + id + '/error', err) : api.respond(id, body);
+      sent.then(resolve);
+    };
+    const settle = (err, result) => {
+      if (settled) return;
+      settled = true;
+      finish(err, result);
+    };
+    const context = contextOf(request.headers, settle);
+    const callback = (err, result) => {
+      if (settled) return;
+      settled = true;
+      if ((err !== undefined && err !== null) || !context.callbackWaitsForEmptyEventLoop) {
+        finish(err, result);
+      } else {
+        whenIdle = () => setImmediate(finish, null, result);
+      }
+    };
+    abandon = (err, code) => {
+      settled = true;
+      whenIdle = null;
+      abandon = null;
+      api.fail('/invocation/' + id + '/error', err).then(() => process.exit(code));
+    };
+    whenIdle = () => settle(null, null);
+    try {
+      const returned = handler(JSON.parse(request.body), context, callback);
+      if (returned && typeof returned.then === 'function') returned.then(context.succeed, settleWith(settle));
+    } catch (err) {
+      settle(err === undefined || err === null ? 'handled' : err);
+    }
+  });
+}
+
+// settleWith makes a rejection without a reason an error all the same.
+function settleWith(settle) {
+  return (err) => settle(err === undefined || err === null ? String(err) : err);
+}
+
+async function main() {
+  const api = new RuntimeAPI(env.AWS_LAMBDA_RUNTIME_API);
+  globalThis.awslambda = {
+    streamifyResponse() {
+      throw new RuntimeError('Runtime.StreamingUnsupported', "Tidegate doesn't run streaming handlers (awslambda.streamifyResponse) yet; export a handler that returns its response");
+    },
+    HttpResponseStream: streaming,
+  };
+  abandon = (err, code) => {
+    abandon = null;
+    api.fail('/init/error', err).then(() => process.exit(code));
+  };
+  let handler;
+  try {
+    handler = await load(env.LAMBDA_TASK_ROOT, env._HANDLER);
+  } catch (err) {
+    await api.fail('/init/error', err);
+    process.exit(1);
+  }
+  for (;;) {
+    const request = await api.next();
+    if (request.status !== 200) {
+      process.stderr.write('tidegate: the Runtime API answered ' + request.status + ': ' + request.body + '\n');
+      process.exit(1);
+    }
+    env._X_AMZN_TRACE_ID = request.headers['lambda-runtime-trace-id'] || '';
+    await invoke(api, handler, request);
+  }
+}
+
+main();

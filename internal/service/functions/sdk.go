@@ -1,0 +1,310 @@
+package functions
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Lambda's runtimes bring the AWS SDK for JavaScript: version 2 up to
+// nodejs16.x, version 3 since nodejs18.x.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+const sdkV2 = "2.1693.0"
+
+// sdkV3 are the packages that each installation of version 3 has, for Node.js
+// 20 and newer. Clients that code names besides are taken up to sdkV3Limit.
+var sdkV3 = map[string]string{
+	"@aws-sdk/client-apigatewaymanagementapi": "3.1169.0",
+	"@aws-sdk/client-dynamodb":                "3.1164.0",
+	"@aws-sdk/client-eventbridge":             "3.1169.0",
+	"@aws-sdk/client-lambda":                  "3.1164.0",
+	"@aws-sdk/client-sts":                     "3.1169.0",
+	"@aws-sdk/lib-dynamodb":                   "3.1162.0",
+	"@aws-sdk/util-dynamodb":                  "3.996.9",
+}
+
+// The last release line that runs on Node.js 18, which gave all packages one
+// number.
+const (
+	sdkV3Limit = "3.1169.0"
+	sdkV3Old   = "3.637.0"
+)
+
+// sdkInstallLimit bounds one installation.
+const sdkInstallLimit = 10 * time.Minute
+
+// A preparation is the SDK that a function's present code needs. dir and err
+// are set when done is closed; dir is empty when it needs none.
+type preparation struct {
+	done  chan struct{}
+	names map[string]bool // packages, such as @aws-sdk/client-s3
+	dir   string          // holds node_modules
+	err   error
+}
+
+// bringsV3 says which version the function's runtime has.
+func (fn *function) bringsV3() bool { return fn.major() >= 18 }
+
+// brings says whether the function's runtime has the package.
+func (fn *function) brings(name string) bool {
+	if fn.bringsV3() {
+		return strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/")
+	}
+	return name == "aws-sdk"
+}
+
+// prepare begins to look for the SDK that the function's code needs and lacks,
+// unless that was begun before.
+func (s *Service) prepare(fn *function) *preparation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pool(fn.Name)
+	if p.prepared == nil {
+		p.prepared = &preparation{done: make(chan struct{}), names: map[string]bool{}}
+		go s.provide(fn, p.prepared)
+	}
+	return p.prepared
+}
+
+// provide scans the code and installs what it names.
+func (s *Service) provide(fn *function, p *preparation) {
+	defer close(p.done)
+	for name := range missingPackages(fn.codeDir) {
+		if fn.brings(name) {
+			p.names[name] = true
+		}
+	}
+	if len(p.names) > 0 {
+		p.dir, p.err = s.sdk.ensure(s.ctx, fn, p.names)
+	}
+}
+
+func (s *Service) preparationOf(fn *function) *preparation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pools[fn.Name]; p != nil {
+		return p.prepared
+	}
+	return nil
+}
+
+// forgetPreparation has the code scanned again, since it has changed.
+func (s *Service) forgetPreparation(fn *function) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pools[fn.Name]; p != nil && p.prepared != nil {
+		select {
+		case <-p.prepared.done:
+			p.prepared = nil
+		default:
+		}
+	}
+}
+
+// bring installs a package that the code turned out to need: one whose name the
+// scan didn't see. It returns true when the package is there now and was not
+// before.
+func (s *Service) bring(fn *function, name string) bool {
+	if !fn.brings(name) {
+		return false
+	}
+	old := s.prepare(fn)
+	<-old.done
+	if old.names[name] && old.err == nil {
+		return false
+	}
+	next := &preparation{done: make(chan struct{}), names: maps.Clone(old.names)}
+	defer close(next.done)
+	next.names[name] = true
+	next.dir, next.err = s.sdk.ensure(s.ctx, fn, next.names)
+	s.mu.Lock()
+	if p := s.pool(fn.Name); p.prepared == old {
+		p.prepared = next
+	}
+	s.mu.Unlock()
+	return next.err == nil
+}
+
+// missingSDK returns the package of an SDK that a runtime reported missing.
+func (e *environment) missingSDK() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return missingModule(e.initBody)
+}
+
+// hint says what to do about a missing package.
+func hint(fn *function, name string, p *preparation) string {
+	switch {
+	case name == "":
+		return ""
+	case !fn.brings(name):
+		return fmt.Sprintf("%s doesn't bring %s on Lambda either: run \"npm install %s\" in the function's folder", fn.Runtime, name, name)
+	case p != nil && p.err != nil:
+		return p.err.Error()
+	}
+	return fmt.Sprintf("run \"npm install %s\" in the function's folder", name)
+}
+
+// An sdkCache holds installations of the SDK, a folder for each set of
+// packages, shared by all of a user's processes.
+type sdkCache struct {
+	dir    string
+	events *EventListener
+	node   func() (string, error)
+
+	mu      sync.Mutex
+	version func() int // the major version of Node.js
+}
+
+// ensure returns a folder whose node_modules has the packages.
+func (c *sdkCache) ensure(ctx context.Context, fn *function, names map[string]bool) (string, error) {
+	label, specs := c.specs(fn, names)
+	advice := fmt.Sprintf("run \"npm install %s\" in the function's folder", strings.Join(slices.Sorted(maps.Keys(names)), " "))
+	if c.dir == "" {
+		return "", errors.New("the function needs the AWS SDK, and there is no cache to install it into: " + advice)
+	}
+	// One installation at a time is all that a machine's npm likes.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	folder := filepath.Join(c.dir, "sdk", label)
+	if installed(folder) {
+		return folder, nil
+	}
+	began := time.Now()
+	c.events.progress(Progress{Function: fn.Name, Text: "installing the AWS SDK that Lambda brings (" + label + "), once"})
+	if err := c.install(ctx, folder, specs); err != nil {
+		err = fmt.Errorf("the AWS SDK that the function needs could not be installed: %w; %s, or try again when the network is there", err, advice)
+		c.events.progress(Progress{Function: fn.Name, Text: "installing the AWS SDK", Err: err})
+		return "", err
+	}
+	c.events.progress(Progress{Function: fn.Name, Text: fmt.Sprintf("installed the AWS SDK (%s) in %.1f s", label, time.Since(began).Seconds())})
+	return folder, nil
+}
+
+func installed(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "node_modules"))
+	return err == nil
+}
+
+// specs returns the set's name and what npm is asked for.
+func (c *sdkCache) specs(fn *function, names map[string]bool) (label string, specs []string) {
+	if !fn.bringsV3() {
+		return "v2-" + sdkV2, []string{"aws-sdk@" + sdkV2}
+	}
+	old := c.nodeMajor() < 20
+	limit := sdkV3Limit
+	if old {
+		limit = sdkV3Old
+	}
+	extra := false
+	for name, version := range sdkV3 {
+		if old {
+			version = sdkV3Old
+		}
+		specs = append(specs, name+"@"+version)
+	}
+	for name := range names {
+		if _, base := sdkV3[name]; base {
+			continue
+		}
+		extra = true
+		if strings.HasPrefix(name, "@smithy/") {
+			specs = append(specs, name) // numbered apart from the clients
+			continue
+		}
+		specs = append(specs, name+"@<="+limit)
+	}
+	slices.Sort(specs)
+	label = "v3-" + limit
+	if extra {
+		sum := sha256.Sum256([]byte(strings.Join(specs, " ")))
+		label += "-" + hex.EncodeToString(sum[:6])
+	}
+	return label, specs
+}
+
+// nodeMajor returns the version of this machine's Node.js, 0 when it can't be
+// told. The caller doesn't hold c.mu.
+func (c *sdkCache) nodeMajor() int {
+	c.mu.Lock()
+	if c.version == nil {
+		c.version = sync.OnceValue(func() int {
+			node, err := c.node()
+			if err != nil {
+				return 0
+			}
+			out, err := exec.Command(node, "--version").Output()
+			if err != nil {
+				return 0
+			}
+			major, _, _ := strings.Cut(strings.TrimPrefix(string(out), "v"), ".")
+			n, err := strconv.Atoi(major)
+			if err != nil {
+				return 0
+			}
+			return n
+		})
+	}
+	version := c.version
+	c.mu.Unlock()
+	return version()
+}
+
+// install has npm fill a temporary folder, which then gets its name in one
+// step. Another process that does the same is waited for.
+func (c *sdkCache) install(ctx context.Context, folder string, specs []string) error {
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		return errors.New("there is no npm on PATH")
+	}
+	parent := filepath.Dir(folder)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	unlock, err := lockFile(filepath.Join(parent, ".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if installed(folder) {
+		return nil
+	}
+	tmp, err := os.MkdirTemp(parent, ".installing-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.WriteFile(filepath.Join(tmp, "package.json"), []byte("{\"private\":true}\n"), 0o644); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sdkInstallLimit)
+	defer cancel()
+	args := append([]string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--save-exact"}, specs...)
+	cmd := exec.CommandContext(ctx, npm, args...)
+	cmd.Dir = tmp
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "AWS_") {
+			cmd.Env = append(cmd.Env, pair)
+		}
+	}
+	cmd.WaitDelay = time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		text := strings.TrimSpace(string(out))
+		return fmt.Errorf("npm: %w: %s", err, text[:min(len(text), 500)])
+	}
+	if !installed(tmp) {
+		return errors.New("npm installed nothing")
+	}
+	return os.Rename(tmp, folder)
+}

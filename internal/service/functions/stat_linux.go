@@ -1,0 +1,5 @@
+package functions
+
+import "syscall"
+
+func modifiedAt(st *syscall.Stat_t) int64 { return st.Mtim.Nano() }

@@ -1,0 +1,235 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/iampolicy"
+)
+
+// A record is a function as the bucket keeps it.
+type record struct {
+	Name           string
+	Runtime        string
+	Role           string
+	Handler        string
+	Description    string
+	Timeout        int // seconds
+	MemorySize     int // MB
+	HasEnvironment bool
+	Variables      map[string]string
+	Code           code
+	LastModified   time.Time
+	RevisionID     string
+	// Kept holds members that have no effect here and are returned as given.
+	Kept           map[string]json.RawMessage `json:",omitempty"`
+	Tags           map[string]string          `json:",omitempty"`
+	Policy         []statement                `json:",omitempty"`
+	PolicyRevision string                     `json:",omitempty"`
+}
+
+// code says where a function's files are.
+type code struct {
+	Folder string // the user's own folder; else the files are below Config.Dir
+	SHA256 string // base64, of the archive
+	Size   int64  // bytes of the archive
+	Dir    string // for an archive: the folder's name below Dir/code/NAME
+}
+
+// A function is a record with what is derived from it. It is never changed: an
+// update puts a new one in its place.
+type function struct {
+	record
+	arn     string
+	codeDir string
+	policy  []*iampolicy.Document // none or one
+	// generation changes with whatever a running process can't take over.
+	generation string
+}
+
+// compile derives a function from its record.
+func (s *Service) compile(r record) (*function, error) {
+	fn := &function{record: r, arn: s.arn(r.Name), codeDir: r.Code.Folder}
+	if fn.codeDir == "" {
+		fn.codeDir = filepath.Join(s.cfg.Dir, "code", r.Name, r.Code.Dir)
+	}
+	if len(r.Policy) > 0 {
+		doc, err := parsePolicy(r.Policy)
+		if err != nil {
+			return nil, err
+		}
+		fn.policy = []*iampolicy.Document{doc}
+	}
+	fn.generation = r.LastModified.UTC().Format(time.RFC3339Nano) + " " + r.Code.Dir
+	return fn, nil
+}
+
+// load reads every function and removes the code that none of them has.
+func (s *Service) load(ctx context.Context) error {
+	entries, err := s.cfg.Bucket.List(ctx, "")
+	if err != nil {
+		return fmt.Errorf("functions: reading the functions: %w", err)
+	}
+	for _, entry := range entries {
+		var r record
+		if err := json.Unmarshal(entry.Value, &r); err != nil {
+			return fmt.Errorf("functions: the record of %q can't be read: %w", entry.Key, err)
+		}
+		fn, err := s.compile(r)
+		if err != nil {
+			return fmt.Errorf("functions: the record of %q: %w", entry.Key, err)
+		}
+		s.functions[r.Name] = fn
+	}
+	s.removeOrphans()
+	return nil
+}
+
+// removeOrphans deletes code folders that a crash or an update left behind.
+func (s *Service) removeOrphans() {
+	root := filepath.Join(s.cfg.Dir, "code")
+	names, _ := os.ReadDir(root)
+	for _, name := range names {
+		fn := s.functions[name.Name()]
+		dirs, _ := os.ReadDir(filepath.Join(root, name.Name()))
+		for _, dir := range dirs {
+			if fn == nil || fn.Code.Dir != dir.Name() {
+				os.RemoveAll(filepath.Join(root, name.Name(), dir.Name()))
+			}
+		}
+		if fn == nil {
+			os.Remove(filepath.Join(root, name.Name()))
+		}
+	}
+}
+
+// save writes the record and makes it the present one. The caller holds
+// s.writes.
+func (s *Service) save(ctx context.Context, r record) (*function, error) {
+	fn, err := s.compile(r)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.cfg.Bucket.Put(ctx, r.Name, b); err != nil {
+		return nil, fmt.Errorf("functions: saving %s: %w", r.Name, err)
+	}
+	s.mu.Lock()
+	old := s.functions[r.Name]
+	s.functions[r.Name] = fn
+	var stale []*environment
+	if old == nil || old.generation != fn.generation {
+		p := s.pool(r.Name)
+		stale, p.idle, p.prepared = p.idle, nil, nil
+	}
+	s.mu.Unlock()
+	for _, e := range stale {
+		e.retire(exitStale)
+	}
+	if old != nil {
+		s.discardCode(old)
+	}
+	return fn, nil
+}
+
+// remove deletes the function, its code, and its idle environments; those that
+// run finish.
+func (s *Service) remove(ctx context.Context, fn *function) error {
+	if err := s.cfg.Bucket.Delete(ctx, fn.Name); err != nil {
+		return fmt.Errorf("functions: deleting %s: %w", fn.Name, err)
+	}
+	s.mu.Lock()
+	delete(s.functions, fn.Name)
+	var idle []*environment
+	if p := s.pools[fn.Name]; p != nil {
+		idle, p.idle = p.idle, nil
+		if len(p.all) == 0 {
+			delete(s.pools, fn.Name)
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range idle {
+		e.retire(exitDeleted)
+	}
+	s.discardCode(fn)
+	return nil
+}
+
+// discardCode deletes the files of a function that was replaced or deleted,
+// once no environment runs on them.
+func (s *Service) discardCode(fn *function) {
+	if fn.Code.Folder != "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.functions[fn.Name]; now != nil && now.codeDir == fn.codeDir {
+		return
+	}
+	if p := s.pools[fn.Name]; p != nil {
+		for e := range p.all {
+			if e.fn.codeDir == fn.codeDir {
+				return // the last of them comes here again
+			}
+		}
+	}
+	os.RemoveAll(fn.codeDir)
+}
+
+// list returns every function, sorted by name.
+func (s *Service) list() []*function {
+	s.mu.Lock()
+	fns := make([]*function, 0, len(s.functions))
+	for _, fn := range s.functions {
+		fns = append(fns, fn)
+	}
+	s.mu.Unlock()
+	sort.Slice(fns, func(i, j int) bool { return fns[i].Name < fns[j].Name })
+	return fns
+}
+
+// touch gives the record a new revision.
+func (r *record) touch() {
+	now := time.Now().UTC()
+	if !now.After(r.LastModified) {
+		now = r.LastModified.Add(1)
+	}
+	r.LastModified = now
+	r.RevisionID = awshttp.NewRequestID()
+}
+
+// within says whether name is dir or lies below it.
+func within(dir, name string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// writeFile replaces a file in one step.
+func writeFile(name string, b []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

@@ -1,0 +1,132 @@
+package functions
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"tidegate/sigv4"
+)
+
+// inherited are the only variables of ours that a function's process gets: the
+// user's shell may hold keys and profiles that a function must not see.
+var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME", "SHELL"}
+
+var majorPattern = regexp.MustCompile(`^nodejs(\d+)`)
+
+// major returns the runtime's version: 8 for nodejs8.10, 0 for nodejs.
+func (fn *function) major() int {
+	m := majorPattern.FindStringSubmatch(fn.Runtime)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// variables is the environment of the function's process: Lambda's own
+// variables over ours, the server's, then the function's own over those, but
+// for the ones that Lambda reserves.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+func (e *environment) variables(keys sigv4.Credentials, sdk string) []string {
+	fn, s := e.fn, e.s
+	vars := map[string]string{}
+	for _, name := range inherited {
+		if v, ok := os.LookupEnv(name); ok {
+			vars[name] = v
+		}
+	}
+	if vars["LANG"] == "" {
+		vars["LANG"] = "en_US.UTF-8"
+	}
+	// The SDKs look for profiles in HOME; the user's own are none of ours.
+	vars["AWS_CONFIG_FILE"] = os.DevNull
+	vars["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull
+	vars["AWS_XRAY_CONTEXT_MISSING"] = "LOG_ERROR"
+	vars["AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1:2000"
+	vars["_AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1"
+	vars["_AWS_XRAY_DAEMON_PORT"] = "2000"
+	vars["TZ"] = ":UTC"
+	if s.cfg.Environment != nil {
+		for _, pair := range s.cfg.Environment(fn.info()) {
+			if name, v, ok := strings.Cut(pair, "="); ok {
+				vars[name] = v
+			}
+		}
+	}
+	for name, v := range fn.Variables {
+		vars[name] = v
+	}
+	e.lambdaVariables(vars, keys)
+	e.nodeVariables(vars, sdk)
+	env := make([]string, 0, len(vars))
+	for name, v := range vars {
+		env = append(env, name+"="+v)
+	}
+	return env
+}
+
+// lambdaVariables are the ones that a function can't set.
+func (e *environment) lambdaVariables(vars map[string]string, keys sigv4.Credentials) {
+	fn, s := e.fn, e.s
+	vars["_HANDLER"] = fn.Handler
+	vars["AWS_REGION"] = s.cfg.Region
+	vars["AWS_DEFAULT_REGION"] = s.cfg.Region
+	vars["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + fn.Runtime
+	vars["AWS_LAMBDA_FUNCTION_NAME"] = fn.Name
+	vars["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = strconv.Itoa(fn.MemorySize)
+	vars["AWS_LAMBDA_FUNCTION_VERSION"] = latest
+	vars["AWS_LAMBDA_INITIALIZATION_TYPE"] = "on-demand"
+	vars["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + fn.Name
+	vars["AWS_LAMBDA_LOG_STREAM_NAME"] = time.Now().UTC().Format("2006/01/02/") + "[" + latest + "]" + e.id
+	vars["AWS_LAMBDA_RUNTIME_API"] = e.host
+	vars["LAMBDA_TASK_ROOT"] = fn.codeDir
+	vars["LAMBDA_RUNTIME_DIR"] = s.runtime
+	if keys.AccessKeyID != "" {
+		vars["AWS_ACCESS_KEY_ID"] = keys.AccessKeyID
+		vars["AWS_SECRET_ACCESS_KEY"] = keys.SecretAccessKey
+		vars["AWS_SESSION_TOKEN"] = keys.SessionToken
+	}
+}
+
+// nodeVariables lead Node.js to the SDK and to Tidegate. What the function sets
+// itself comes first.
+func (e *environment) nodeVariables(vars map[string]string, sdk string) {
+	path := []string{}
+	if own := vars["NODE_PATH"]; own != "" {
+		path = append(path, own)
+	}
+	if sdk != "" {
+		path = append(path, filepath.Join(sdk, "node_modules"))
+		vars["TIDEGATE_SDK"] = sdk
+	} else {
+		delete(vars, "TIDEGATE_SDK")
+	}
+	vars["NODE_PATH"] = strings.Join(append(path, e.fn.codeDir), string(os.PathListSeparator))
+	delete(vars, "TIDEGATE_REDIRECT")
+	if e.s.cfg.Redirect == nil {
+		return
+	}
+	if to := e.s.cfg.Redirect(); to != "" {
+		vars["TIDEGATE_REDIRECT"] = to
+		preload := "--require " + quoteOption(filepath.Join(e.s.runtime, "redirect.cjs"))
+		if own := vars["NODE_OPTIONS"]; own != "" {
+			preload += " " + own
+		}
+		vars["NODE_OPTIONS"] = preload
+	}
+}
+
+// quoteOption quotes an argument as NODE_OPTIONS understands it.
+func quoteOption(s string) string {
+	if !strings.ContainsAny(s, " \"\\") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
