@@ -1,0 +1,553 @@
+package tables
+
+import (
+	"github.com/tidwall/btree"
+
+	"tidegate/internal/awshttp"
+)
+
+// A reading is a checked Query or Scan.
+type reading struct {
+	in         *input
+	t          *table
+	x          *index // nil: the table itself
+	span       keyRange
+	filter     *condition
+	projection []path
+	countOnly  bool
+	// whole wants the table's items although an index is read (Select
+	// ALL_ATTRIBUTES on a local index).
+	whole bool
+}
+
+func (r *reading) rows() *btree.Map[string, *row] {
+	if r.x != nil {
+		return &r.x.rows
+	}
+	return &r.t.rows
+}
+
+func (r *reading) key(row *row) string {
+	if r.x != nil {
+		return r.x.key(row)
+	}
+	return row.key
+}
+
+// A page is what one Query or Scan returns.
+type page struct {
+	items   []item
+	count   int
+	scanned int
+	size    int
+	last    item // LastEvaluatedKey; nil when the end was reached
+}
+
+// read walks the range from the start key until its end, Limit items or 1 MB.
+func (r *reading) read() *page {
+	r.t.mu.RLock()
+	defer r.t.mu.RUnlock()
+	p := &page{}
+	limit := int64(-1)
+	if r.in.limit != nil {
+		limit = *r.in.limit
+	}
+	from := ""
+	if r.in.hasFrom {
+		from = r.startKey()
+	}
+	var last *row
+	full := false
+	visit := func(key string, row *row) bool {
+		if r.in.backward {
+			if key < r.span.from {
+				return false
+			}
+			if key == from && from != "" || r.span.to != "" && key >= r.span.to {
+				return true
+			}
+		} else {
+			if r.span.to != "" && key >= r.span.to {
+				return false
+			}
+			if key == from && from != "" {
+				return true
+			}
+		}
+		if full {
+			return false
+		}
+		size := row.size
+		if r.x != nil && !r.whole {
+			size = r.x.size(row)
+		}
+		if p.scanned > 0 && p.size+size > maxPage {
+			full = true
+			return false
+		}
+		p.scanned++
+		p.size += size
+		last = row
+		r.take(p, row)
+		if int64(p.scanned) == limit {
+			full = true
+			return false
+		}
+		return true
+	}
+	rows := r.rows()
+	switch {
+	case r.in.backward && from != "":
+		rows.Descend(from, visit)
+	case r.in.backward && r.span.to != "":
+		rows.Descend(r.span.to, visit)
+	case r.in.backward:
+		rows.Reverse(visit)
+	default:
+		rows.Ascend(max(from, r.span.from), visit)
+	}
+	if full && last != nil {
+		p.last = r.position(last)
+	}
+	return p
+}
+
+// take adds the row to the page if it passes the filter.
+func (r *reading) take(p *page, row *row) {
+	it := row.item
+	if r.x != nil && !r.whole {
+		it = r.x.project(it)
+	}
+	if r.filter != nil && !r.filter.holds(it) {
+		return
+	}
+	p.count++
+	if r.countOnly {
+		return
+	}
+	if r.projection != nil {
+		it = project(it, r.projection)
+	}
+	p.items = append(p.items, it)
+}
+
+// position is the LastEvaluatedKey that stands for the row.
+func (r *reading) position(row *row) item {
+	key := r.t.keys.extract(row.item)
+	if r.x != nil {
+		for _, a := range r.x.keys.extract(row.item) {
+			key = key.with(a.name, a.value)
+		}
+	}
+	return key
+}
+
+// startKey is the place in the range that ExclusiveStartKey names; the row need
+// not exist any more.
+func (r *reading) startKey() string {
+	primary := r.t.primaryKey(r.in.startKey)
+	if r.x == nil {
+		return primary
+	}
+	return string(append(r.x.keys.appendKey(nil, r.in.startKey), primary...))
+}
+
+// prepareRead is what Query and Scan have in common, up to finding the table.
+func (s *Service) prepareRead(c *awshttp.Call, operation string) (*reading, string, error) {
+	in, err := decodeInput(c.Body, operation)
+	if err != nil {
+		return nil, "", err
+	}
+	name, err := s.checkRead(in)
+	if err != nil {
+		return nil, "", err
+	}
+	resource := s.arn(name)
+	if in.index != nil {
+		resource += "/index/" + *in.index
+	}
+	if err := s.authorize(c, operation, resource); err != nil {
+		return nil, "", err
+	}
+	return &reading{in: in}, name, nil
+}
+
+// parse reads filter and projection.
+func (r *reading) parse() (err error) {
+	in := r.in
+	if in.filter != nil {
+		if r.filter, err = parseCondition("FilterExpression", *in.filter, &in.bindings); err != nil {
+			return err
+		}
+	}
+	if in.projection != nil {
+		if r.projection, err = parseProjection(*in.projection, &in.bindings); err != nil {
+			return err
+		}
+	}
+	switch {
+	case in.selection == "COUNT":
+		r.countOnly = true
+		if in.projection != nil {
+			return invalid("Cannot specify the ProjectionExpression when choosing to get only the Count")
+		}
+	case in.selection == "ALL_ATTRIBUTES" && in.projection != nil:
+		return invalid("Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES")
+	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && in.projection != nil:
+		return invalid("Cannot specify the ProjectionExpression when choosing to get ALL_PROJECTED_ATTRIBUTES")
+	case in.selection == "SPECIFIC_ATTRIBUTES" && in.projection == nil:
+		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && in.index == nil:
+		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+	}
+	return in.bindings.checkUsed()
+}
+
+// bindIndex finds the index and checks what may be asked of it.
+func (r *reading) bindIndex() error {
+	in := r.in
+	if in.index == nil {
+		return nil
+	}
+	if r.x = r.t.index(*in.index); r.x == nil {
+		return invalid("The table does not have the specified index: " + *in.index)
+	}
+	if r.x.global && in.consistent {
+		return invalid("Consistent reads are not supported on global secondary indexes")
+	}
+	if r.x.attributes == nil {
+		return nil
+	}
+	if in.selection == "ALL_ATTRIBUTES" {
+		if r.x.global {
+			return badParameter("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL", r.x.name)
+		}
+		r.whole = true
+	}
+	for _, p := range r.projection {
+		if r.x.hasAttribute(p[0].name) {
+			continue
+		}
+		if r.x.global {
+			return badParameter("Global secondary index %s does not project [%s]", r.x.name, p[0].name)
+		}
+		r.whole = true // a local index fetches from the table
+	}
+	return nil
+}
+
+func (x *index) hasAttribute(name string) bool {
+	for _, p := range x.attributes {
+		if p[0].name == name {
+			return true
+		}
+	}
+	return x.attributes == nil
+}
+
+// readKeys is the key schema that the range goes by.
+func (r *reading) readKeys() keySchema {
+	if r.x != nil {
+		return r.x.keys
+	}
+	return r.t.keys
+}
+
+// checkStart refuses an ExclusiveStartKey that isn't one of this range.
+func (r *reading) checkStart() error {
+	if !r.in.hasFrom {
+		return nil
+	}
+	schemas := []keySchema{r.t.keys}
+	if r.x != nil {
+		schemas = append(schemas, r.x.keys)
+	}
+	if !matchesSchema(r.in.startKey, schemas...) {
+		if r.in.operation == "Query" && r.x == nil {
+			return invalid("The provided starting key is invalid: The provided key element does not match the schema")
+		}
+		return invalid("The provided starting key is invalid")
+	}
+	for _, a := range r.in.startKey {
+		if a.value.text == "" {
+			return invalidf("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", emptyWord(a.value.kind), a.name)
+		}
+	}
+	if !r.span.contains(r.startKey()) {
+		if r.in.operation == "Query" {
+			return invalid("The provided starting key is outside query boundaries based on provided conditions")
+		}
+		return invalidf("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. TotalSegments: %d Segment: %d", *r.in.ofSegment, *r.in.segment)
+	}
+	return nil
+}
+
+func (s *Service) query(c *awshttp.Call) (any, error) {
+	r, name, err := s.prepareRead(c, "Query")
+	if err != nil {
+		return nil, err
+	}
+	in := r.in
+	if err := in.bindings.checkGiven(in.keyCondition != nil || in.filter != nil || in.projection != nil, ": KeyConditionExpression is null"); err != nil {
+		return nil, err
+	}
+	if in.keyCondition == nil {
+		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	keys, err := parseCondition("KeyConditionExpression", *in.keyCondition, &in.bindings)
+	if err != nil {
+		return nil, err
+	}
+	kc, err := newKeyCondition(keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.parse(); err != nil {
+		return nil, err
+	}
+	if r.t = s.lookup(name); r.t == nil {
+		return nil, tableNotFound()
+	}
+	if err := r.bindIndex(); err != nil {
+		return nil, err
+	}
+	schema := r.readKeys()
+	if r.span, err = kc.bind(schema); err != nil {
+		return nil, err
+	}
+	if r.filter != nil {
+		r.filter.rootNames(func(n string) {
+			if err == nil && schema.contains(n) {
+				err = invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: " + n)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := r.checkStart(); err != nil {
+		return nil, err
+	}
+	return r.answer(), nil
+}
+
+func (s *Service) scan(c *awshttp.Call) (any, error) {
+	r, name, err := s.prepareRead(c, "Scan")
+	if err != nil {
+		return nil, err
+	}
+	in := r.in
+	switch {
+	case in.segment != nil && in.ofSegment == nil:
+		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+	case in.segment == nil && in.ofSegment != nil:
+		return nil, invalid("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
+	case in.segment != nil && *in.segment >= *in.ofSegment:
+		return nil, invalidf("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", *in.segment, *in.ofSegment)
+	case in.segment != nil:
+		r.span = segmentRange(uint64(*in.segment), uint64(*in.ofSegment))
+	}
+	if err := in.bindings.checkGiven(in.filter != nil || in.projection != nil, ": FilterExpression is null"); err != nil {
+		return nil, err
+	}
+	if err := r.parse(); err != nil {
+		return nil, err
+	}
+	if r.t = s.lookup(name); r.t == nil {
+		return nil, tableNotFound()
+	}
+	if err := r.bindIndex(); err != nil {
+		return nil, err
+	}
+	if err := r.checkStart(); err != nil {
+		return nil, err
+	}
+	return r.answer(), nil
+}
+
+// answer reads the page and encodes it, the lock released.
+func (r *reading) answer() *awshttp.Response {
+	p := r.read()
+	dst := make([]byte, 0, 128+p.size*3/2)
+	dst = append(dst, `{"Count":`...)
+	dst = append(dst, itoa(p.count)...)
+	dst = append(dst, `,"ScannedCount":`...)
+	dst = append(dst, itoa(p.scanned)...)
+	dst = append(dst, ',')
+	if !r.countOnly {
+		dst = append(dst, `"Items":[`...)
+		for i, it := range p.items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = it.appendJSON(dst)
+		}
+		dst = append(dst, "],"...)
+	}
+	if p.last != nil {
+		dst = append(dst, `"LastEvaluatedKey":`...)
+		dst = append(p.last.appendJSON(dst), ',')
+	}
+	if wantsCapacity(r.in.returnCapacity) {
+		var used capacity
+		units := readUnits(p.size, r.in.consistent)
+		if r.x != nil {
+			used.addIndex(r.x, units)
+		} else {
+			used.addTable(units)
+		}
+		dst = append(dst, `"ConsumedCapacity":`...)
+		dst = append(used.appendJSON(dst, r.t.desc.TableName, r.in.returnCapacity), ',')
+	}
+	return raw(closeObject(dst))
+}
+
+// A keyCondition is a KeyConditionExpression taken apart: at most one condition
+// for each attribute.
+type keyCondition struct {
+	parts []keyPart
+}
+
+// A keyPart is a condition on one key attribute.
+type keyPart struct {
+	name string
+	op   operator
+	args []value
+}
+
+// newKeyCondition takes the parsed expression apart: conditions joined by AND,
+// each comparing one attribute with values.
+func newKeyCondition(c *condition) (*keyCondition, error) {
+	k := &keyCondition{}
+	if err := k.collect(c); err != nil {
+		return nil, err
+	}
+	for i, p := range k.parts {
+		for _, q := range k.parts[:i] {
+			if p.name == q.name {
+				return nil, invalid("KeyConditionExpressions must only contain one condition per key")
+			}
+		}
+	}
+	return k, nil
+}
+
+var mirrored = map[operator]operator{opEqual: opEqual, opLess: opGreater, opLessEqual: opGreaterEqual, opGreater: opLess, opGreaterEqual: opLessEqual}
+
+func (k *keyCondition) collect(c *condition) error {
+	switch c.op {
+	case opAnd:
+		if err := k.collect(c.left); err != nil {
+			return err
+		}
+		return k.collect(c.right)
+	case opOr, opNot, opNotEqual, opIn, opExists, opNotExists, opType, opContains:
+		return invalid("Invalid operator used in KeyConditionExpression: " + c.op.String())
+	}
+	attribute, op := c.args[0], c.op
+	others := c.args[1:]
+	if attribute.path == nil && mirrored[op] != opNone && others[0].path != nil {
+		attribute, others, op = others[0], c.args[:1], mirrored[op]
+	}
+	switch {
+	case attribute.size:
+		return invalid("KeyConditionExpressions cannot contain nested operations")
+	case attribute.path == nil && (op == opBetween || op == opBeginsWith):
+		return invalidf("Invalid condition in KeyConditionExpression: %s operator must have the key attribute as its first operand", op)
+	case attribute.path == nil:
+		return invalid("Invalid condition in KeyConditionExpression: No key attribute specified")
+	case len(attribute.path) > 1:
+		return invalid("KeyConditionExpressions cannot have conditions on nested attributes")
+	}
+	p := keyPart{name: attribute.path[0].name, op: op}
+	for _, o := range others {
+		switch {
+		case o.size:
+			return invalid("KeyConditionExpressions cannot contain nested operations")
+		case o.path != nil:
+			return invalid("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+		}
+		p.args = append(p.args, o.value)
+	}
+	k.parts = append(k.parts, p)
+	return nil
+}
+
+// bind fits the conditions to a key schema and returns the range of keys they
+// select.
+func (k *keyCondition) bind(schema keySchema) (keyRange, error) {
+	var hash, sort *keyPart
+	for i := range k.parts {
+		p := &k.parts[i]
+		switch {
+		case p.name == schema.hash.name:
+			hash = p
+		case schema.hasSort() && p.name == schema.sort.name:
+			sort = p
+		}
+	}
+	if len(k.parts) > 2 {
+		return keyRange{}, invalid("Conditions can be of length 1 or 2 only")
+	}
+	if hash == nil {
+		return keyRange{}, invalid("Query condition missed key schema element: " + schema.hash.name)
+	}
+	if len(k.parts) == 2 && sort == nil {
+		if !schema.hasSort() {
+			return keyRange{}, invalid("Query key condition not supported")
+		}
+		return keyRange{}, invalid("Query condition missed key schema element: " + schema.sort.name)
+	}
+	if hash.op != opEqual {
+		return keyRange{}, invalid("Query key condition not supported")
+	}
+	if err := checkKeyPart(hash, schema.hash); err != nil {
+		return keyRange{}, err
+	}
+	prefix := appendPartition(nil, hash.args[0])
+	if sort == nil {
+		return keyRange{string(prefix), string(afterPrefix(prefix))}, nil
+	}
+	if err := checkKeyPart(sort, schema.sort); err != nil {
+		return keyRange{}, err
+	}
+	return sort.within(prefix), nil
+}
+
+func checkKeyPart(p *keyPart, k keyAttribute) error {
+	for _, v := range p.args {
+		if v.kind != k.kind {
+			return badParameter("Condition parameter type does not match schema type")
+		}
+		if v.text == "" && p.op != opBeginsWith {
+			return emptyKeyError(k)
+		}
+	}
+	if p.op == opBeginsWith && k.kind == kindNumber {
+		return invalid("Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N")
+	}
+	return nil
+}
+
+// within is the part of a partition, which begins with prefix, that the sort
+// key's condition selects.
+func (p *keyPart) within(prefix []byte) keyRange {
+	at := func(v value, end bool) []byte {
+		return appendKeyPart(append(make([]byte, 0, len(prefix)+len(v.text)+8), prefix...), v, end)
+	}
+	first := at(p.args[0], p.op != opBeginsWith)
+	all := keyRange{string(prefix), string(afterPrefix(prefix))}
+	switch p.op {
+	case opEqual, opBeginsWith:
+		return keyRange{string(first), string(afterPrefix(first))}
+	case opLess:
+		return keyRange{all.from, string(first)}
+	case opLessEqual:
+		return keyRange{all.from, string(afterPrefix(first))}
+	case opGreater:
+		return keyRange{string(afterPrefix(first)), all.to}
+	case opGreaterEqual:
+		return keyRange{string(first), all.to}
+	}
+	return keyRange{string(first), string(afterPrefix(at(p.args[1], true)))} // BETWEEN
+}

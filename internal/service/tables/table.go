@@ -1,0 +1,272 @@
+package tables
+
+import (
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"tidegate/internal/awshttp"
+)
+
+// DynamoDB's limits on items (Service quotas; "Item sizes and formats").
+const (
+	maxItemSize = 400 << 10
+	maxHashKey  = 2048
+	maxSortKey  = 1024
+	maxDepth    = 32
+	maxPage     = 1 << 20
+)
+
+// A table is the live state of one table: its items in key order, and its
+// indexes. It changes only by put and remove, in the order in which the store's
+// log has the same records: the state is what the log makes of it.
+type table struct {
+	keys keySchema
+	arn  string
+
+	// mu guards what follows. It is held while a condition is evaluated and its
+	// write applied and handed to the log, so a write is atomic and the log's
+	// order is the table's.
+	mu      sync.RWMutex
+	desc    *description
+	rows    btree.Map[string, *row]
+	bytes   int64
+	indexes []*index
+	dropped bool
+	tags    []tag
+	ttl     *timeToLive // nil: never set
+}
+
+// A row is a stored item; it never changes.
+type row struct {
+	key  string
+	item item
+	size int
+}
+
+// An index is a secondary index: the rows that have its key attributes, in its
+// key's order and then the table's.
+type index struct {
+	name   string
+	global bool
+	keys   keySchema
+	// attributes are the projected ones; nil means all.
+	attributes []path
+	rows       btree.Map[string, *row]
+	bytes      int64
+}
+
+func newTable(d *description) *table {
+	t := &table{desc: d, keys: d.keys(d.KeySchema), arn: d.TableArn}
+	for _, x := range d.LocalSecondaryIndexes {
+		t.indexes = append(t.indexes, newIndex(d, x, false))
+	}
+	for _, x := range d.GlobalSecondaryIndexes {
+		t.indexes = append(t.indexes, newIndex(d, x, true))
+	}
+	return t
+}
+
+func newIndex(d *description, x indexDescription, global bool) *index {
+	ix := &index{name: x.IndexName, global: global, keys: d.keys(x.KeySchema)}
+	if x.Projection.ProjectionType == "ALL" {
+		return ix
+	}
+	seen := map[string]bool{}
+	add := func(names ...string) {
+		for _, n := range names {
+			if !seen[n] {
+				seen[n] = true
+				ix.attributes = append(ix.attributes, path{{name: n, index: -1}})
+			}
+		}
+	}
+	add(d.keys(d.KeySchema).names()...)
+	add(ix.keys.names()...)
+	add(x.Projection.NonKeyAttributes...)
+	return ix
+}
+
+func (t *table) index(name string) *index {
+	for _, x := range t.indexes {
+		if x.name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// hasLocalIndex tells whether the table keeps item collections.
+func (t *table) hasLocalIndex() bool {
+	for _, x := range t.indexes {
+		if !x.global {
+			return true
+		}
+	}
+	return false
+}
+
+// put stores the item under its key and returns the row it replaced, or nil.
+func (t *table) put(r *row) *row {
+	old, _ := t.rows.Set(r.key, r)
+	t.bytes += int64(r.size)
+	if old != nil {
+		t.bytes -= int64(old.size)
+	}
+	for _, x := range t.indexes {
+		x.replace(old, r)
+	}
+	return old
+}
+
+func (t *table) remove(key string) *row {
+	old, found := t.rows.Delete(key)
+	if !found {
+		return nil
+	}
+	t.bytes -= int64(old.size)
+	for _, x := range t.indexes {
+		x.replace(old, nil)
+	}
+	return old
+}
+
+func (x *index) replace(old, new *row) {
+	if old != nil && x.holds(old.item) {
+		x.rows.Delete(x.key(old))
+		x.bytes -= int64(x.size(old))
+	}
+	if new != nil && x.holds(new.item) {
+		x.rows.Set(x.key(new), new)
+		x.bytes += int64(x.size(new))
+	}
+}
+
+// holds tells whether the item has the index's key attributes: an index is
+// sparse.
+func (x *index) holds(it item) bool {
+	return it.get(x.keys.hash.name).kind == x.keys.hash.kind &&
+		(!x.keys.hasSort() || it.get(x.keys.sort.name).kind == x.keys.sort.kind)
+}
+
+func (x *index) key(r *row) string {
+	return string(append(x.keys.appendKey(make([]byte, 0, 64+len(r.key)), r.item), r.key...))
+}
+
+// project returns what the index holds of the item.
+func (x *index) project(it item) item {
+	if x.attributes == nil {
+		return it
+	}
+	return project(it, x.attributes)
+}
+
+func (x *index) size(r *row) int {
+	if x.attributes == nil {
+		return r.size
+	}
+	return x.project(r.item).size()
+}
+
+// checkItem refuses an item that can't be stored: key attributes missing, of
+// the wrong type, empty or too long, index keys of the wrong type or empty.
+func (t *table) checkItem(it item) error {
+	for _, k := range []keyAttribute{t.keys.hash, t.keys.sort} {
+		if k.name == "" {
+			continue
+		}
+		v := it.get(k.name)
+		switch {
+		case v.kind == kindNone:
+			return badParameter("Missing the key %s in the item", k.name)
+		case v.kind != k.kind:
+			return badParameter("Type mismatch for key %s expected: %s actual: %s", k.name, k.kind, v.kind)
+		}
+	}
+	if err := t.checkKeyValues(it); err != nil {
+		return err
+	}
+	return t.checkIndexKeys(it)
+}
+
+func (t *table) checkKeyValues(it item) error {
+	for _, k := range []keyAttribute{t.keys.hash, t.keys.sort} {
+		if k.name == "" {
+			continue
+		}
+		v := it.get(k.name)
+		if v.text == "" {
+			return emptyKeyError(k)
+		}
+		switch {
+		case k == t.keys.hash && v.size() > maxHashKey:
+			return badParameter("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+		case k != t.keys.hash && v.size() > maxSortKey:
+			return badParameter("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+		}
+	}
+	return nil
+}
+
+func emptyWord(k kind) string {
+	if k == kindBinary {
+		return "binary"
+	}
+	return "string"
+}
+
+func emptyKeyError(k keyAttribute) *awshttp.Error {
+	return invalidf("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", emptyWord(k.kind), k.name)
+}
+
+func (t *table) checkIndexKeys(it item) error {
+	for _, x := range t.indexes {
+		for _, k := range []keyAttribute{x.keys.hash, x.keys.sort} {
+			v := it.get(k.name)
+			switch {
+			case k.name == "" || v.kind == kindNone:
+			case v.kind != k.kind:
+				return badParameter("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", k.name, k.kind, v.kind, x.name)
+			case v.text == "":
+				return invalidf("One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s", emptyWord(k.kind), x.name, k.name)
+			case k == x.keys.hash && v.size() > maxHashKey:
+				return badParameter("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+			case k != x.keys.hash && v.size() > maxSortKey:
+				return badParameter("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+			}
+		}
+	}
+	return nil
+}
+
+// checkKey refuses a Key parameter that isn't just the table's key.
+func (t *table) checkKey(key item) error {
+	if !matchesSchema(key, t.keys) {
+		return invalid("The provided key element does not match the schema")
+	}
+	return t.checkKeyValues(key)
+}
+
+func matchesSchema(key item, schemas ...keySchema) bool {
+	want := map[string]kind{}
+	for _, k := range schemas {
+		want[k.hash.name] = k.hash.kind
+		if k.hasSort() {
+			want[k.sort.name] = k.sort.kind
+		}
+	}
+	if len(key) != len(want) {
+		return false
+	}
+	for i := range key {
+		if want[key[i].name] != key[i].value.kind {
+			return false
+		}
+	}
+	return true
+}
+
+// primaryKey is the table's key of an item or Key parameter.
+func (t *table) primaryKey(it item) string {
+	return string(t.keys.appendKey(make([]byte, 0, 64), it))
+}
