@@ -1,0 +1,181 @@
+// Package edge is the one door: it decides which API and stage, or whose
+// service, a request means, and turns a WebSocket handshake into a connection
+// of the gateway's. It is the transport engines' Handler and, for every other
+// HTTP request, an http.Handler.
+package edge
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/gateway"
+	"tidegate/internal/stage"
+)
+
+// Management serves @connections; mgmtapi.API does. An empty apiID says that
+// several APIs have the stage and none of them the connection.
+type Management interface {
+	ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, connectionID string)
+}
+
+// A Config is what an Edge needs. Gateway, Registry and Management must be set.
+type Config struct {
+	// Context is what integrations run under; ending it cuts them short. nil means
+	// context.Background().
+	Context    context.Context
+	Gateway    *gateway.Gateway
+	Registry   *connection.Registry
+	Management Management
+	// Services holds the AWS-shaped services by signing name: lambda, dynamodb,
+	// events, apigateway, iam, sts.
+	Services map[string]http.Handler
+	// Own serves /_tidegate/*; nil answers 404.
+	Own http.Handler
+	// Fallback gets calls to services that Services lacks; nil answers them with
+	// an error that names the service.
+	Fallback http.Handler
+	// Guard keeps web pages out; nil lets every origin and host in.
+	Guard  *Guard
+	Events EventListener
+}
+
+// An Edge is the door. It is safe for concurrent use.
+type Edge struct {
+	ctx        context.Context
+	gateway    *gateway.Gateway
+	registry   *connection.Registry
+	management Management
+	services   map[string]http.Handler
+	own        http.Handler
+	fallback   http.Handler
+	guard      *Guard
+	events     EventListener
+}
+
+// New returns the door to what c holds.
+func New(c Config) *Edge {
+	if c.Context == nil {
+		c.Context = context.Background()
+	}
+	if c.Own == nil {
+		c.Own = http.NotFoundHandler()
+	}
+	return &Edge{
+		ctx: c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
+		services: c.Services, own: c.Own, fallback: c.Fallback, guard: c.Guard, events: c.Events,
+	}
+}
+
+// ServeHTTP answers every request that is not a WebSocket handshake. In this
+// order it is: one to an execute-api host, Tidegate's own path, @connections, a
+// service named by X-Amz-Target, by the credential scope, or by the path, and
+// at last a stage's URL, which wants a handshake (426).
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.guard != nil {
+		if no := e.guard.check(r); no != nil {
+			e.refuse(w, r, no)
+			return
+		}
+	}
+	switch path := r.URL.Path; {
+	case path == "/ping" && len(e.gateway.StagesNamed("ping")) == 0:
+		servePing(w)
+	case apiOf(r.Host) != "":
+		e.serveExecuteAPI(w, r)
+	case isOwn(path):
+		e.own.ServeHTTP(w, r)
+	default:
+		if m, ok := splitManaged(path); ok {
+			e.serveManaged(w, r, m)
+			return
+		}
+		if service := serviceOf(r); service != "" && service != executeAPI {
+			e.serveService(w, r, service)
+			return
+		}
+		e.serveStageURL(w, r)
+	}
+}
+
+// servePing answers as execute-api hosts answer health checks.
+func servePing(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.Write([]byte("healthy"))
+}
+
+// isOwn says that the path is Tidegate's, never a stage's.
+func isOwn(path string) bool {
+	return path == "/_tidegate" || strings.HasPrefix(path, "/_tidegate/")
+}
+
+func (e *Edge) serveExecuteAPI(w http.ResponseWriter, r *http.Request) {
+	apiID := apiOf(r.Host)
+	if m, ok := splitManaged(r.URL.Path); ok && len(m.prefix) == 1 {
+		s, found := e.gateway.Lookup(apiID, apigw.StageName(m.prefix[0]))
+		if !found || s.DisableExecuteAPIEndpoint {
+			e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
+			return
+		}
+		e.management.ServeConnection(w, r, s.APIID, s.Name, m.id)
+		return
+	}
+	e.serveStageURL(w, r)
+}
+
+// serveManaged finds the stage that a request to @connections means. A stage
+// name that several APIs have is settled by the connection's id.
+func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
+	stages := e.candidates(m.prefix)
+	switch len(stages) {
+	case 0:
+		e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
+	case 1:
+		e.management.ServeConnection(w, r, stages[0].APIID, stages[0].Name, m.id)
+	default:
+		apiID := ""
+		if c, found, err := e.registry.LookupText(m.id); err == nil && found && hasStage(stages, c) {
+			apiID = c.APIID()
+		}
+		e.management.ServeConnection(w, r, apiID, stages[0].Name, m.id)
+	}
+}
+
+func hasStage(stages []*stage.Stage, c *connection.Connection) bool {
+	for _, s := range stages {
+		if s.APIID == c.APIID() && s.Name == c.Stage() {
+			return true
+		}
+	}
+	return false
+}
+
+// serveService hands the request to the service, or says that there is none.
+func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service string) {
+	if h := e.services[service]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	if e.events.UnknownService != nil {
+		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), Forwarded: e.fallback != nil})
+	}
+	if e.fallback != nil {
+		e.fallback.ServeHTTP(w, r)
+		return
+	}
+	writeUnknownService(w, r, service)
+}
+
+// serveStageURL answers a plain request where a handshake belongs.
+func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
+	s, no := e.resolve(r.Host, r.URL.Path)
+	if s == nil {
+		e.refuse(w, r, no)
+		return
+	}
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "Upgrade")
+	writeError(w, http.StatusUpgradeRequired, "UpgradeRequiredException", "Upgrade Required")
+}

@@ -1,0 +1,228 @@
+package edge
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/event"
+	"tidegate/internal/gateway"
+	"tidegate/internal/stage"
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+var _ transport.Handler = (*Edge)(nil)
+
+// OnUpgrade implements transport.Handler: it finds the stage, lets the gateway
+// decide on a goroutine of its own, and answers the handshake.
+func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
+	path, query := splitTarget(r.Target)
+	s, no := e.admissible(r.Host, path)
+	if no != nil {
+		e.report(no, RefusedInfo{
+			Method: r.Method, Host: r.Host, Path: path, RemoteAddr: r.RemoteAddr.String(), WebSocket: true,
+			Origin: r.Get("Origin"), SecFetchSite: r.Get("Sec-Fetch-Site"),
+		})
+		reject(u, no.status, errorType(no.status), newUUID(), no.text)
+		return
+	}
+	go e.connect(newConnectRequest(r, s, query), u)
+}
+
+// admissible returns the stage that a handshake means, or why it is refused.
+func (e *Edge) admissible(host, path string) (*stage.Stage, *refusal) {
+	if e.guard != nil {
+		if no := e.guard.checkHost(host); no != nil {
+			return nil, no
+		}
+	}
+	if apiOf(host) == "" && isOwn(path) {
+		return nil, &refusal{status: http.StatusForbidden, reason: OwnPath, text: textForbidden, why: "there is no WebSocket under /_tidegate"}
+	}
+	return e.resolve(host, path)
+}
+
+// connect asks the gateway and answers the handshake.
+func (e *Edge) connect(r *event.ConnectRequest, u transport.Upgrade) {
+	defer func() {
+		if v := recover(); v != nil {
+			// A fault of ours must not end the process, nor leave the client waiting.
+			e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())}, RefusedInfo{Host: r.DomainName, WebSocket: true})
+			reject(u, http.StatusInternalServerError, "InternalServerErrorException", newUUID(), "Internal server error")
+		}
+	}()
+	// The integration goes on when the client leaves: what it answers decides
+	// whether a $disconnect is owed.
+	admission, err := e.gateway.Connect(e.ctx, r)
+	if err != nil {
+		var no *gateway.Rejection
+		if !errors.As(err, &no) {
+			no = &gateway.Rejection{Status: http.StatusInternalServerError, Type: "InternalServerErrorException", Text: "Internal server error", RequestID: newUUID()}
+		}
+		reject(u, no.Status, no.Type, no.RequestID, no.Text)
+		return
+	}
+	c := admission.Connection
+	err = u.Accept(fieldsOf(admission.Header), func(conn transport.Conn) {
+		conn.SetData(c)
+		e.gateway.Open(c, socket{conn})
+	})
+	if err != nil {
+		e.gateway.Disconnect(e.ctx, c, event.CloseReason{Code: int(ws.CloseAbnormalClosure)})
+	}
+}
+
+func reject(u transport.Upgrade, status int, kind, requestID, text string) {
+	u.Reject(status, fieldsOf(errorFields(kind, requestID)), errorBody(text))
+}
+
+func fieldsOf(fields []event.Field) []transport.Field {
+	out := make([]transport.Field, len(fields))
+	for i, f := range fields {
+		out[i] = transport.Field{Name: f.Name, Value: f.Value}
+	}
+	return out
+}
+
+// OnMessage implements transport.Handler. Only refusals and constant replies
+// are dealt with here, on the connection's own goroutine.
+func (e *Edge) OnMessage(conn transport.Conn, m transport.Message) {
+	c, ok := conn.Data().(*connection.Connection)
+	if !ok {
+		return // a connection that Accept never bound has no messages
+	}
+	p := e.gateway.Plan(c, m.Payload)
+	if p.CallsOut() {
+		go e.gateway.Run(e.ctx, p)
+		return
+	}
+	e.gateway.Run(e.ctx, p)
+}
+
+// OnClose implements transport.Handler.
+func (e *Edge) OnClose(conn transport.Conn, why transport.CloseReason) {
+	c, ok := conn.Data().(*connection.Connection)
+	if !ok {
+		return
+	}
+	e.gateway.Disconnect(e.ctx, c, closeReason(why))
+}
+
+// closeReason puts the end of a connection into $disconnect's words (spec 1.6).
+func closeReason(why transport.CloseReason) event.CloseReason {
+	r := event.CloseReason{Code: int(why.Code), Text: why.Text}
+	if why.Code == ws.CloseGoingAway && !why.ByClient && r.Text == "" {
+		r.Text = "Going away"
+	}
+	return r
+}
+
+// Freeze implements transport.Handler. Hand-off is not built yet.
+func (e *Edge) Freeze(transport.Conn) ([]byte, error) {
+	return nil, fmt.Errorf("edge: handing connections off: %w", errors.ErrUnsupported)
+}
+
+// Thaw implements transport.Handler. Hand-off is not built yet.
+func (e *Edge) Thaw(transport.Conn, []byte) error {
+	return fmt.Errorf("edge: taking connections over: %w", errors.ErrUnsupported)
+}
+
+// A socket is the client's end as the gateway sees it.
+type socket struct{ transport.Conn }
+
+// Send implements connection.Socket.
+func (s socket) Send(payload []byte, binary bool) error {
+	err := s.Conn.Send(payload, binary)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, transport.ErrQueueFull):
+		return apigw.ErrQueueFull
+	case errors.Is(err, transport.ErrClosed):
+		return apigw.ErrGone
+	}
+	return err
+}
+
+// Close implements connection.Socket.
+func (s socket) Close(code int, reason string) { s.Conn.Close(ws.CloseCode(code), reason) }
+
+var _ connection.Socket = socket{}
+
+// newConnectRequest is the handshake in the words of $connect.
+func newConnectRequest(r *transport.Request, s *stage.Stage, query string) *event.ConnectRequest {
+	c := &event.ConnectRequest{
+		APIID: s.APIID, Stage: s.Name, DomainName: r.Host,
+		Header:   make([]event.Field, len(r.Header)),
+		Query:    parseQuery(query),
+		Identity: event.Identity{SourceIP: addressOf(r.RemoteAddr), UserAgent: r.Get("User-Agent")},
+		TraceID:  r.Get("X-Amzn-Trace-Id"), ForwardedProto: "http",
+	}
+	for i, f := range r.Header {
+		c.Header[i] = event.Field{Name: f.Name, Value: f.Value}
+	}
+	if c.TraceID == "" {
+		c.TraceID = newTraceID(time.Now())
+	}
+	c.ForwardedFor = c.Identity.SourceIP
+	if r.TLS {
+		c.ForwardedProto = "https"
+	}
+	if r.LocalAddr != nil {
+		if _, port, err := net.SplitHostPort(r.LocalAddr.String()); err == nil {
+			c.ForwardedPort = port
+		}
+	}
+	return c
+}
+
+// addressOf returns an address without its port.
+func addressOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	host, _, _ = strings.Cut(host, "%") // an IPv6 zone means nothing elsewhere
+	return host
+}
+
+// parseQuery decodes a query in the client's order. What can't be decoded is
+// taken as it is.
+func parseQuery(query string) []event.Field {
+	var fields []event.Field
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		fields = append(fields, event.Field{Name: unescape(name), Value: unescape(value)})
+	}
+	return fields
+}
+
+func unescape(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// newTraceID returns an X-Ray trace header: version, seconds, 96 random bits.
+func newTraceID(now time.Time) string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+	return fmt.Sprintf("Root=1-%08x-%s", uint32(now.Unix()), hex.EncodeToString(b[:]))
+}
