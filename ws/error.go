@@ -11,6 +11,9 @@ type Error struct {
 // Error returns what was wrong, without the peer's bytes.
 func (e *Error) Error() string { return "ws: " + e.text }
 
+// Text returns what was wrong, for a close frame.
+func (e *Error) Text() string { return e.text }
+
 // What a Decoder refuses, each with its section of RFC 6455.
 var (
 	ErrReservedBits         = &Error{Code: CloseProtocolError, text: "reserved bit set without an extension"}               // 5.2

@@ -37,6 +37,9 @@ type HandshakeError struct {
 // Error returns what the request lacks.
 func (e *HandshakeError) Error() string { return "ws: handshake: " + e.text }
 
+// Text returns what the request lacks, for the client.
+func (e *HandshakeError) Text() string { return e.text }
+
 // What CheckHandshake refuses (RFC 6455 sections 4.2.1 and 4.4).
 var (
 	ErrHandshakeMethod     = &HandshakeError{400, "the method must be GET"}

@@ -1,0 +1,280 @@
+package transport
+
+import (
+	"bytes"
+	"strings"
+)
+
+// A RequestError says why a request head is refused. The connection ends after
+// the answer: where the next request would begin can't be known.
+type RequestError struct {
+	Status int        // of the answer: 400, 408, 417, 431 or 505
+	Drop   DropReason // the name under which it is counted
+	text   string
+}
+
+// Error returns what was wrong, without the client's bytes.
+func (e *RequestError) Error() string { return "transport: request: " + e.text }
+
+// Text returns what was wrong, for the client.
+func (e *RequestError) Text() string { return e.text }
+
+func badRequest(text string) *RequestError {
+	return &RequestError{400, DropBadRequest, text}
+}
+
+// What a HeadScanner and ParseHead refuse (RFC 9112).
+var (
+	ErrHeaderTooLarge  = &RequestError{431, DropHeaderTooLarge, "header too large"}
+	ErrTooManyLines    = &RequestError{431, DropHeaderTooLarge, "too many header lines"}
+	ErrRequestTimeout  = &RequestError{408, DropHandshakeTimeout, "the request did not arrive in time"}
+	ErrRequestLine     = badRequest("malformed request line")
+	ErrBareLineEnd     = badRequest("line does not end in CR LF")
+	ErrFieldName       = badRequest("malformed header field name")
+	ErrFieldFolded     = badRequest("folded header line")
+	ErrFieldValue      = badRequest("control character in a header field value")
+	ErrHost            = badRequest("Host must be sent exactly once, as host or host:port")
+	ErrContentLength   = badRequest("malformed or repeated Content-Length")
+	ErrTransferCoding  = badRequest("Transfer-Encoding must be chunked alone, without Content-Length, in HTTP/1.1")
+	ErrBodyWithUpgrade = badRequest("a WebSocket handshake has no body")
+	ErrHTTPVersion     = &RequestError{505, DropBadRequest, "HTTP/1.1 or HTTP/1.0 is spoken here"}
+)
+
+// A HeadScanner finds the end of a request's head in bytes that arrive in parts,
+// looking at each byte once. Its zero value is ready for the next head. It is
+// plain data.
+type HeadScanner struct {
+	seen  int // bytes looked at
+	start int // where the line under way begins
+	lines int // request line and fields
+}
+
+// Scan looks at b, the same bytes as before with more behind them, and returns
+// the length of the head with its empty line, or 0 while that has not come.
+// Limits are enforced as the bytes come.
+func (s *HeadScanner) Scan(b []byte, l *Limits) (end int, err *RequestError) {
+	if len(b) > 0 && s.lines == 0 && s.start < len(b) && !isTokenByte(b[s.start]) && b[s.start] != '\r' && b[s.start] != '\n' {
+		return 0, ErrRequestLine // not HTTP at all
+	}
+	for {
+		i := bytes.IndexByte(b[s.seen:], '\n')
+		if i < 0 {
+			s.seen = len(b)
+			if len(b) > l.Header {
+				return 0, ErrHeaderTooLarge
+			}
+			return 0, nil
+		}
+		at := s.seen + i
+		line := b[s.start:at]
+		s.seen, s.start = at+1, at+1
+		if s.seen > l.Header {
+			return 0, ErrHeaderTooLarge
+		}
+		switch {
+		case len(line) == 0 || line[len(line)-1] != '\r':
+			return 0, ErrBareLineEnd
+		case len(line) > 1:
+			s.lines++
+			if s.lines-1 > l.HeaderLines {
+				return 0, ErrTooManyLines
+			}
+		case s.lines > 0:
+			return s.seen, nil
+		}
+		// An empty line before the request line is passed over (RFC 9112 section 2.2).
+	}
+}
+
+// Framing is what a head says about the bytes behind it and the connection.
+type Framing struct {
+	Minor         int   // of HTTP/1.x
+	ContentLength int64 // 0 without one
+	Chunked       bool  // the body comes in chunks, its length unknown
+	KeepAlive     bool  // the client will send another request
+	Upgrade       bool  // lists Upgrade: websocket and Connection: upgrade
+	Expect        bool  // the client waits for a 100 before its body
+	OriginForm    bool  // the target is a path: /Prod?x=1
+}
+
+// ParseHead parses one whole head, as Scan found it. It is strict, so that no
+// other parser of the same bytes can see another request in them: lines end in
+// CR LF, no folding, no space before the colon, one Host, one Content-Length or
+// chunked but not both. The Request shares one copy of the head.
+func ParseHead(head []byte) (*Request, Framing, *RequestError) {
+	text := strings.TrimLeft(string(head), "\r\n")
+	line, rest, ok := strings.Cut(text, "\r\n")
+	if !ok {
+		return nil, Framing{}, ErrBareLineEnd
+	}
+	r := &Request{}
+	f := Framing{}
+	if err := parseRequestLine(line, r, &f); err != nil {
+		return nil, Framing{}, err
+	}
+	r.Header = make([]Field, 0, strings.Count(rest, "\n"))
+	for {
+		line, rest, ok = strings.Cut(rest, "\r\n")
+		if !ok {
+			return nil, Framing{}, ErrBareLineEnd
+		}
+		if line == "" {
+			break
+		}
+		field, err := parseField(line)
+		if err != nil {
+			return nil, Framing{}, err
+		}
+		r.Header = append(r.Header, field)
+	}
+	if rest != "" {
+		return nil, Framing{}, ErrBareLineEnd // unreachable for what Scan found
+	}
+	if err := parseFraming(r, &f); err != nil {
+		return nil, Framing{}, err
+	}
+	return r, f, nil
+}
+
+func parseRequestLine(line string, r *Request, f *Framing) *RequestError {
+	method, rest, ok := strings.Cut(line, " ")
+	if !ok || !isToken(method) {
+		return ErrRequestLine
+	}
+	target, version, ok := strings.Cut(rest, " ")
+	if !ok || target == "" {
+		return ErrRequestLine
+	}
+	for i := range len(target) {
+		if target[i] <= ' ' || target[i] >= 0x7f {
+			return ErrRequestLine
+		}
+	}
+	switch version {
+	case "HTTP/1.1":
+		f.Minor = 1
+	case "HTTP/1.0":
+	default:
+		if len(version) == 8 && strings.HasPrefix(version, "HTTP/") {
+			return ErrHTTPVersion
+		}
+		return ErrRequestLine
+	}
+	r.Method, r.Target = method, target
+	f.OriginForm = target[0] == '/'
+	return nil
+}
+
+func parseField(line string) (Field, *RequestError) {
+	if line[0] == ' ' || line[0] == '\t' {
+		return Field{}, ErrFieldFolded
+	}
+	name, value, ok := strings.Cut(line, ":")
+	if !ok || !isToken(name) {
+		return Field{}, ErrFieldName
+	}
+	value = strings.Trim(value, " \t")
+	if !validValue(value) {
+		return Field{}, ErrFieldValue
+	}
+	return Field{name, value}, nil
+}
+
+// parseFraming reads the fields that decide where the request ends and what
+// becomes of the connection.
+func parseFraming(r *Request, f *Framing) *RequestError {
+	hosts, lengths, codings := 0, 0, 0
+	for i := range r.Header {
+		name, value := r.Header[i].Name, r.Header[i].Value
+		switch {
+		case strings.EqualFold(name, "Host"):
+			hosts++
+			if !validHost(value) {
+				return ErrHost
+			}
+			r.Host = value
+		case strings.EqualFold(name, "Content-Length"):
+			lengths++
+			n, ok := parseLength(value)
+			if !ok || lengths > 1 {
+				return ErrContentLength
+			}
+			f.ContentLength = n
+		case strings.EqualFold(name, "Transfer-Encoding"):
+			codings++
+			if !strings.EqualFold(value, "chunked") {
+				return ErrTransferCoding
+			}
+			f.Chunked = true
+		case strings.EqualFold(name, "Expect"):
+			if !strings.EqualFold(value, "100-continue") {
+				return &RequestError{417, DropBadRequest, "unknown Expect"}
+			}
+			f.Expect = true
+		}
+	}
+	if hosts > 1 || hosts == 0 && f.Minor > 0 {
+		return ErrHost
+	}
+	if codings > 1 || codings == 1 && (lengths > 0 || f.Minor == 0) {
+		return ErrTransferCoding
+	}
+	f.KeepAlive = f.Minor > 0 && !r.HasToken("Connection", "close") ||
+		f.Minor == 0 && r.HasToken("Connection", "keep-alive")
+	f.Upgrade = r.HasToken("Connection", "upgrade") && r.HasToken("Upgrade", "websocket")
+	if f.Upgrade && (f.ContentLength > 0 || f.Chunked) {
+		return ErrBodyWithUpgrade
+	}
+	return nil
+}
+
+// parseLength reads a Content-Length: digits alone, at most 18 of them.
+func parseLength(s string) (int64, bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	var n int64
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// validHost reports whether s has only bytes that a host, an IP literal and a
+// port are made of (RFC 3986 section 3.2.2). An empty Host is allowed by HTTP.
+func validHost(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("-._~%!$&'()*+,;=:[]", b) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func validValue(s string) bool {
+	for i := range len(s) {
+		if b := s[i]; b < ' ' && b != '\t' || b == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isTokenByte reports whether b may stand in a token (RFC 9110 section 5.6.2).
+func isTokenByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
+		b > ' ' && b < 0x7f && strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
+}

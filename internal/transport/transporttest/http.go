@@ -1,0 +1,157 @@
+package transporttest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tidegate/internal/transport"
+)
+
+func testRequests(t *testing.T, e env) {
+	h := newRecorder(t)
+	h.request = func(r *transport.Request, w transport.Reply) bool {
+		answer := func() {
+			w.Respond(200, []transport.Field{{Name: "X-Method", Value: r.Method}}, fmt.Appendf(nil, "%s %s", r.Target, r.Body))
+			w.Respond(500, nil, nil) // too late to do anything
+		}
+		if strings.HasPrefix(r.Target, "/later") {
+			go func() {
+				time.Sleep(time.Millisecond)
+				answer()
+			}()
+		} else {
+			answer()
+		}
+		return true
+	}
+	l := transport.DefaultLimits()
+	l.Body = 1 << 10
+	s := e.tcp(t, l, h, nil)
+	check := func(t *testing.T, c *client, method, want string, wantClose bool) {
+		t.Helper()
+		res, body := c.response(method)
+		if res.StatusCode != 200 || body != want || res.Header.Get("X-Method") != method {
+			t.Errorf("answer %d %q, want %q", res.StatusCode, body, want)
+		}
+		if res.Close != wantClose {
+			t.Errorf("answer says close: %v, want %v", res.Close, wantClose)
+		}
+		if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
+			t.Errorf("Date: %v", err)
+		}
+	}
+	t.Run("keep-alive, pipelined, later", func(t *testing.T) {
+		c := s.client()
+		c.t = t
+		c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+		check(t, c, "GET", "/a ", false)
+		c.write("\r\nPOST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /c HTTP/1.1\r\nHost: a\r\n\r\nHEAD /d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		check(t, c, "POST", "/later body", false)
+		check(t, c, "GET", "/c ", false)
+		check(t, c, "HEAD", "", true)
+		c.wantEnd()
+	})
+	t.Run("HTTP/1.0", func(t *testing.T) {
+		c := s.client()
+		c.write("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+		if res, _ := c.response("GET"); res.Header.Get("Connection") != "keep-alive" {
+			t.Errorf("header %v, want Connection: keep-alive", res.Header)
+		}
+		c.write("GET /b HTTP/1.0\r\n\r\n")
+		check(t, c, "GET", "/b ", true)
+		c.wantEnd()
+	})
+	t.Run("handshake after requests", func(t *testing.T) {
+		c := s.client()
+		c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+		check(t, c, "GET", "/a ", false)
+		c.open("/")
+		c.write(text("x"))
+		c.want(event{wsText, "x", 0})
+	})
+	t.Run("half-closed", func(t *testing.T) {
+		c := s.client()
+		c.write("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		c.Conn.(*net.TCPConn).CloseWrite()
+		check(t, c, "GET", "/later ", true)
+	})
+	// What is not small and whole is never offered.
+	for _, head := range []string{"Content-Length: 1025", "Transfer-Encoding: chunked", "Content-Length: 1\r\nExpect: 100-continue"} {
+		c := s.client()
+		c.write("POST /x HTTP/1.1\r\nHost: a\r\n" + head + "\r\n\r\n")
+		if res, _ := c.response("POST"); res.StatusCode != 404 {
+			t.Errorf("%q: status %d, want 404", head, res.StatusCode)
+		}
+	}
+}
+
+// chanListener hands connections to net/http's server.
+type chanListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (l chanListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l chanListener) Close() error   { close(l.done); return nil }
+func (l chanListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func testFallback(t *testing.T, e env) {
+	l := chanListener{make(chan net.Conn), make(chan struct{})}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("body: %v", err)
+		}
+		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL, len(body))
+	})}
+	served := make(chan struct{})
+	go func() { defer close(served); srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close(); <-served })
+
+	h := newRecorder(t)
+	h.request = func(r *transport.Request, w transport.Reply) bool {
+		if r.Target == "/mine" {
+			w.Respond(200, nil, []byte("mine"))
+			return true
+		}
+		return false
+	}
+	s := e.tcp(t, transport.DefaultLimits(), h, func(c net.Conn) {
+		if u, ok := c.(interface{ NetConn() net.Conn }); !ok || u.NetConn() == nil {
+			t.Errorf("%T does not show what is underneath", c)
+		}
+		l.conns <- c
+	})
+	big := strings.Repeat("x", 300<<10)
+	c := s.client()
+	c.write("GET /mine HTTP/1.1\r\nHost: a\r\n\r\nGET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+	for _, want := range []string{"mine", "GET /other 0"} {
+		if _, body := c.response("GET"); body != want {
+			t.Errorf("answer %q, want %q", body, want)
+		}
+	}
+	for name, tt := range map[string]struct{ send, want string }{
+		"refused with a body": {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "POST /a 5"},
+		"big body":            {"PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 307200\r\n\r\n" + big, "PUT /b 307200"},
+		"chunked":             {"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST /c 3"},
+		"two at once":         {"GET /d HTTP/1.1\r\nHost: a\r\n\r\nGET /e HTTP/1.1\r\nHost: a\r\n\r\n", "GET /d 0"},
+	} {
+		c := s.client()
+		c.write(tt.send)
+		if res, body := c.response("POST"); body != tt.want {
+			t.Errorf("%s: %d %q, want %q", name, res.StatusCode, body, tt.want)
+		}
+	}
+}

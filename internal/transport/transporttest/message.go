@@ -1,0 +1,319 @@
+package transporttest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+const wsText = ws.Text
+
+func testEcho(t *testing.T, e env) {
+	l := transport.DefaultLimits()
+	l.BinaryAllowed = true
+	s := e.tcp(t, l, newRecorder(t), nil)
+	c := s.client()
+	c.open("/")
+	for _, n := range []int{0, 1, 125, 126, 4096, 32 << 10} {
+		c.write(text(strings.Repeat("é", n/2)))
+		c.want(event{ws.Text, strings.Repeat("é", n/2), 0})
+	}
+	// Fragments, with a ping between; the answer is split in its turn.
+	part := strings.Repeat("f", 30000)
+	c.write(frame(ws.OpText, false, part) + frame(ws.OpPing, true, "p") + frame(ws.OpContinuation, false, part) + frame(ws.OpContinuation, true, part))
+	c.want(event{ws.Pong, "p", 0})
+	c.want(event{ws.Text, part + part + part, 0})
+	c.write(frame(ws.OpBinary, true, "\xff\x00"))
+	c.want(event{ws.Binary, "\xff\x00", 0})
+	// Many in one write come back in order.
+	var many strings.Builder
+	for i := range 500 {
+		many.WriteString(text(fmt.Sprint(i)))
+	}
+	go c.write(many.String())
+	for i := range 500 {
+		c.want(event{ws.Text, fmt.Sprint(i), 0})
+	}
+}
+
+func testPingPong(t *testing.T, e env) {
+	s := e.echo(t)
+	c := s.client()
+	c.open("/")
+	c.write(frame(ws.OpPong, true, "nobody asked") + frame(ws.OpPing, true, "") + frame(ws.OpPing, true, strings.Repeat("p", 125)))
+	c.want(event{Kind: ws.Pong})
+	c.want(event{ws.Pong, strings.Repeat("p", 125), 0})
+	none(t, s.handler.messages, "a message")
+
+	l := transport.DefaultLimits()
+	l.Ping = 30 * time.Millisecond
+	c = e.tcp(t, l, newRecorder(t), nil).client()
+	c.open("/")
+	c.want(event{Kind: ws.Ping})
+	c.write(frame(ws.OpPong, true, ""))
+	c.want(event{Kind: ws.Ping})
+}
+
+func testClientCloses(t *testing.T, e env) {
+	tests := []struct {
+		name   string
+		end    func(*client)
+		answer *event
+		code   ws.CloseCode
+		text   string
+		drop   string
+	}{
+		{"1000 with text", func(c *client) { c.write(closeFrame(1000, "bye")) }, &event{Kind: ws.Close, Code: 1000}, 1000, "bye", ""},
+		{"4321", func(c *client) { c.write(closeFrame(4321, "")) }, &event{Kind: ws.Close, Code: 4321}, 4321, "", ""},
+		{"no status", func(c *client) { c.write(frame(ws.OpClose, true, "")) }, &event{Kind: ws.Close, Code: 1005}, 1005, "", ""},
+		{"close behind a message, and more behind it", func(c *client) {
+			c.write(frame(ws.OpClose, true, "\x03\xe8") + text("too late"))
+		}, &event{Kind: ws.Close, Code: 1000}, 1000, "", ""},
+		{"TCP end", func(c *client) { c.Close() }, nil, 1006, "", transport.DropConnectionLost},
+		{"TCP half-close", func(c *client) { c.Conn.(*net.TCPConn).CloseWrite() }, nil, 1006, "", transport.DropConnectionLost},
+		{"TCP reset", func(c *client) { c.Conn.(*net.TCPConn).SetLinger(0); c.Close() }, nil, 1006, "", transport.DropConnectionLost},
+		{"TCP end in a frame", func(c *client) { c.write(text("hello")[:7]); c.Close() }, nil, 1006, "", transport.DropConnectionLost},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := e.echo(t)
+			c := s.client()
+			c.open("/")
+			c.write(text("hello"))
+			c.want(event{ws.Text, "hello", 0})
+			tt.end(c)
+			if tt.answer != nil {
+				c.want(*tt.answer)
+				c.wantEnd()
+			}
+			why := take(t, s.handler.closes, "OnClose")
+			if why.Code != tt.code || why.Text != tt.text || !why.ByClient || why.Drop != tt.drop {
+				t.Errorf("reason %v, want %v %q by the client, drop %q", why, tt.code, tt.text, tt.drop)
+			}
+			if (why.Err != nil) != (tt.drop != "") {
+				t.Errorf("reason's error %v", why.Err)
+			}
+			if len(s.handler.messages) != 1 {
+				t.Errorf("%d messages, want the one before the close", len(s.handler.messages))
+			}
+		})
+	}
+}
+
+func testServerCloses(t *testing.T, e env) {
+	l := transport.DefaultLimits()
+	l.CloseTimeout = 80 * time.Millisecond
+	for _, tt := range []struct {
+		name   string
+		code   ws.CloseCode
+		text   string
+		client func(*client)
+		want   ws.CloseCode
+		err    bool
+	}{
+		{"client answers", 1000, "done", func(c *client) { c.write(closeFrame(1000, "")) }, 1000, false},
+		{"client answers with another code", 4000, "", func(c *client) { c.write(closeFrame(1000, "")) }, 4000, false},
+		{"client sends on first", 1012, "restart", func(c *client) { c.write(text("a") + text("b") + closeFrame(1012, "")) }, 1012, false},
+		{"client hangs up", 1001, "", func(c *client) { c.Close() }, 1001, true},
+		{"client does nothing", 1001, "", func(c *client) {}, 1001, true},
+		{"a code that can't be sent", 1006, "x", func(c *client) { c.write(frame(ws.OpClose, true, "")) }, 1005, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := e.tcp(t, l, newRecorder(t), nil)
+			c := s.client()
+			c.open("/")
+			conn := take(t, s.handler.conns, "bind")
+			conn.Send([]byte("before"), false)
+			conn.Close(tt.code, tt.text)
+			conn.Close(4444, "again") // does nothing
+			if err := conn.Send([]byte("after"), false); !errors.Is(err, transport.ErrClosed) {
+				t.Errorf("Send after Close: %v, want ErrClosed", err)
+			}
+			c.want(event{ws.Text, "before", 0})
+			if got := c.wantCode(tt.want); tt.want != 1005 && got != tt.text {
+				t.Errorf("close text %q, want %q", got, tt.text)
+			}
+			tt.client(c)
+			why := take(t, s.handler.closes, "OnClose")
+			if why.Code != tt.want || why.ByClient || (why.Err != nil) != tt.err {
+				t.Errorf("reason %v, want %v by us, an error: %v", why, tt.want, tt.err)
+			}
+			none(t, s.handler.messages, "a message after Close")
+		})
+	}
+}
+
+func testBreaches(t *testing.T, e env) {
+	huge := strings.Repeat("h", 1<<20)
+	for _, tt := range []struct {
+		name string
+		send string
+		code ws.CloseCode
+		drop string
+	}{
+		{"frame over 32 KB", text(huge[:32<<10+1]), 1009, transport.DropFrameTooBig},
+		{"frame of 1 MB, sent to its end", text(huge), 1009, transport.DropFrameTooBig},
+		{"message over 128 KB", frame(ws.OpText, false, huge[:32<<10]) + strings.Repeat(frame(ws.OpContinuation, false, huge[:32<<10]), 3) + frame(ws.OpContinuation, true, "x"), 1009, transport.DropMessageTooBig},
+		{"binary", frame(ws.OpBinary, true, "x"), 1003, transport.DropBinary},
+		{"invalid UTF-8", text("a\xff"), 1007, transport.DropInvalidUTF8},
+		{"invalid UTF-8 in a close frame", closeFrame(1000, "\xff"), 1007, transport.DropInvalidUTF8},
+		{"close with a code that may not be sent", closeFrame(1005, ""), 1002, transport.DropProtocolError},
+		{"not masked", "\x81\x01x", 1002, transport.DropProtocolError},
+		{"reserved bit", "\xc1\x81\x00\x00\x00\x00x", 1002, transport.DropProtocolError},
+		{"reserved opcode", "\x83\x80\x00\x00\x00\x00", 1002, transport.DropProtocolError},
+		{"long ping", frame(ws.OpPing, true, huge[:126]), 1002, transport.DropProtocolError},
+		{"continuation of nothing", frame(ws.OpContinuation, true, "x"), 1002, transport.DropProtocolError},
+		{"HTTP again", handshake("/"), 1002, transport.DropProtocolError},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := e.echo(t)
+			c := s.client()
+			c.open("/")
+			c.write(text("fine"))
+			c.want(event{ws.Text, "fine", 0})
+			c.write(tt.send)
+			c.wantCode(tt.code)
+			c.wantEnd()
+			c.Close()
+			why := take(t, s.handler.closes, "OnClose")
+			if why.Code != tt.code || why.ByClient || why.Drop != tt.drop || why.Err == nil {
+				t.Errorf("reason %v, want %v by us, drop %q and an error", why, tt.code, tt.drop)
+			}
+			if len(s.handler.messages) != 1 {
+				t.Errorf("%d messages, want the one that was fine", len(s.handler.messages))
+			}
+		})
+	}
+	t.Run("message at the limit", func(t *testing.T) {
+		c := e.echo(t).client()
+		c.open("/")
+		c.write(frame(ws.OpText, false, huge[:32<<10]) + strings.Repeat(frame(ws.OpContinuation, false, huge[:32<<10]), 2) + frame(ws.OpContinuation, true, huge[:32<<10]))
+		c.want(event{ws.Text, huge[:128<<10], 0})
+	})
+}
+
+func testQueueFull(t *testing.T, e env) {
+	l := transport.DefaultLimits()
+	l.SendQueue = 256 << 10
+	l.WriteTimeout = 100 * time.Millisecond
+	s := e.tcp(t, l, newRecorder(t), nil)
+	c := s.client()
+	c.open("/")
+	conn := take(t, s.handler.conns, "bind")
+	if err := conn.Send(make([]byte, 256<<10), true); err != transport.ErrQueueFull {
+		t.Errorf("a message as big as the queue: %v, want ErrQueueFull", err)
+	}
+	payload := make([]byte, 64<<10)
+	var err error
+	for range 10000 { // the kernel's buffers take some megabytes
+		if err = conn.Send(payload, true); err != nil {
+			break
+		}
+	}
+	// The engine may have cut the client off first, on a slow machine.
+	if err != transport.ErrQueueFull && err != transport.ErrClosed {
+		t.Fatalf("Send to a client that does not read: %v, want ErrQueueFull", err)
+	}
+	why := take(t, s.handler.closes, "OnClose")
+	if why.Code != 1006 || why.ByClient || why.Drop != transport.DropWriteTimeout {
+		t.Errorf("reason %v, want 1006 by us for %q", why, transport.DropWriteTimeout)
+	}
+	if err := conn.Send([]byte("x"), false); err != transport.ErrClosed {
+		t.Errorf("Send after the end: %v, want ErrClosed", err)
+	}
+}
+
+func testPauseReads(t *testing.T, e env) {
+	h := newRecorder(t)
+	h.message = func(c transport.Conn, m transport.Message) {
+		if string(m.Payload) == "pause" {
+			c.PauseReads()
+		}
+	}
+	s := e.tcp(t, transport.DefaultLimits(), h, nil)
+	c := s.client()
+	c.open("/")
+	conn := take(t, h.conns, "bind")
+	for round := range 3 {
+		// In one write, so that a decoder has the rest in hand.
+		c.write(text("a") + text("pause") + text("b") + text("c"))
+		for _, want := range []string{"a", "pause"} {
+			if m := take(t, h.messages, want); string(m.Payload) != want {
+				t.Fatalf("message %q, want %q", m.Payload, want)
+			}
+		}
+		// What is sent meanwhile goes out.
+		conn.Send([]byte("out"), false)
+		c.want(event{ws.Text, "out", 0})
+		none(t, h.messages, "a message while paused")
+		if round == 2 {
+			conn.Close(1000, "closed while paused")
+			c.wantCode(1000)
+			c.write(closeFrame(1000, ""))
+			break
+		}
+		conn.ResumeReads()
+		for _, want := range []string{"b", "c"} {
+			if m := take(t, h.messages, want); string(m.Payload) != want {
+				t.Fatalf("message %q, want %q", m.Payload, want)
+			}
+		}
+	}
+	if why := take(t, h.closes, "OnClose"); why.Code != 1000 {
+		t.Errorf("reason %v, want 1000", why)
+	}
+	none(t, h.messages, "a message after Close")
+}
+
+// Frames of concurrent senders never interleave, and each sender's messages
+// keep their order.
+func testConcurrentSend(t *testing.T, e env) {
+	const senders, each = 8, 40
+	l := transport.DefaultLimits()
+	l.OutFrame = 125
+	s := e.tcp(t, l, newRecorder(t), nil)
+	c := s.client()
+	c.open("/")
+	conn := take(t, s.handler.conns, "bind")
+	var wg sync.WaitGroup
+	for i := range senders {
+		wg.Go(func() {
+			for j := range each {
+				m := fmt.Sprintf("%d %d %s", i, j, strings.Repeat(string(rune('a'+i)), 300+j))
+				for {
+					err := conn.Send([]byte(m), false)
+					if err == nil {
+						break
+					}
+					if err != transport.ErrQueueFull {
+						t.Errorf("Send: %v", err)
+						return
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	next := [senders]int{}
+	for range senders * each {
+		ev, err := c.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var i, j int
+		var fill string
+		if _, err := fmt.Sscan(ev.Payload, &i, &j, &fill); err != nil || i < 0 || i >= senders ||
+			j != next[i] || fill != strings.Repeat(string(rune('a'+i)), 300+j) {
+			t.Fatalf("received %s, want sender's next in order and whole", short(ev))
+		}
+		next[i]++
+	}
+	wg.Wait()
+}
