@@ -1,0 +1,199 @@
+package control
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"unicode/utf8"
+
+	"tidegate/internal/apigw"
+	"tidegate/selection"
+)
+
+// A RouteInput is what CreateRoute and UpdateRoute are given; a nil member was
+// left out.
+type RouteInput struct {
+	Key                              *string // required on create
+	Target                           *string // integrations/{id}; empty for none
+	AuthorizationType                *string
+	OperationName                    *string
+	RouteResponseSelectionExpression *string
+	RequestParameters                map[string]apigw.ParameterConstraint // merged on update
+
+	// What isn't served yet; each is refused when it asks for something.
+	AuthorizerID             *string
+	AuthorizationScopes      []string
+	APIKeyRequired           *bool
+	ModelSelectionExpression *string
+	RequestModels            map[string]string
+}
+
+func (in *RouteInput) check() error {
+	switch {
+	case in.AuthorizationType != nil && *in.AuthorizationType != "NONE":
+		if err := checkEnum("AuthorizationType", in.AuthorizationType, "NONE", "AWS_IAM", "CUSTOM", "JWT"); err != nil {
+			return err
+		}
+		return unserved("AuthorizationType "+*in.AuthorizationType, "only NONE")
+	case in.AuthorizerID != nil && *in.AuthorizerID != "":
+		return unserved("AuthorizerId", "there are no authorizers")
+	case len(in.AuthorizationScopes) > 0:
+		return unserved("AuthorizationScopes", "there are no authorizers")
+	case in.APIKeyRequired != nil && *in.APIKeyRequired:
+		return unserved("ApiKeyRequired true", "there are no API keys")
+	case in.ModelSelectionExpression != nil && *in.ModelSelectionExpression != "":
+		return unserved("ModelSelectionExpression", "messages are not validated against models")
+	case len(in.RequestModels) > 0:
+		return unserved("RequestModels", "messages are not validated against models")
+	}
+	if err := checkText("OperationName", in.OperationName, 0, 64); err != nil {
+		return err
+	}
+	if err := checkExpression("RouteResponseSelectionExpression", selection.RouteResponseSelection, in.RouteResponseSelectionExpression); err != nil {
+		return err
+	}
+	if err := checkConstraints("RequestParameters", in.RequestParameters); err != nil {
+		return err
+	}
+	return checkRouteKey(in.Key)
+}
+
+// checkRouteKey refuses keys that no message can select. Keys that begin with
+// '$' are AWS's own.
+func checkRouteKey(key *string) error {
+	if key == nil {
+		return nil
+	}
+	switch k := *key; {
+	case k == "" || len(k) > maxRouteKey || !utf8.ValidString(k):
+		return badRequest("Invalid route key %q specified: it must have 1 to %d bytes", cut(k), maxRouteKey)
+	case k[0] == '$' && k != string(apigw.RouteConnect) && k != string(apigw.RouteDisconnect) && k != string(apigw.RouteDefault):
+		return badRequest("Invalid route key %q specified: of the keys that begin with '$' there are only $connect, $disconnect and $default", cut(k))
+	}
+	return nil
+}
+
+// apply sets what the input names, and checks it against the rest of the API.
+func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
+	if in.Key != nil {
+		for _, other := range api.Routes {
+			if other.ID != r.ID && string(other.Key) == *in.Key {
+				return conflict("Route with key %s already exists for this API", cut(*in.Key))
+			}
+		}
+		r.Key = apigw.RouteKey(*in.Key)
+	}
+	if in.Target != nil && *in.Target != "" {
+		id, ok := strings.CutPrefix(*in.Target, "integrations/")
+		if !ok {
+			return badRequest("Invalid target %q specified: it must be integrations/{integrationId}", cut(*in.Target))
+		}
+		if _, err := findByID(api.Integrations, "Integration", id); err != nil {
+			return err
+		}
+	}
+	set(&r.Target, in.Target)
+	set(&r.AuthorizationType, in.AuthorizationType)
+	set(&r.OperationName, in.OperationName)
+	set(&r.RouteResponseSelectionExpression, in.RouteResponseSelectionExpression)
+	if len(in.RequestParameters) > 0 {
+		if r.RequestParameters == nil {
+			r.RequestParameters = map[string]apigw.ParameterConstraint{}
+		}
+		maps.Copy(r.RequestParameters, in.RequestParameters)
+	}
+	return checkConstraints("RequestParameters", r.RequestParameters)
+}
+
+// CreateRoute makes a route of the API.
+func (s *Service) CreateRoute(ctx context.Context, apiID string, in RouteInput) (*apigw.Route, error) {
+	if in.Key == nil {
+		return nil, badRequest("RouteKey is required")
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	var out *apigw.Route
+	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
+		if len(api.Routes) >= apigw.MaxRoutes {
+			return exceeded("Routes", "API", apigw.MaxRoutes)
+		}
+		out = &apigw.Route{ID: freshID(api.Routes, childIDLength), AuthorizationType: "NONE"}
+		if err := in.apply(api, out); err != nil {
+			return err
+		}
+		put(&api.Routes, out.ID, out)
+		return nil
+	})
+	return out, err
+}
+
+// put adds to a map that may not be there yet.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
+}
+
+// Route returns the API's route.
+func (s *Service) Route(ctx context.Context, apiID, id string) (*apigw.Route, error) {
+	api, err := s.get(ctx, apiID)
+	if err != nil {
+		return nil, err
+	}
+	return findByID(api.Routes, "Route", id)
+}
+
+// Routes returns the API's routes, sorted by id.
+func (s *Service) Routes(ctx context.Context, apiID string) ([]*apigw.Route, error) {
+	api, err := s.get(ctx, apiID)
+	if err != nil {
+		return nil, err
+	}
+	return sorted(api.Routes), nil
+}
+
+// UpdateRoute changes what the input names.
+func (s *Service) UpdateRoute(ctx context.Context, apiID, id string, in RouteInput) (*apigw.Route, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	return s.changeRoute(ctx, apiID, id, in.apply)
+}
+
+func (s *Service) changeRoute(ctx context.Context, apiID, id string, fn func(*apigw.API, *apigw.Route) error) (*apigw.Route, error) {
+	var out *apigw.Route
+	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
+		var err error
+		if out, err = findByID(api.Routes, "Route", id); err != nil {
+			return err
+		}
+		return fn(api, out)
+	})
+	return out, err
+}
+
+// DeleteRoute removes the route and its responses.
+func (s *Service) DeleteRoute(ctx context.Context, apiID, id string) error {
+	return s.remove(ctx, apiID, func(api *apigw.API) error {
+		_, err := findByID(api.Routes, "Route", id)
+		delete(api.Routes, id)
+		return err
+	})
+}
+
+// DeleteRouteRequestParameter removes one declared request parameter.
+func (s *Service) DeleteRouteRequestParameter(ctx context.Context, apiID, id, key string) error {
+	return s.remove(ctx, apiID, func(api *apigw.API) error {
+		r, err := findByID(api.Routes, "Route", id)
+		if err != nil {
+			return err
+		}
+		if _, ok := r.RequestParameters[key]; !ok {
+			return notFound("RequestParameter", "Invalid RequestParameter identifier specified %s", cut(key))
+		}
+		delete(r.RequestParameters, key)
+		return nil
+	})
+}

@@ -1,0 +1,344 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+
+	"tidegate/internal/apigw"
+)
+
+// reservedStagePrefix begins Tidegate's own paths, which lie where stages do.
+const reservedStagePrefix = "_tidegate"
+
+// maxAccessLogFormat is the size in bytes of an access log's format (AWS: 3 KB).
+const maxAccessLogFormat = 3 << 10
+
+var (
+	stageName          = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	stageVariableName  = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+	stageVariableValue = regexp.MustCompile(`^[A-Za-z0-9._~:/?#&=,-]{0,512}$`)
+)
+
+// A StageInput is what CreateStage and UpdateStage are given; a nil member was
+// left out.
+type StageInput struct {
+	Name                 *string // create only, required
+	Description          *string
+	DeploymentID         *string
+	AutoDeploy           *bool
+	Variables            map[string]string // merged on update; "" removes a key
+	DefaultRouteSettings *RouteSettingsInput
+	RouteSettings        map[apigw.RouteKey]RouteSettingsInput
+	AccessLog            *AccessLogInput
+	Tags                 map[string]string // create only
+
+	ClientCertificateID *string // refused
+}
+
+// A RouteSettingsInput is what is given of a route's settings.
+type RouteSettingsInput struct {
+	DataTraceEnabled       *bool
+	DetailedMetricsEnabled *bool
+	LoggingLevel           *string
+	ThrottlingBurstLimit   *int
+	ThrottlingRateLimit    *float64
+}
+
+// An AccessLogInput is what is given of a stage's access log settings.
+type AccessLogInput struct {
+	DestinationARN *string
+	Format         *string
+}
+
+func (in *StageInput) check() error {
+	if in.ClientCertificateID != nil && *in.ClientCertificateID != "" {
+		return unserved("ClientCertificateId", "backends are called without client certificates")
+	}
+	if err := checkText("Description", in.Description, 0, 1024); err != nil {
+		return err
+	}
+	for k, v := range in.Variables {
+		if !stageVariableName.MatchString(k) {
+			return badRequest("Invalid stage variable name %q: 1 to 64 characters of [A-Za-z0-9_]", cut(k))
+		}
+		if !stageVariableValue.MatchString(v) {
+			return badRequest("Invalid stage variable value: %s must be at most 512 characters of [A-Za-z0-9-._~:/?#&=,]", k)
+		}
+	}
+	if in.DefaultRouteSettings != nil {
+		if err := in.DefaultRouteSettings.check(); err != nil {
+			return err
+		}
+	}
+	for _, settings := range in.RouteSettings {
+		if err := settings.check(); err != nil {
+			return err
+		}
+	}
+	if in.AccessLog != nil && in.AccessLog.Format != nil && len(*in.AccessLog.Format) > maxAccessLogFormat {
+		return badRequest("the format of the access log has %d bytes; at most %d fit", len(*in.AccessLog.Format), maxAccessLogFormat)
+	}
+	if in.AccessLog != nil {
+		return checkText("DestinationArn", in.AccessLog.DestinationARN, 0, 2048)
+	}
+	return nil
+}
+
+func (in *RouteSettingsInput) check() error {
+	if in.ThrottlingBurstLimit != nil && *in.ThrottlingBurstLimit < 0 {
+		return badRequest("ThrottlingBurstLimit must not be negative")
+	}
+	// The second comparison is false for NaN, which JSON can't hold anyway.
+	if r := in.ThrottlingRateLimit; r != nil && !(*r >= 0) {
+		return badRequest("ThrottlingRateLimit must not be negative")
+	}
+	return checkEnum("LoggingLevel", in.LoggingLevel, "ERROR", "INFO", "OFF")
+}
+
+func (in *RouteSettingsInput) apply(rs *apigw.RouteSettings) {
+	set(&rs.DataTraceEnabled, in.DataTraceEnabled)
+	set(&rs.DetailedMetricsEnabled, in.DetailedMetricsEnabled)
+	set(&rs.LoggingLevel, in.LoggingLevel)
+	if in.ThrottlingBurstLimit != nil {
+		rs.ThrottlingBurstLimit = in.ThrottlingBurstLimit
+	}
+	if in.ThrottlingRateLimit != nil {
+		rs.ThrottlingRateLimit = in.ThrottlingRateLimit
+	}
+}
+
+// defaultRouteSettings are what a new stage has (spec 9.3).
+func defaultRouteSettings() apigw.RouteSettings { return apigw.RouteSettings{LoggingLevel: "OFF"} }
+
+// apply sets what the input names, all but the deployment.
+func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
+	if in.Description != nil && *in.Description != "" { // AWS doesn't clear it (spec 9.4)
+		st.Description = *in.Description
+	}
+	set(&st.AutoDeploy, in.AutoDeploy)
+	st.Variables = merge(st.Variables, in.Variables)
+	if len(st.Variables) > apigw.MaxStageVariables {
+		return exceeded("Stage Variables", "Stage", apigw.MaxStageVariables)
+	}
+	if in.DefaultRouteSettings != nil {
+		in.DefaultRouteSettings.apply(&st.DefaultRouteSettings)
+	}
+	for key, given := range in.RouteSettings {
+		if !hasRoute(api, key) {
+			return notFound("Route", "Unable to find Route by key %s within the provided RouteSettings", cut(string(key)))
+		}
+		settings, ok := st.RouteSettings[key]
+		if !ok {
+			settings = defaultRouteSettings()
+		}
+		given.apply(&settings)
+		put(&st.RouteSettings, key, settings)
+	}
+	if in.AccessLog != nil {
+		set(&st.AccessLog.DestinationARN, in.AccessLog.DestinationARN)
+		set(&st.AccessLog.Format, in.AccessLog.Format)
+	}
+	return nil
+}
+
+func hasRoute(api *apigw.API, key apigw.RouteKey) bool {
+	for _, r := range api.Routes {
+		if r.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// point lets the stage serve the deployment that the input names, or a new one
+// under auto-deploy that has just been switched on, and compiles what it is to
+// serve.
+func (s *Service) point(ctx context.Context, api *apigw.API, st *apigw.Stage, deploymentID *string, switchedOn bool) (string, []string, error) {
+	if deploymentID != nil {
+		if st.AutoDeploy {
+			return "", nil, autoDeployOwns(st)
+		}
+		if _, err := findByID(api.Deployments, "Deployment", *deploymentID); err != nil {
+			return "", nil, err
+		}
+		st.DeploymentID = *deploymentID
+	}
+	if switchedOn {
+		return s.autoDeploy(ctx, api, []*apigw.Stage{st}, false)
+	}
+	if st.DeploymentID == "" {
+		return "", nil, nil
+	}
+	def, err := s.config.Catalog.Definition(ctx, api.ID, st.DeploymentID)
+	if err != nil {
+		return "", nil, fmt.Errorf("control: the frozen definition of deployment %s: %v", st.DeploymentID, err)
+	}
+	return "", nil, s.check(def, st)
+}
+
+// CreateStage makes a stage of the API. It serves nothing until it has a
+// deployment.
+func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) (*apigw.Stage, error) {
+	if in.Name == nil {
+		return nil, badRequest("StageName is required")
+	}
+	name := *in.Name
+	if name != string(apigw.RouteDefault) && !stageName.MatchString(name) {
+		return nil, badRequest("Invalid stage name %q specified: 1 to 128 characters of [A-Za-z0-9_-], or $default", cut(name))
+	}
+	if strings.HasPrefix(name, reservedStagePrefix) {
+		return nil, badRequest("Invalid stage name %q specified: names that begin with %s are Tidegate's own", cut(name), reservedStagePrefix)
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if err := checkTags(nil, in.Tags); err != nil {
+		return nil, err
+	}
+	var out *apigw.Stage
+	revision, stale, err := s.swap(ctx, apiID, func(api *apigw.API) (string, []string, error) {
+		if api.Stages[apigw.StageName(name)] != nil {
+			return "", nil, conflict("Stage already exists")
+		}
+		if len(api.Stages) >= apigw.MaxStages {
+			return "", nil, exceeded("Stages", "API", apigw.MaxStages)
+		}
+		now := s.now()
+		out = &apigw.Stage{
+			Name: apigw.StageName(name), DefaultRouteSettings: defaultRouteSettings(),
+			Tags: maps.Clone(in.Tags), Created: now, Updated: now,
+		}
+		if err := in.apply(api, out); err != nil {
+			return "", nil, err
+		}
+		put(&api.Stages, out.Name, out)
+		return s.point(ctx, api, out, in.DeploymentID, out.AutoDeploy)
+	})
+	return s.stageWritten(ctx, apiID, out, &in, revision, stale, err)
+}
+
+// UpdateStage changes what the input names.
+func (s *Service) UpdateStage(ctx context.Context, apiID string, name apigw.StageName, in StageInput) (*apigw.Stage, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	var out *apigw.Stage
+	revision, stale, err := s.swap(ctx, apiID, func(api *apigw.API) (string, []string, error) {
+		var err error
+		if out, err = findStage(api, name); err != nil {
+			return "", nil, err
+		}
+		before := out.AutoDeploy
+		if err := in.apply(api, out); err != nil {
+			return "", nil, err
+		}
+		out.Updated = s.now()
+		return s.point(ctx, api, out, in.DeploymentID, out.AutoDeploy && !before)
+	})
+	return s.stageWritten(ctx, apiID, out, &in, revision, stale, err)
+}
+
+// stageWritten ends a write of a stage.
+func (s *Service) stageWritten(ctx context.Context, apiID string, st *apigw.Stage, in *StageInput, revision uint64, stale []string, err error) (*apigw.Stage, error) {
+	if err != nil {
+		return nil, err
+	}
+	s.discard(ctx, apiID, stale)
+	s.applied(ctx, apiID, revision)
+	for _, what := range in.withoutEffect() {
+		s.config.Notice(fmt.Sprintf("stage %s of API %s: %s is kept and read back but has no effect yet", st.Name, apiID, what))
+	}
+	return st, nil
+}
+
+// withoutEffect names the settings given that nothing acts on yet.
+func (in *StageInput) withoutEffect() []string {
+	var names []string
+	if in.AccessLog != nil && (in.AccessLog.DestinationARN != nil || in.AccessLog.Format != nil) {
+		names = append(names, "AccessLogSettings")
+	}
+	all := []RouteSettingsInput{}
+	if in.DefaultRouteSettings != nil {
+		all = append(all, *in.DefaultRouteSettings)
+	}
+	for _, rs := range in.RouteSettings {
+		all = append(all, rs)
+	}
+	var logging, trace, metrics bool
+	for _, rs := range all {
+		logging = logging || rs.LoggingLevel != nil && *rs.LoggingLevel != "OFF"
+		trace = trace || rs.DataTraceEnabled != nil && *rs.DataTraceEnabled
+		metrics = metrics || rs.DetailedMetricsEnabled != nil && *rs.DetailedMetricsEnabled
+	}
+	if logging {
+		names = append(names, "LoggingLevel")
+	}
+	if trace {
+		names = append(names, "DataTraceEnabled")
+	}
+	if metrics {
+		names = append(names, "DetailedMetricsEnabled")
+	}
+	return names
+}
+
+// Stage returns the API's stage.
+func (s *Service) Stage(ctx context.Context, apiID string, name apigw.StageName) (*apigw.Stage, error) {
+	api, err := s.get(ctx, apiID)
+	if err != nil {
+		return nil, err
+	}
+	return findStage(api, name)
+}
+
+// Stages returns the API's stages, sorted by name.
+func (s *Service) Stages(ctx context.Context, apiID string) ([]*apigw.Stage, error) {
+	api, err := s.get(ctx, apiID)
+	if err != nil {
+		return nil, err
+	}
+	return sorted(api.Stages), nil
+}
+
+// DeleteStage removes the stage; its clients are closed.
+func (s *Service) DeleteStage(ctx context.Context, apiID string, name apigw.StageName) error {
+	return s.change(ctx, apiID, notFrozen, func(api *apigw.API) error {
+		_, err := findStage(api, name)
+		delete(api.Stages, name)
+		return err
+	})
+}
+
+// DeleteRouteSettings removes the stage's settings of one route.
+func (s *Service) DeleteRouteSettings(ctx context.Context, apiID string, name apigw.StageName, key apigw.RouteKey) error {
+	return s.changeStage(ctx, apiID, name, func(st *apigw.Stage) error {
+		if _, ok := st.RouteSettings[key]; !ok {
+			return notFound("RouteSettings", "Invalid RouteSettings identifier specified %s", cut(string(key)))
+		}
+		delete(st.RouteSettings, key)
+		return nil
+	})
+}
+
+// DeleteAccessLogSettings removes the stage's access log settings; none are no
+// error.
+func (s *Service) DeleteAccessLogSettings(ctx context.Context, apiID string, name apigw.StageName) error {
+	return s.changeStage(ctx, apiID, name, func(st *apigw.Stage) error {
+		st.AccessLog = apigw.AccessLogSettings{}
+		return nil
+	})
+}
+
+func (s *Service) changeStage(ctx context.Context, apiID string, name apigw.StageName, fn func(*apigw.Stage) error) error {
+	return s.change(ctx, apiID, notFrozen, func(api *apigw.API) error {
+		st, err := findStage(api, name)
+		if err != nil {
+			return err
+		}
+		st.Updated = s.now()
+		return fn(st)
+	})
+}
