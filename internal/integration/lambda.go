@@ -1,37 +1,237 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
+	"tidegate/internal/apigw"
+	"tidegate/internal/event"
 	"tidegate/sigv4"
 )
 
 // A LambdaConfig says where and as whom functions are invoked.
 type LambdaConfig struct {
 	Endpoint    string            // base URL of the Lambda API, such as http://localhost:8420
-	Client      *http.Client      // shared by all invokers; its transport may dial an in-memory listener
-	Region      string            // of the signature and the route's ARN
+	Client      *http.Client      // shared by all invokers; its transport may dial an in-memory listener; nil means http.DefaultClient
+	Region      string            // of the signature and of the route's ARN
 	Account     string            // the API's account, 12 digits
 	Credentials sigv4.Credentials // of the principal apigateway.amazonaws.com
 	Timeout     time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
 	Now         func() time.Time  // dates the signatures; nil means time.Now
 }
 
-// NewLambda returns an invoker of the Lambda proxy integration with the given
-// function ARN.
-func NewLambda(c LambdaConfig, functionARN string) Invoker { return unbuilt{} }
+// maxLambdaResult is the most bytes of a function's result that are read:
+// Lambda's own limit of a synchronous invocation.
+const maxLambdaResult = 6291556
 
-// ParseLambdaURI returns the function ARN in an integration's URI, with the
-// stage variables vars filled in.
-func ParseLambdaURI(uri string, vars map[string]string) (functionARN string, err error) {
-	return "", errors.New("integration: not built yet")
+// NewLambda returns an invoker of the Lambda proxy integration with the given
+// function ARN. Each invocation is one signed call of Lambda's Invoke, which
+// names the route in X-Amz-Source-Arn for the function's resource policy. It is
+// never repeated.
+//
+// The response is the function's proxy result. Its Status is 0 when the result
+// names none, which is an ErrMalformed on $connect.
+//
+// Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+func NewLambda(c LambdaConfig, functionARN string) Invoker {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Client == nil {
+		c.Client = http.DefaultClient
+	}
+	l := &lambda{config: c, arn: functionARN, partition: "aws"}
+	if parts := strings.SplitN(functionARN, ":", 3); len(parts) == 3 {
+		l.partition = parts[1]
+	}
+	l.timeout = orMax(c.Timeout)
+	l.url, l.err = url.Parse(strings.TrimSuffix(c.Endpoint, "/") + "/2015-03-31/functions/" + url.PathEscape(functionARN) + "/invocations")
+	return l
 }
 
-type unbuilt struct{}
+// orMax returns an integration's timeout, which is never over AWS's bound.
+func orMax(timeout time.Duration) time.Duration {
+	if timeout <= 0 || timeout > apigw.MaxIntegrationTimeout {
+		return apigw.MaxIntegrationTimeout
+	}
+	return timeout
+}
 
-func (unbuilt) Invoke(context.Context, *Request) (*Response, error) {
-	return nil, &Error{Kind: ErrRefused, Detail: "not built yet"}
+type lambda struct {
+	config    LambdaConfig
+	arn       string
+	partition string // of the ARNs: aws, aws-cn, aws-us-gov
+	url       *url.URL
+	err       error // the endpoint's, if it isn't a URL
+	timeout   time.Duration
+}
+
+var _ Invoker = (*lambda)(nil)
+
+// Invoke calls the function and waits for its result.
+func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
+	if l.err != nil {
+		return nil, &Error{Kind: ErrUnreachable, Detail: "the Lambda endpoint is no URL", Err: l.err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	resp, err := l.config.Client.Do(l.request(ctx, r))
+	if err != nil {
+		return nil, transportError(ctx, "Lambda", l.timeout, err)
+	}
+	defer resp.Body.Close()
+	payload, err := readBody(resp, maxLambdaResult)
+	if err != nil {
+		if errors.Is(err, errTooBig) {
+			return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the result of %s has more than %d bytes", l.arn, maxLambdaResult)}
+		}
+		return nil, transportError(ctx, "Lambda", l.timeout, err)
+	}
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, &Error{Kind: ErrRefused, Detail: refusal(resp, payload)}
+	case resp.Header.Get("X-Amz-Function-Error") != "":
+		return nil, &Error{Kind: ErrFunction, Detail: functionError(payload)}
+	}
+	reply, err := event.ParseReply(payload)
+	if err != nil {
+		return nil, &Error{Kind: ErrMalformed, Detail: err.Error(), Err: err}
+	}
+	if reply.Status == 0 && r.Context.EventType == event.TypeConnect {
+		return nil, &Error{Kind: ErrMalformed, Detail: "the function's result has no statusCode, which $connect needs"}
+	}
+	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body}, nil
+}
+
+// request builds the signed call.
+func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
+	u := *l.url
+	req := (&http.Request{
+		Method: http.MethodPost, URL: &u, Host: u.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type":         {"application/json"},
+			"X-Amz-Source-Arn":     {l.sourceARN(r.Context)},
+			"X-Amz-Source-Account": {l.config.Account},
+		},
+		Body:          io.NopCloser(bytes.NewReader(r.Payload)),
+		ContentLength: int64(len(r.Payload)),
+		GetBody: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(r.Payload)), nil
+		},
+	}).WithContext(ctx)
+	sigv4.Sign(req, r.Payload, l.config.Credentials, "lambda", l.config.Region, l.config.Now())
+	return req
+}
+
+// sourceARN names the route that calls, as the SourceArn of a function's
+// permission does: arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/ROUTEKEY.
+func (l *lambda) sourceARN(c *event.Context) string {
+	return "arn:" + l.partition + ":execute-api:" + l.config.Region + ":" + l.config.Account + ":" +
+		c.APIID + "/" + string(c.Stage) + "/" + headerSafe(string(c.RouteKey))
+}
+
+// headerSafe returns s with the bytes percent-encoded that a header's value
+// can't have. A route key may hold any.
+func headerSafe(s string) string {
+	if validHeaderValue(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if validHeaderValue(s[i : i+1]) {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		}
+	}
+	return b.String()
+}
+
+// validHeaderValue reports whether s may be a header's value (RFC 9110,
+// section 5.5).
+func validHeaderValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// maxDetail bounds what a backend says in an error's detail.
+const maxDetail = 1024
+
+// functionError tells of the error object that a failed function leaves.
+func functionError(payload []byte) string {
+	var e struct {
+		Type    string `json:"errorType"`
+		Message string `json:"errorMessage"`
+	}
+	if json.Unmarshal(payload, &e) != nil || e.Type == "" && e.Message == "" {
+		return clip(string(payload))
+	}
+	if e.Type == "" {
+		return clip(e.Message)
+	}
+	return clip(e.Type + ": " + e.Message)
+}
+
+// refusal tells of an error that the Lambda API answered.
+func refusal(resp *http.Response, payload []byte) string {
+	var e struct {
+		Message string // "message" as well: names match in any case
+	}
+	kind, _, _ := strings.Cut(resp.Header.Get("X-Amzn-Errortype"), ":")
+	if json.Unmarshal(payload, &e) != nil || e.Message == "" {
+		e.Message = string(payload)
+	}
+	return clip(fmt.Sprintf("Lambda answered %s", strings.TrimSpace(fmt.Sprintf("%d %s: %s", resp.StatusCode, kind, e.Message))))
+}
+
+// clip cuts s to what a log line can take, as valid UTF-8.
+func clip(s string) string {
+	if len(s) > maxDetail {
+		s = s[:maxDetail] + "…"
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// functionARN is an ARN of a function, with or without a qualifier.
+var functionARN = regexp.MustCompile(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,140}(:[A-Za-z0-9$_-]{1,128})?$`)
+
+// proxyURI is the URI of a Lambda integration, around the function's ARN.
+var proxyURI = regexp.MustCompile(`^arn:[a-z0-9-]+:apigateway:[a-z0-9-]+:lambda:path/[0-9]{4}-[0-9]{2}-[0-9]{2}/functions/(.*)/invocations$`)
+
+// ParseLambdaURI returns the function ARN, with its qualifier, in an
+// integration's URI. It takes
+//
+//	arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTIONARN/invocations
+//
+// and the function ARN alone, each with ${stageVariables.NAME} anywhere. The
+// error says what is wrong.
+//
+// Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-integrations-integrationid.html
+func ParseLambdaURI(uri string, vars map[string]string) (arn string, err error) {
+	filled := event.SubstituteStageVariables(uri, vars)
+	arn = filled
+	if m := proxyURI.FindStringSubmatch(filled); m != nil {
+		arn = m[1]
+	}
+	if functionARN.MatchString(arn) {
+		return arn, nil
+	}
+	if filled != uri {
+		return "", fmt.Errorf("%.256q, with its stage variables filled in, is %.256q, which names no Lambda function", uri, filled)
+	}
+	return "", fmt.Errorf("%.256q names no Lambda function; it must be a function's ARN or arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations", uri)
 }
