@@ -1,0 +1,59 @@
+package controlapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"tidegate/internal/awshttp"
+)
+
+// The AWS CLI makes and deploys an API and reads AWS's errors.
+func TestAWSCLI(t *testing.T) {
+	path, err := exec.LookPath("aws")
+	if err != nil {
+		t.Skip("aws, the AWS CLI, is not on PATH")
+	}
+	p := start(t, awshttp.Enforce, nil)
+	aws := func(args ...string) (map[string]any, string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), path, append([]string{"--endpoint-url", p.url, "--output", "json", "apigatewayv2"}, args...)...)
+		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1", "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_MAX_ATTEMPTS=1", "AWS_PAGER=")
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if cmd.Run() != nil {
+			return nil, stderr.String()
+		}
+		out := map[string]any{}
+		if stdout.Len() > 0 {
+			if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
+				t.Fatalf("aws %s printed %q: %v", args, stdout.String(), err)
+			}
+		}
+		return out, ""
+	}
+	ok := func(args ...string) map[string]any {
+		t.Helper()
+		out, errText := aws(args...)
+		if errText != "" {
+			t.Fatalf("aws %s: %s", strings.Join(args, " "), errText)
+		}
+		return out
+	}
+	api, _ := ok("create-api", "--name", "chat", "--protocol-type", "WEBSOCKET", "--route-selection-expression", "$request.body.action")["ApiId"].(string)
+	ok("create-stage", "--api-id", api, "--stage-name", "dev", "--auto-deploy")
+	ok("create-route", "--api-id", api, "--route-key", "$default")
+	stage := ok("get-stage", "--api-id", api, "--stage-name", "dev")
+	if id, _ := stage["DeploymentId"].(string); id == "" || !strings.Contains(stage["LastDeploymentStatusMessage"].(string), id) {
+		t.Errorf("the stage with auto-deploy is %v", stage)
+	}
+	if _, errText := aws("create-deployment", "--api-id", api, "--stage-name", "dev"); !strings.Contains(errText, "(BadRequestException)") || !strings.Contains(errText, "Deployment ID cannot be set on this stage dev because AutoDeploy is enabled") {
+		t.Errorf("deploying to a stage with auto-deploy: %s", errText)
+	}
+	if _, errText := aws("get-api", "--api-id", "none"); !strings.Contains(errText, "(NotFoundException)") {
+		t.Errorf("reading no API: %s", errText)
+	}
+}

@@ -1,0 +1,71 @@
+package controlapi
+
+import (
+	"net/http"
+	"strings"
+
+	"tidegate/internal/awshttp"
+)
+
+// unservedOperations are those of API Gateway V2 that Tidegate lacks, by name:
+// "METHOD path": operation.
+var unservedOperations = map[string]string{
+	"PUT /v2/apis":                                             "ImportApi",
+	"PUT /v2/apis/{apiId}":                                     "ReimportApi",
+	"DELETE /v2/apis/{apiId}/cors":                             "DeleteCorsConfiguration",
+	"GET /v2/apis/{apiId}/exports/{specification}":             "ExportApi",
+	"POST /v2/apis/{apiId}/authorizers":                        "CreateAuthorizer",
+	"GET /v2/apis/{apiId}/authorizers":                         "GetAuthorizers",
+	"GET /v2/apis/{apiId}/authorizers/{id}":                    "GetAuthorizer",
+	"PATCH /v2/apis/{apiId}/authorizers/{id}":                  "UpdateAuthorizer",
+	"DELETE /v2/apis/{apiId}/authorizers/{id}":                 "DeleteAuthorizer",
+	"POST /v2/apis/{apiId}/models":                             "CreateModel",
+	"GET /v2/apis/{apiId}/models":                              "GetModels",
+	"GET /v2/apis/{apiId}/models/{id}":                         "GetModel",
+	"PATCH /v2/apis/{apiId}/models/{id}":                       "UpdateModel",
+	"DELETE /v2/apis/{apiId}/models/{id}":                      "DeleteModel",
+	"GET /v2/apis/{apiId}/models/{id}/template":                "GetModelTemplate",
+	"DELETE /v2/apis/{apiId}/stages/{stage}/cache/authorizers": "ResetAuthorizersCache",
+	"POST /v2/domainnames":                                     "CreateDomainName",
+	"GET /v2/domainnames":                                      "GetDomainNames",
+	"GET /v2/domainnames/{name}":                               "GetDomainName",
+	"PATCH /v2/domainnames/{name}":                             "UpdateDomainName",
+	"DELETE /v2/domainnames/{name}":                            "DeleteDomainName",
+	"POST /v2/domainnames/{name}/apimappings":                  "CreateApiMapping",
+	"GET /v2/domainnames/{name}/apimappings":                   "GetApiMappings",
+	"GET /v2/domainnames/{name}/apimappings/{id}":              "GetApiMapping",
+	"PATCH /v2/domainnames/{name}/apimappings/{id}":            "UpdateApiMapping",
+	"DELETE /v2/domainnames/{name}/apimappings/{id}":           "DeleteApiMapping",
+	"POST /v2/domainnames/{name}/routingrules":                 "CreateRoutingRule",
+	"GET /v2/domainnames/{name}/routingrules":                  "ListRoutingRules",
+	"GET /v2/domainnames/{name}/routingrules/{id}":             "GetRoutingRule",
+	"PUT /v2/domainnames/{name}/routingrules/{id}":             "PutRoutingRule",
+	"DELETE /v2/domainnames/{name}/routingrules/{id}":          "DeleteRoutingRule",
+	"POST /v2/vpclinks":                                        "CreateVpcLink",
+	"GET /v2/vpclinks":                                         "GetVpcLinks",
+	"GET /v2/vpclinks/{id}":                                    "GetVpcLink",
+	"PATCH /v2/vpclinks/{id}":                                  "UpdateVpcLink",
+	"DELETE /v2/vpclinks/{id}":                                 "DeleteVpcLink",
+}
+
+// unserved answers everything else: what AWS has by its name, the rest by
+// method and path.
+func (f *face) unserved() {
+	refuse := func(name string) awshttp.HandlerFunc {
+		return func(*awshttp.Call) (any, error) { return nil, badRequest("Tidegate does not serve " + name + " yet") }
+	}
+	for pattern, name := range unservedOperations {
+		method, path, _ := strings.Cut(pattern, " ")
+		f.on(method, path, http.StatusOK, refuse(name))
+	}
+	f.mux.Handle("/", f.protocol.REST(func(c *awshttp.Call) (any, error) {
+		call := c.Request.Method + " " + c.Request.URL.Path
+		switch {
+		case strings.HasPrefix(c.Request.URL.Path, "/v2/portal"):
+			return nil, badRequest("Tidegate does not serve API Gateway's portals (" + call + ") yet")
+		case !strings.HasPrefix(c.Request.URL.Path, "/v2/"):
+			return nil, badRequest("Tidegate does not serve API Gateway's version 1 (" + call + "): only WebSocket APIs, whose paths begin with /v2/")
+		}
+		return nil, &awshttp.Error{Code: "NotFoundException", Status: http.StatusNotFound, Message: "API Gateway V2 has no operation " + call}
+	}))
+}
