@@ -53,10 +53,10 @@ type HeadScanner struct {
 // the length of the head with its empty line, or 0 while that has not come.
 // Limits are enforced as the bytes come.
 func (s *HeadScanner) Scan(b []byte, l *Limits) (end int, err *RequestError) {
-	if len(b) > 0 && s.lines == 0 && s.start < len(b) && !isTokenByte(b[s.start]) && b[s.start] != '\r' && b[s.start] != '\n' {
-		return 0, ErrRequestLine // not HTTP at all
-	}
 	for {
+		if s.lines == 0 && s.start < len(b) && !isTokenByte(b[s.start]) && b[s.start] != '\r' && b[s.start] != '\n' {
+			return 0, ErrRequestLine // not HTTP at all
+		}
 		i := bytes.IndexByte(b[s.seen:], '\n')
 		if i < 0 {
 			s.seen = len(b)

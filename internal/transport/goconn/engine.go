@@ -54,7 +54,7 @@ type Engine struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
 	empty     chan struct{} // closed when conns is empty after Close; nil before
-	sweeping  bool          // a sweep goroutine runs
+	stopSweep chan struct{} // ends the sweep; nil when none runs
 	closing   bool
 }
 
@@ -135,9 +135,9 @@ func (e *Engine) accept(nc net.Conn, h transport.Handler, fallback func(net.Conn
 	refused := e.closing || e.limits.MaxConnections > 0 && len(e.conns) >= e.limits.MaxConnections
 	if !refused {
 		e.conns[c] = struct{}{}
-		if !e.sweeping {
-			e.sweeping = true
-			go e.sweep()
+		if e.stopSweep == nil {
+			e.stopSweep = make(chan struct{})
+			go e.sweep(e.stopSweep)
 		}
 	}
 	e.mu.Unlock()
@@ -157,7 +157,14 @@ func (e *Engine) remove(c *conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, c)
-	if len(e.conns) == 0 && e.empty != nil {
+	if len(e.conns) > 0 {
+		return
+	}
+	if e.stopSweep != nil {
+		close(e.stopSweep)
+		e.stopSweep = nil
+	}
+	if e.empty != nil {
 		close(e.empty)
 		e.empty = nil
 	}
@@ -248,17 +255,17 @@ func sweepInterval(l *transport.Limits) time.Duration {
 }
 
 // sweep ends what is past a deadline. It runs while there are connections.
-func (e *Engine) sweep() {
+func (e *Engine) sweep(stop <-chan struct{}) {
 	t := time.NewTicker(e.tick)
 	defer t.Stop()
 	var conns []*conn // reused
-	for range t.C {
-		e.mu.Lock()
-		if len(e.conns) == 0 {
-			e.sweeping = false
-			e.mu.Unlock()
+	for {
+		select {
+		case <-stop:
 			return
+		case <-t.C:
 		}
+		e.mu.Lock()
 		conns = conns[:0]
 		for c := range e.conns {
 			conns = append(conns, c)

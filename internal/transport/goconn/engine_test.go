@@ -18,3 +18,5 @@ func newEngine(t testing.TB) transporttest.NewEngine {
 }
 
 func TestEngine(t *testing.T) { transporttest.Run(t, newEngine(t)) }
+
+func TestVirtual(t *testing.T) { transporttest.RunVirtual(t, newEngine(t)) }

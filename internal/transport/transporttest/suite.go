@@ -63,6 +63,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"ServerCloses", testServerCloses},
 		{"Breaches", testBreaches},
 		{"QueueFull", testQueueFull},
+		{"WriteTimeout", testWriteTimeout},
 		{"PauseReads", testPauseReads},
 		{"ConcurrentSend", testConcurrentSend},
 		{"Panics", testPanics},
