@@ -2,7 +2,9 @@ package stack
 
 import (
 	"archive/zip"
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -216,4 +218,24 @@ func entries(dir string) []string {
 	defer f.Close()
 	names, _ := f.Readdirnames(1000)
 	return names
+}
+
+// zipOf returns a zip file that holds one file. It is the same for the same
+// content, so that unchanged inline code isn't uploaded again.
+func zipOf(name, content string) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+	h.SetMode(0o644)
+	w, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = io.WriteString(w, content)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil { // unreachable: a bytes.Buffer takes everything
+		return nil
+	}
+	return b.Bytes()
 }

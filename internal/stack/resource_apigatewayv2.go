@@ -1,6 +1,12 @@
 package stack
 
-import "strings"
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
 
 // The types of API Gateway's WebSocket APIs. Source: the CloudFormation
 // reference of AWS::ApiGatewayV2.
@@ -174,4 +180,437 @@ func checkStage(res *resource, r *reporter) {
 	if name, _ := res.properties.get("StageName").scalar(); strings.HasPrefix(name, "_tidegate") {
 		r.errorf(res.propertyPlace("StageName"), "stage names that begin with _tidegate are taken by Tidegate itself")
 	}
+}
+
+// customIDTag is the tag that fixes an API's id; Tidegate's control plane honours
+// it.
+const customIDTag = "_custom_id_"
+
+const apiGateway = "apigateway" // the signing name
+
+// wire returns a value as the API takes it: with lower set, the names that the
+// type declares begin with a small letter, as apigatewayv2's do; names that the
+// template's author chose stay.
+func wire(v *value, p property, lower bool) any {
+	switch {
+	case p.form == anObject && v.kind == object:
+		return wireObject(v, p.fields, lower)
+	case p.form == objects && v.kind == list:
+		items := make([]any, len(v.items))
+		for i, x := range v.items {
+			items[i] = wireObject(x, p.fields, lower)
+		}
+		return items
+	case p.form == objectMap && v.kind == object:
+		m := map[string]any{}
+		for _, x := range v.members {
+			m[x.name] = wireObject(x.value, p.fields, lower)
+		}
+		return m
+	}
+	return v.plain()
+}
+
+func wireObject(v *value, known map[string]property, lower bool, skip ...string) map[string]any {
+	m := map[string]any{}
+	for _, x := range v.members {
+		if slices.Contains(skip, x.name) {
+			continue
+		}
+		name := x.name
+		if lower {
+			name = lowerFirst(name)
+		}
+		m[name] = wire(x.value, known[x.name], lower)
+	}
+	return m
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// apiPath joins escaped path segments behind /v2/apis.
+func apiPath(segments ...string) string {
+	var b strings.Builder
+	b.WriteString("/v2/apis")
+	for _, s := range segments {
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(s))
+	}
+	return b.String()
+}
+
+type apiHandler struct{}
+
+func (h apiHandler) body(a *applier, c *change) map[string]any {
+	body := wireObject(c.properties, c.res.schema.properties, true)
+	tags, _ := body["tags"].(map[string]any)
+	if tags == nil {
+		tags = map[string]any{}
+	}
+	if tags[customIDTag] == nil {
+		tags[customIDTag] = a.s.apiID(c.res.id)
+	}
+	body["tags"] = tags
+	return body
+}
+
+func (h apiHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	body := h.body(a, c)
+	id, _ := body["tags"].(map[string]any)[customIDTag].(string)
+	var answer struct{ APIID, APIEndpoint string }
+	err := a.rest(ctx, apiGateway, "CreateApi", http.MethodPost, apiPath(), body, &answer)
+	if isConflict(err) {
+		// Made by a run that didn't come to record it.
+		return h.patch(ctx, a, c, id)
+	}
+	if err != nil {
+		return RecordedResource{}, err
+	}
+	a.fresh[answer.APIID] = true
+	return h.recorded(a, c, answer.APIID, answer.APIEndpoint), nil
+}
+
+func (h apiHandler) recorded(a *applier, c *change, id, endpoint string) RecordedResource {
+	if endpoint == "" {
+		endpoint = a.s.apiEndpoint(id)
+	}
+	out := c.recorded(id, "arn:aws:apigateway:"+a.s.Region+"::/apis/"+id)
+	out.Attributes["ApiId"], out.Attributes["ApiEndpoint"] = id, endpoint
+	out.Details["Name"] = c.get("Name")
+	return out
+}
+
+func (h apiHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	if c.has("Tags") {
+		if err := a.retag(ctx, c, c.old.ARN, h.body(a, c)["tags"].(map[string]any)); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	return h.patch(ctx, a, c, c.old.PhysicalID)
+}
+
+func (h apiHandler) patch(ctx context.Context, a *applier, c *change, id string) (RecordedResource, error) {
+	body := wireObject(c.properties, c.res.schema.properties, true, "ProtocolType", "Tags")
+	reset(body, c)
+	var answer struct{ APIEndpoint string }
+	if err := a.rest(ctx, apiGateway, "UpdateApi", http.MethodPatch, apiPath(id), body, &answer); err != nil {
+		return RecordedResource{}, err
+	}
+	return h.recorded(a, c, id, answer.APIEndpoint), nil
+}
+
+// retag makes the tags of an API or stage those wanted.
+func (a *applier) retag(ctx context.Context, c *change, arn string, wanted map[string]any) error {
+	path := "/v2/tags/" + url.PathEscape(arn)
+	var answer struct{ Tags map[string]string }
+	if err := a.optional(c, "Tags", a.rest(ctx, apiGateway, "GetTags", http.MethodGet, path, nil, &answer)); err != nil {
+		return err
+	}
+	gone := url.Values{}
+	for k := range answer.Tags {
+		if _, ok := wanted[k]; !ok {
+			gone.Add("tagKeys", k)
+		}
+	}
+	if len(gone) > 0 {
+		if err := a.optional(c, "Tags", a.rest(ctx, apiGateway, "UntagResource", http.MethodDelete, path+"?"+gone.Encode(), nil, nil)); err != nil {
+			return err
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	return a.optional(c, "Tags", a.rest(ctx, apiGateway, "TagResource", http.MethodPost, path, map[string]any{"tags": wanted}, nil))
+}
+
+func (apiHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
+	return a.rest(ctx, apiGateway, "DeleteApi", http.MethodDelete, apiPath(old.PhysicalID), nil, nil)
+}
+
+func (apiHandler) exists(ctx context.Context, a *applier, old RecordedResource) (bool, error) {
+	return there(a.rest(ctx, apiGateway, "GetApi", http.MethodGet, apiPath(old.PhysicalID), nil, nil))
+}
+
+// there turns the error of a look-up into an answer.
+func there(err error) (bool, error) {
+	if isNotFound(err) {
+		return false, nil
+	}
+	return true, err
+}
+
+// reset adds to a PATCH what brings properties that are no longer given back to
+// their defaults: an omitted member would be left as it is.
+func reset(body map[string]any, c *change) {
+	for _, name := range c.removed {
+		switch p := c.res.schema.properties[name]; {
+		case p.form == aText && len(p.values) == 0:
+			body[lowerFirst(name)] = ""
+		case p.form == aBoolean:
+			body[lowerFirst(name)] = false
+		case name == "DefaultRouteSettings":
+			body["defaultRouteSettings"] = map[string]any{"loggingLevel": "OFF", "dataTraceEnabled": false, "detailedMetricsEnabled": false}
+		}
+	}
+}
+
+// A childHandler handles what lies in a collection below an API.
+type childHandler struct {
+	operation  string // CreateRoute without its verb
+	collection string
+	attribute  string // RouteId
+	// parent is the property that names the parent below the API, and the
+	// collection that parent lies in.
+	parent, parents string
+	// keys are the members that tell one from another in its collection; none
+	// means that each is new.
+	keys []string
+	// mergedMap is a property whose map is merged by PATCH, so that keys that
+	// left it must be sent empty.
+	mergedMap string
+}
+
+var childHandlers = map[string]childHandler{
+	"AWS::ApiGatewayV2::Route": {operation: "Route", collection: "routes", attribute: "RouteId", keys: []string{"routeKey"}},
+	"AWS::ApiGatewayV2::RouteResponse": {operation: "RouteResponse", collection: "routeresponses", attribute: "RouteResponseId",
+		parent: "RouteId", parents: "routes", keys: []string{"routeResponseKey"}},
+	"AWS::ApiGatewayV2::Integration": {operation: "Integration", collection: "integrations", attribute: "IntegrationId",
+		keys: []string{"integrationType", "integrationUri", "description"}, mergedMap: "RequestParameters"},
+	"AWS::ApiGatewayV2::IntegrationResponse": {operation: "IntegrationResponse", collection: "integrationresponses", attribute: "IntegrationResponseId",
+		parent: "IntegrationId", parents: "integrations", keys: []string{"integrationResponseKey"}},
+	"AWS::ApiGatewayV2::Deployment": {operation: "Deployment", collection: "deployments", attribute: "DeploymentId"},
+}
+
+// path returns the path of the collection, or of one member.
+func (h childHandler) path(details map[string]string, id ...string) string {
+	segments := []string{details["ApiId"]}
+	if h.parent != "" {
+		segments = append(segments, h.parents, details[h.parent])
+	}
+	segments = append(segments, h.collection)
+	return apiPath(append(segments, id...)...)
+}
+
+// details are where a resource lies.
+func (h childHandler) details(c *change) map[string]string {
+	d := map[string]string{"ApiId": c.get("ApiId")}
+	if h.parent != "" {
+		d[h.parent] = c.get(h.parent)
+	}
+	return d
+}
+
+func (h childHandler) body(c *change) map[string]any {
+	return wireObject(c.properties, c.res.schema.properties, true, "ApiId", h.parent)
+}
+
+func (h childHandler) recorded(c *change, id string) RecordedResource {
+	out := c.recorded(id, "")
+	out.Attributes[h.attribute] = id
+	out.Details = h.details(c)
+	return out
+}
+
+func (h childHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	details, body := h.details(c), h.body(c)
+	if !a.fresh[details["ApiId"]] && len(h.keys) > 0 {
+		// Perhaps made by a run that didn't come to record it.
+		id, err := h.find(ctx, a, details, body)
+		if err != nil {
+			return RecordedResource{}, err
+		}
+		if id != "" {
+			return h.patch(ctx, a, c, id)
+		}
+	}
+	answer := map[string]any{}
+	if err := a.rest(ctx, apiGateway, "Create"+h.operation, http.MethodPost, h.path(details), body, &answer); err != nil {
+		return RecordedResource{}, err
+	}
+	id, _ := answer[lowerFirst(h.attribute)].(string)
+	return h.recorded(c, id), nil
+}
+
+// maxPages bounds how many pages of a list are read.
+const maxPages = 100
+
+// find returns the id of a member with the same keys that no resource of the
+// stack has yet, or "".
+func (h childHandler) find(ctx context.Context, a *applier, details map[string]string, body map[string]any) (string, error) {
+	taken := map[string]bool{}
+	for _, r := range a.record.Resources {
+		if r.Details["ApiId"] == details["ApiId"] {
+			taken[r.PhysicalID] = true
+		}
+	}
+	token := ""
+	for range maxPages {
+		path := h.path(details)
+		if token != "" {
+			path += "?nextToken=" + url.QueryEscape(token)
+		}
+		var page struct {
+			Items     []map[string]any
+			NextToken string
+		}
+		if err := a.rest(ctx, apiGateway, "Get"+h.operation+"s", http.MethodGet, path, nil, &page); err != nil {
+			return "", err
+		}
+		for _, item := range page.Items {
+			id, _ := item[lowerFirst(h.attribute)].(string)
+			same := !slices.ContainsFunc(h.keys, func(k string) bool { return orEmpty(item[k]) != orEmpty(body[k]) })
+			if same && id != "" && !taken[id] {
+				return id, nil
+			}
+		}
+		if token = page.NextToken; token == "" {
+			break
+		}
+	}
+	return "", nil
+}
+
+func orEmpty(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func (h childHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	return h.patch(ctx, a, c, c.old.PhysicalID)
+}
+
+// patch changes an existing member to what the template says.
+func (h childHandler) patch(ctx context.Context, a *applier, c *change, id string) (RecordedResource, error) {
+	body, path := h.body(c), h.path(h.details(c), id)
+	reset(body, c)
+	if h.collection == "deployments" {
+		delete(body, "stageName")
+	}
+	if h.mergedMap != "" && (c.old == nil || c.has(h.mergedMap)) || h.collection == "routes" && (c.old == nil || c.has("RequestParameters")) {
+		if err := h.clearMap(ctx, a, body, path); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	if err := a.rest(ctx, apiGateway, "Update"+h.operation, http.MethodPatch, path, body, nil); err != nil {
+		return RecordedResource{}, err
+	}
+	return h.recorded(c, id), nil
+}
+
+// clearMap makes a PATCH, or for routes an operation of its own, remove the
+// request parameters that the template no longer has.
+func (h childHandler) clearMap(ctx context.Context, a *applier, body map[string]any, path string) error {
+	var now struct{ RequestParameters map[string]any }
+	if err := a.rest(ctx, apiGateway, "Get"+h.operation, http.MethodGet, path, nil, &now); err != nil {
+		return err
+	}
+	wanted, _ := body["requestParameters"].(map[string]any)
+	for _, k := range keys(now.RequestParameters) {
+		if _, ok := wanted[k]; ok {
+			continue
+		}
+		if h.collection == "routes" {
+			err := a.rest(ctx, apiGateway, "DeleteRouteRequestParameter", http.MethodDelete, path+"/requestparameters/"+url.PathEscape(k), nil, nil)
+			if err != nil && !isNotFound(err) {
+				return err
+			}
+			continue
+		}
+		if wanted == nil {
+			wanted = map[string]any{}
+		}
+		wanted[k] = ""
+		body["requestParameters"] = wanted
+	}
+	return nil
+}
+
+func (h childHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
+	return a.rest(ctx, apiGateway, "Delete"+h.operation, http.MethodDelete, h.path(old.Details, old.PhysicalID), nil, nil)
+}
+
+type stageHandler struct{}
+
+func (h stageHandler) recorded(a *applier, c *change) RecordedResource {
+	api, name := c.get("ApiId"), c.get("StageName")
+	out := c.recorded(name, "arn:aws:apigateway:"+a.s.Region+"::/apis/"+api+"/stages/"+name)
+	out.Details["ApiId"] = api
+	return out
+}
+
+func (h stageHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	body := wireObject(c.properties, c.res.schema.properties, true, "ApiId")
+	err := a.rest(ctx, apiGateway, "CreateStage", http.MethodPost, apiPath(c.get("ApiId"), "stages"), body, nil)
+	if isConflict(err) {
+		return h.patch(ctx, a, c)
+	}
+	if err != nil {
+		return RecordedResource{}, err
+	}
+	return h.recorded(a, c), nil
+}
+
+func (h stageHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	if c.has("Tags") {
+		tags, _ := c.properties.get("Tags").plain().(map[string]any)
+		if err := a.retag(ctx, c, c.old.ARN, tags); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	return h.patch(ctx, a, c)
+}
+
+// patch changes a stage that is there: variables merge, so those that left are
+// sent empty; settings of routes that left are deleted one by one.
+func (h stageHandler) patch(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	path := apiPath(c.get("ApiId"), "stages", c.get("StageName"))
+	body := wireObject(c.properties, c.res.schema.properties, true, "ApiId", "StageName", "Tags")
+	reset(body, c)
+	if slices.Contains(c.removed, "DeploymentId") {
+		delete(body, "deploymentId") // AutoDeploy took over
+	}
+	if c.old == nil || c.has("StageVariables", "RouteSettings") {
+		var now struct {
+			StageVariables map[string]string
+			RouteSettings  map[string]any
+		}
+		if err := a.rest(ctx, apiGateway, "GetStage", http.MethodGet, path, nil, &now); err != nil {
+			return RecordedResource{}, err
+		}
+		variables, _ := body["stageVariables"].(map[string]any)
+		if variables == nil {
+			variables = map[string]any{}
+		}
+		for k := range now.StageVariables {
+			if _, ok := variables[k]; !ok {
+				variables[k] = ""
+			}
+		}
+		if len(variables) > 0 {
+			body["stageVariables"] = variables
+		}
+		settings, _ := body["routeSettings"].(map[string]any)
+		for _, k := range keys(now.RouteSettings) {
+			if _, ok := settings[k]; ok {
+				continue
+			}
+			err := a.rest(ctx, apiGateway, "DeleteRouteSettings", http.MethodDelete, path+"/routesettings/"+url.PathEscape(k), nil, nil)
+			if err = a.optional(c, "RouteSettings", err); err != nil && !isNotFound(err) {
+				return RecordedResource{}, err
+			}
+		}
+	}
+	if err := a.rest(ctx, apiGateway, "UpdateStage", http.MethodPatch, path, body, nil); err != nil {
+		return RecordedResource{}, err
+	}
+	return h.recorded(a, c), nil
+}
+
+func (stageHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
+	return a.rest(ctx, apiGateway, "DeleteStage", http.MethodDelete, apiPath(old.Details["ApiId"], "stages", old.PhysicalID), nil, nil)
 }

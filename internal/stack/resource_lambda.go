@@ -1,6 +1,12 @@
 package stack
 
-import "strings"
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+)
 
 // The types of Lambda. Source: the CloudFormation reference of AWS::Lambda.
 
@@ -74,4 +80,186 @@ func checkFunction(res *resource, r *reporter) {
 		r.report(res.propertyPlace("Runtime"), didYouMean(runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x"}),
 			"runtime %s is not built yet; nodejs* is", clip(runtime))
 	}
+}
+
+const lambdaService = "lambda" // the signing name
+
+const lambdaPath = "/2015-03-31/functions"
+
+type functionHandler struct{}
+
+// payload is the function's code as CreateFunction and UpdateFunctionCode take
+// it.
+func (c *codePayload) payload() map[string]any {
+	if c.folder != "" {
+		return map[string]any{"S3Bucket": folderBucket, "S3Key": c.folder}
+	}
+	return map[string]any{"ZipFile": base64.StdEncoding.EncodeToString(c.zip)}
+}
+
+// configuration is what CreateFunction and UpdateFunctionConfiguration share,
+// with Lambda's defaults for what isn't given, so that an update clears it.
+func (functionHandler) configuration(c *change) map[string]any {
+	m := map[string]any{
+		"Role": c.get("Role"), "Handler": c.get("Handler"), "Runtime": c.get("Runtime"), "Description": c.get("Description"),
+		"Timeout": 3, "MemorySize": 128, "Environment": map[string]any{"Variables": map[string]any{}},
+	}
+	for _, name := range []string{"Timeout", "MemorySize"} {
+		if v := c.properties.get(name); v != nil {
+			m[name] = v.plain()
+		}
+	}
+	if v := c.properties.get("Environment").get("Variables"); v != nil {
+		m["Environment"] = map[string]any{"Variables": v.plain()}
+	}
+	return m
+}
+
+// tagMap turns CloudFormation's list of tags into a map.
+func tagMap(tags *value) map[string]any {
+	m := map[string]any{}
+	if tags == nil {
+		return m
+	}
+	for _, t := range tags.items {
+		k, _ := t.get("Key").scalar()
+		v, _ := t.get("Value").scalar()
+		m[k] = v
+	}
+	return m
+}
+
+func (h functionHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	body := h.configuration(c)
+	body["FunctionName"], body["Code"], body["PackageType"] = c.name, c.code.payload(), "Zip"
+	if tags := tagMap(c.properties.get("Tags")); len(tags) > 0 {
+		body["Tags"] = tags
+	}
+	var answer struct{ FunctionArn string }
+	err := a.rest(ctx, lambdaService, "CreateFunction", http.MethodPost, lambdaPath, body, &answer)
+	if isConflict(err) {
+		// Made by a run that didn't come to record it.
+		return h.change(ctx, a, c, true, true)
+	}
+	if err != nil {
+		return RecordedResource{}, err
+	}
+	return h.recorded(a, c, answer.FunctionArn), nil
+}
+
+func (functionHandler) recorded(a *applier, c *change, arn string) RecordedResource {
+	if arn == "" {
+		arn = "arn:aws:lambda:" + a.s.Region + ":" + a.s.Account + ":function:" + c.name
+	}
+	out := c.recorded(c.name, arn)
+	out.Attributes["Arn"] = arn
+	return out
+}
+
+func (h functionHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	code := c.has("Code")
+	settings := !(len(c.changed) == 1 && code) && !(len(c.changed) == 1 && c.has("Tags"))
+	if c.has("Tags") {
+		if err := h.retag(ctx, a, c); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	return h.change(ctx, a, c, code, settings)
+}
+
+// change updates the code, the configuration or both.
+func (h functionHandler) change(ctx context.Context, a *applier, c *change, code, settings bool) (RecordedResource, error) {
+	path := lambdaPath + "/" + url.PathEscape(c.name)
+	var answer struct{ FunctionArn string }
+	if settings {
+		if err := a.rest(ctx, lambdaService, "UpdateFunctionConfiguration", http.MethodPut, path+"/configuration", h.configuration(c), &answer); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	if code {
+		if err := a.rest(ctx, lambdaService, "UpdateFunctionCode", http.MethodPut, path+"/code", c.code.payload(), &answer); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	arn := answer.FunctionArn
+	if arn == "" && c.old != nil {
+		arn = c.old.ARN
+	}
+	return h.recorded(a, c, arn), nil
+}
+
+func (functionHandler) retag(ctx context.Context, a *applier, c *change) error {
+	path := "/2017-03-31/tags/" + url.PathEscape(c.old.ARN)
+	wanted := tagMap(c.properties.get("Tags"))
+	var now struct{ Tags map[string]string }
+	if err := a.optional(c, "Tags", a.rest(ctx, lambdaService, "ListTags", http.MethodGet, path, nil, &now)); err != nil {
+		return err
+	}
+	gone := url.Values{}
+	for k := range now.Tags {
+		if _, ok := wanted[k]; !ok {
+			gone.Add("tagKeys", k)
+		}
+	}
+	if len(gone) > 0 {
+		if err := a.optional(c, "Tags", a.rest(ctx, lambdaService, "UntagResource", http.MethodDelete, path+"?"+gone.Encode(), nil, nil)); err != nil {
+			return err
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	return a.optional(c, "Tags", a.rest(ctx, lambdaService, "TagResource", http.MethodPost, path, map[string]any{"Tags": wanted}, nil))
+}
+
+func (functionHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
+	return a.rest(ctx, lambdaService, "DeleteFunction", http.MethodDelete, lambdaPath+"/"+url.PathEscape(old.PhysicalID), nil, nil)
+}
+
+func (functionHandler) exists(ctx context.Context, a *applier, old RecordedResource) (bool, error) {
+	return there(a.rest(ctx, lambdaService, "GetFunction", http.MethodGet, lambdaPath+"/"+url.PathEscape(old.PhysicalID), nil, nil))
+}
+
+type permissionHandler struct{}
+
+func permissionPath(function string) string {
+	return lambdaPath + "/" + url.PathEscape(function) + "/policy"
+}
+
+func (h permissionHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	id, function := a.s.generatedName(c.res.id, 100), functionName(c.get("FunctionName"))
+	body := map[string]any{"StatementId": id, "Action": c.get("Action"), "Principal": c.get("Principal")}
+	for _, name := range []string{"SourceArn", "SourceAccount"} {
+		if s := c.get(name); s != "" {
+			body[name] = s
+		}
+	}
+	out := c.recorded(id, "")
+	out.Details["FunctionName"] = function
+	err := a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function), body, nil)
+	if isConflict(err) {
+		if err := h.remove(ctx, a, out); err != nil && !isNotFound(err) {
+			return out, err
+		}
+		err = a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function), body, nil)
+	}
+	return out, err
+}
+
+// functionName returns the name in a function's ARN, or the name as it is.
+func functionName(s string) string {
+	if parts := strings.Split(s, ":"); len(parts) == 7 && parts[0] == "arn" && parts[5] == "function" {
+		return parts[6]
+	}
+	return s
+}
+
+// update never happens: every property of a permission replaces it.
+func (h permissionHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
+	return h.create(ctx, a, c)
+}
+
+func (permissionHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
+	return a.rest(ctx, lambdaService, "RemovePermission", http.MethodDelete,
+		permissionPath(old.Details["FunctionName"])+"/"+url.PathEscape(old.PhysicalID), nil, nil)
 }
