@@ -76,6 +76,12 @@ func (c *compiler) compileSelection() {
 	}
 }
 
+// parameterPrefixes begin the names of parameters that a route may declare.
+var parameterPrefixes = []string{
+	"route.request.header.", "route.request.querystring.",
+	"route.request.multivalueheader.", "route.request.multivaluequerystring.",
+}
+
 func (c *compiler) compileRoute(r *apigw.Route) error {
 	if r.AuthorizationType != "" && r.AuthorizationType != "NONE" {
 		return fmt.Errorf("authorizationType %s is not supported yet, only NONE", r.AuthorizationType)
@@ -85,8 +91,8 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 		route.Throttle = own
 	}
 	for name := range r.RequestParameters {
-		if !strings.HasPrefix(name, "route.request.querystring.") && !strings.HasPrefix(name, "route.request.header.") {
-			return fmt.Errorf("request parameter %q begins with neither route.request.querystring. nor route.request.header.", name)
+		if !slices.ContainsFunc(parameterPrefixes, func(prefix string) bool { return len(name) > len(prefix) && strings.HasPrefix(name, prefix) }) {
+			return fmt.Errorf("request parameter %q begins with none of %s", name, strings.Join(parameterPrefixes, ", "))
 		}
 	}
 	if r.Target != "" {
