@@ -302,17 +302,19 @@ func (s *Service) present(fn *function) configuration {
 	if p == nil {
 		return out
 	}
+	if p.installing() {
+		out.State, out.StateReason, out.StateReasonCode = "Pending", "The SDK that the function needs is being installed.", "Creating"
+		out.LastUpdateStatus, out.LastUpdateStatusReason, out.LastUpdateStatusReasonCode = "InProgress", out.StateReason, "Creating"
+		return out
+	}
 	select {
 	case <-p.done:
 		if p.err != nil {
 			out.StateReason = p.err.Error()
 		}
-		return out
-	default:
-		out.State, out.StateReason, out.StateReasonCode = "Pending", "The SDK that the function needs is being installed.", "Creating"
-		out.LastUpdateStatus, out.LastUpdateStatusReason, out.LastUpdateStatusReasonCode = "InProgress", out.StateReason, "Creating"
-		return out
+	default: // it needs no SDK, and is about to say so
 	}
+	return out
 }
 
 func (s *Service) listFunctions(c *awshttp.Call, _, _ string) (any, error) {

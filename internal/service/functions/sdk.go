@@ -47,10 +47,26 @@ const sdkInstallLimit = 10 * time.Minute
 // A preparation is the SDK that a function's present code needs. dir and err
 // are set when done is closed; dir is empty when it needs none.
 type preparation struct {
-	done  chan struct{}
-	names map[string]bool // packages, such as @aws-sdk/client-s3
-	dir   string          // holds node_modules
-	err   error
+	scanned chan struct{} // closed when names is known
+	done    chan struct{}
+	names   map[string]bool // packages, such as @aws-sdk/client-s3
+	dir     string          // holds node_modules
+	err     error
+}
+
+func newPreparation() *preparation {
+	return &preparation{scanned: make(chan struct{}), done: make(chan struct{}), names: map[string]bool{}}
+}
+
+// installing says whether the function waits for npm.
+func (p *preparation) installing() bool {
+	<-p.scanned
+	select {
+	case <-p.done:
+		return false
+	default:
+		return len(p.names) > 0
+	}
 }
 
 // bringsV3 says which version the function's runtime has.
@@ -71,7 +87,7 @@ func (s *Service) prepare(fn *function) *preparation {
 	defer s.mu.Unlock()
 	p := s.pool(fn.Name)
 	if p.prepared == nil {
-		p.prepared = &preparation{done: make(chan struct{}), names: map[string]bool{}}
+		p.prepared = newPreparation()
 		go s.provide(fn, p.prepared)
 	}
 	return p.prepared
@@ -85,6 +101,7 @@ func (s *Service) provide(fn *function, p *preparation) {
 			p.names[name] = true
 		}
 	}
+	close(p.scanned)
 	if len(p.names) > 0 {
 		p.dir, p.err = s.sdk.ensure(s.ctx, fn, p.names)
 	}
@@ -124,9 +141,11 @@ func (s *Service) bring(fn *function, name string) bool {
 	if old.names[name] && old.err == nil {
 		return false
 	}
-	next := &preparation{done: make(chan struct{}), names: maps.Clone(old.names)}
+	next := newPreparation()
 	defer close(next.done)
+	maps.Copy(next.names, old.names)
 	next.names[name] = true
+	close(next.scanned)
 	next.dir, next.err = s.sdk.ensure(s.ctx, fn, next.names)
 	s.mu.Lock()
 	if p := s.pool(fn.Name); p.prepared == old {

@@ -205,6 +205,35 @@ async function loadModule(root, folder, name, base) {
 let whenIdle = null;
 let abandon = null;
 
+// Output that doesn't fit into a pipe at once is written later by Node.js, and
+// must not be overtaken by the answer. The streams are made at their first use,
+// which is seen here, so that a silent handler doesn't pay for them.
+const written = new Set();
+for (const name of ['stdout', 'stderr']) {
+  const property = Object.getOwnPropertyDescriptor(process, name);
+  if (!property || !property.get || !property.configurable) continue;
+  Object.defineProperty(process, name, {
+    ...property,
+    get() {
+      const stream = property.get.call(process);
+      written.add(stream);
+      return stream;
+    },
+  });
+}
+
+// afterOutput calls fn when all that was written has left the process; at once
+// when it has already.
+function afterOutput(fn) {
+  for (const stream of written) {
+    if (stream.writableLength > 0 && !stream.destroyed) {
+      stream.write('', () => afterOutput(fn));
+      return;
+    }
+  }
+  fn();
+}
+
 // lost is what an error between two invocations leads to: there is no caller.
 function lost(err, code) {
   process.stderr.write((err && err.stack ? err.stack : String(err)) + '\n');
@@ -273,8 +302,10 @@ function invoke(api, handler, request) {
           err = new Error('Unable to stringify response body');
         }
       }
-      const sent = body === undefined ? api.fail('/invocation/' + id + '/error', err) : api.respond(id, body);
-      sent.then(resolve);
+      afterOutput(() => {
+        const sent = body === undefined ? api.fail('/invocation/' + id + '/error', err) : api.respond(id, body);
+        sent.then(resolve);
+      });
     };
     const settle = (err, result) => {
       if (settled) return;
