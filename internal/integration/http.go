@@ -174,7 +174,7 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 	}
 	var body io.Reader
 	if len(r.Payload) > 0 {
-		body = bytes.NewReader(r.Payload)
+		body = bytes.NewReader(bytes.Clone(r.Payload)) // a call that is cut short may read on after it has returned
 	}
 	req, err := http.NewRequestWithContext(ctx, h.method, target, body)
 	if err != nil {

@@ -375,3 +375,31 @@ func BenchmarkHTTP(b *testing.B) {
 		}
 	})
 }
+
+// TestPayloadIsTheCallersAgain checks that an invocation that was cut short
+// doesn't send what the caller has put into its buffer since.
+func TestPayloadIsTheCallersAgain(t *testing.T) {
+	late := make(chan io.Reader, 1)
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		late <- r.Body
+		return nil, context.DeadlineExceeded
+	})
+	h, err := NewHTTP(HTTPConfig{Transport: transport}, "POST", "http://h.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := NewLambda(LambdaConfig{Endpoint: "http://h.example", Client: &http.Client{Transport: transport}}, testFunction)
+	for name, invoker := range map[string]Invoker{"HTTP": h, "Lambda": l} {
+		r := message("first")
+		_, err := invoker.Invoke(context.Background(), r)
+		checkError(t, err, ErrTimeout, "no answer")
+		copy(r.Payload, "other")
+		if got, _ := io.ReadAll(<-late); string(got) != "first" {
+			t.Errorf("%s sends %q", name, got)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -23,7 +23,7 @@ type Invoker interface {
 type Request struct {
 	Context    *event.Context
 	Connect    *event.ConnectRequest // the handshake, on $connect only
-	Payload    []byte                // the event for a Lambda proxy, else the body; kept until Invoke returns
+	Payload    []byte                // the event for a Lambda proxy, else the body; the caller's again when Invoke returns
 	Parameters []event.Parameter     // mapped header, query and path parameters, for HTTP
 }
 

@@ -115,6 +115,7 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 // request builds the signed call.
 func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
 	u := *l.url
+	payload := bytes.Clone(r.Payload) // a call that is cut short may read on after it has returned
 	req := (&http.Request{
 		Method: http.MethodPost, URL: &u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -123,13 +124,13 @@ func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
 			"X-Amz-Source-Arn":     {l.sourceARN(r.Context)},
 			"X-Amz-Source-Account": {l.config.Account},
 		},
-		Body:          io.NopCloser(bytes.NewReader(r.Payload)),
-		ContentLength: int64(len(r.Payload)),
+		Body:          io.NopCloser(bytes.NewReader(payload)),
+		ContentLength: int64(len(payload)),
 		GetBody: func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(r.Payload)), nil
+			return io.NopCloser(bytes.NewReader(payload)), nil
 		},
 	}).WithContext(ctx)
-	sigv4.Sign(req, r.Payload, l.config.Credentials, "lambda", l.config.Region, l.config.Now())
+	sigv4.Sign(req, payload, l.config.Credentials, "lambda", l.config.Region, l.config.Now())
 	return req
 }
 
