@@ -398,5 +398,8 @@ func (s *Service) createTable(c *awshttp.Call) (any, error) {
 		out.GlobalSecondaryIndexes[i].WarmThroughput = nil
 	}
 	out.WarmThroughput = nil
+	if out.BillingModeSummary != nil {
+		out.BillingModeSummary = &billingModeSummary{BillingMode: out.BillingModeSummary.BillingMode}
+	}
 	return map[string]any{"TableDescription": out}, nil
 }

@@ -55,7 +55,7 @@ type warmThroughput struct {
 
 type billingModeSummary struct {
 	BillingMode                       string
-	LastUpdateToPayPerRequestDateTime epoch
+	LastUpdateToPayPerRequestDateTime epoch `json:",omitzero"`
 }
 
 type sseDescription struct {

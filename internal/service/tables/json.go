@@ -148,12 +148,12 @@ func (s *scanner) text() (string, error) {
 	for ; s.i < len(s.b); s.i++ {
 		switch c := s.b[s.i]; {
 		case c == '"':
-			t := string(s.b[start:s.i])
-			if !ascii && !utf8.ValidString(t) {
+			b := s.b[start:s.i]
+			if !ascii && !utf8.Valid(b) {
 				return "", s.syntax()
 			}
 			s.i++
-			return t, nil
+			return string(b), nil
 		case c == '\\':
 			return s.escapedText(start)
 		case c < 0x20:

@@ -578,3 +578,38 @@ func TestBodyTooLarge(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestFailedCommit: when a write can't reach the disk it isn't acknowledged, no
+// later one is taken, and reads go on.
+func TestFailedCommit(t *testing.T) {
+	dir := t.TempDir()
+	sv, err := New(t.Context(), Config{Dir: dir, Gate: newGate(awshttp.Warn)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, sv, "CreateTable", createSimple)
+	must(t, sv, "PutItem", `{"TableName":"simple","Item":{"id":{"S":"good"}}}`)
+	sv.store.db.Close() // the disk goes away
+	for _, c := range []struct{ operation, body string }{
+		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"first"}}}`},
+		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"second"}}}`},
+		{"DeleteItem", `{"TableName":"simple","Key":{"id":{"S":"good"}}}`},
+		{"CreateTable", createSorted},
+		{"DeleteTable", `{"TableName":"simple"}`},
+	} {
+		if code, body, _ := post(t, sv, c.operation, c.body); code != 500 || !strings.Contains(body, "#InternalServerError") {
+			t.Errorf("%s after the disk went away: %d %s", c.operation, code, body)
+		}
+	}
+	if got := must(t, sv, "GetItem", `{"TableName":"simple","Key":{"id":{"S":"good"}}}`); got != `{"Item":{"id":{"S":"good"}}}` {
+		t.Errorf("GetItem: %s", got)
+	}
+	sv.Close()
+	if sv, err = New(t.Context(), Config{Dir: dir, Gate: newGate(awshttp.Warn)}); err != nil {
+		t.Fatal(err)
+	}
+	defer sv.Close()
+	if got := must(t, sv, "Scan", `{"TableName":"simple"}`); got != `{"Count":1,"ScannedCount":1,"Items":[{"id":{"S":"good"}}]}` {
+		t.Errorf("after a new start: %s", got)
+	}
+}
