@@ -82,8 +82,9 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// Messages without a comment are dynalite's, whose suite was recorded against
-// DynamoDB; those of syntax follow DynamoDB's own form, "token" and "near".
+// The messages were held against dynalite 4.0.0, whose suite was recorded on
+// DynamoDB; those of syntax have the form seen in reports from DynamoDB: the
+// token, and the text from the one before it to the one behind it.
 func TestConditionErrors(t *testing.T) {
 	for expr, want := range map[string]string{
 		"":                                "The expression can not be empty;",
