@@ -275,6 +275,7 @@ func TestDrainIsBounded(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(g.disconnects) != 1 || g.disconnects[0].Outcome != IntegrationTimeout {
 			t.Errorf("%v", g.disconnects)
 		}
