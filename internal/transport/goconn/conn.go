@@ -59,6 +59,7 @@ type conn struct {
 	shutting  bool // once all is written, our direction of the socket is shut
 	closeSent bool // a close frame is queued or was sent
 	closeRecv bool // the client's close frame came
+	broken    bool // a write failed: nothing goes out any more, what came in is still read
 	aborted   bool // the socket is closed; nothing is read or written any more
 	ended     bool // reason is settled
 	reason    transport.CloseReason
@@ -116,7 +117,7 @@ func (c *conn) ResumeReads() {
 func (c *conn) Send(payload []byte, binary bool) error {
 	l := &c.e.limits
 	c.mu.Lock()
-	if c.phase != phaseOpen || c.aborted {
+	if c.phase != phaseOpen || c.broken || c.aborted {
 		c.mu.Unlock()
 		return transport.ErrClosed
 	}
@@ -205,12 +206,18 @@ func (c *conn) abortLocked() {
 	c.wakeLocked()
 }
 
-// lostLocked ends the connection because the socket failed.
-func (c *conn) lostLocked(err error) {
-	c.settleLocked(transport.CloseReason{
-		Code: ws.CloseAbnormalClosure, ByClient: true, Err: err, Drop: transport.DropConnectionLost,
-	})
-	c.abortLocked()
+// brokenLocked gives up writing because the socket failed. What the client sent
+// before it left, its close frame above all, may still wait to be read; reading
+// will fail soon, or is cut off.
+func (c *conn) brokenLocked() {
+	if c.broken {
+		return
+	}
+	c.broken = true
+	c.out.drop()
+	if c.deadline.IsZero() {
+		c.deadline = time.Now().Add(c.e.limits.CloseTimeout)
+	}
 }
 
 // wakeLocked lets whoever is in waitLocked look again.
@@ -290,6 +297,8 @@ func (c *conn) sweep(now, moved time.Time) {
 			if c.closeSent {
 				drop = transport.DropCloseTimeout
 			}
+			c.abortLocked()
+		default: // broken
 			c.abortLocked()
 		}
 	case c.phase == phaseOpen && !c.accepting:

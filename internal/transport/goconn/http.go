@@ -340,6 +340,7 @@ func (r *reply) Respond(status int, header []transport.Field, body []byte) {
 		c.mu.Unlock()
 		return
 	}
+	status = finalStatus(status)
 	r.answered = true
 	dropped := c.respondLocked(transport.Response{
 		Status: status, Header: header, Body: body, Close: !r.keepAlive, Head: r.head, Minor: r.minor,
@@ -350,13 +351,19 @@ func (r *reply) Respond(status int, header []transport.Field, body []byte) {
 }
 
 func (c *conn) respondLocked(r transport.Response) (dropped int) {
-	if r.Status < 200 || r.Status > 999 {
-		r.Status = 500 // three digits, and not a provisional answer
-	}
 	r.Date = time.Now()
 	c.out.append(func(b []byte) []byte { b, dropped = transport.AppendResponse(b, r); return b })
 	c.flushLocked()
 	return dropped
+}
+
+// finalStatus returns status, or 500 for what can't stand in a final answer's
+// status line: three digits, and not a provisional one.
+func finalStatus(status int) int {
+	if status < 200 || status > 999 {
+		return 500
+	}
+	return status
 }
 
 func (c *conn) droppedFields(n int) {
@@ -514,6 +521,7 @@ func (u *upgrade) Reject(status int, header []transport.Field, body []byte) {
 		c.mu.Unlock()
 		return
 	}
+	status = finalStatus(status)
 	u.answered, u.status = true, status
 	c.enterLocked(phaseClosing, c.e.limits.CloseTimeout)
 	dropped := c.respondLocked(transport.Response{Status: status, Header: header, Body: body, Close: true, Minor: 1})

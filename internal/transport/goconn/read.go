@@ -188,7 +188,11 @@ func (c *conn) finish(err error) {
 	breach := err == nil && !c.closeRecv
 	if err != nil {
 		if !c.ended {
-			c.lostLocked(fmt.Errorf("goconn: read: %w", err))
+			c.settleLocked(transport.CloseReason{
+				Code: ws.CloseAbnormalClosure, ByClient: true, Drop: transport.DropConnectionLost,
+				Err: fmt.Errorf("goconn: read: %w", err),
+			})
+			c.abortLocked()
 		} else if c.reason.Err == nil && !c.closeRecv && !c.reason.ByClient {
 			c.reason.Err = fmt.Errorf("goconn: the client did not answer the close frame: %w", err)
 		}

@@ -40,6 +40,14 @@ func (q *sendQueue) append(f func([]byte) []byte) {
 	*q.buf = f(*q.buf)
 }
 
+// drop forgets what waits, but for what the writer has in hand.
+func (q *sendQueue) drop() {
+	if q.buf != nil {
+		release(q.buf)
+		q.buf, q.off = nil, 0
+	}
+}
+
 // release gives the buffer back.
 func release(b *[]byte) {
 	if cap(*b) <= keptBuffer {
@@ -61,16 +69,20 @@ func (c *conn) flushLocked() {
 	if q.writing || c.aborted || q.buf == nil || c.accepting || c.corked && q.size() < corkLimit {
 		return
 	}
+	if c.broken {
+		q.drop()
+		return
+	}
 	if c.sock != nil {
 		n, err := c.sock.tryWrite((*q.buf)[q.off:])
 		if err != nil {
-			c.lostLocked(err)
+			c.brokenLocked()
+			c.flushedLocked()
 			return
 		}
 		q.off += n
 		if q.off == len(*q.buf) {
-			release(q.buf)
-			q.buf, q.off = nil, 0
+			q.drop()
 			c.flushedLocked()
 			return
 		}
@@ -92,7 +104,7 @@ func (c *conn) write() {
 			n, err := nc.Write(rest[:min(len(rest), writeChunk)])
 			c.mu.Lock()
 			if err != nil {
-				c.lostLocked(err)
+				c.brokenLocked()
 				break
 			}
 			rest = rest[n:]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +105,39 @@ func testClientCloses(t *testing.T, e env) {
 				t.Errorf("%d messages, want the one before the close", len(s.handler.messages))
 			}
 		})
+	}
+}
+
+// The client's close frame counts even if we learn first, by writing, that its
+// socket is gone.
+func testCloseBehindABrokenPipe(t *testing.T, e env) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a reset does to bytes that wait to be read differs between systems")
+	}
+	h := newRecorder(t)
+	h.message = func(c transport.Conn, m transport.Message) { c.PauseReads() }
+	s := e.tcp(t, transport.DefaultLimits(), h, nil)
+	c := s.client()
+	c.open("/")
+	c.write(text("pause") + text("last") + closeFrame(1000, "bye"))
+	take(t, h.messages, "the first message")
+	conn := take(t, h.conns, "bind")
+	c.Close()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if err := conn.Send([]byte("x"), false); err != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("Send to a closed socket never fails")
+		}
+	}
+	conn.ResumeReads()
+	if m := take(t, h.messages, "the last message"); string(m.Payload) != "last" {
+		t.Errorf("message %q, want the last", m.Payload)
+	}
+	conn.ResumeReads()
+	if why := take(t, h.closes, "OnClose"); why.Code != 1000 || why.Text != "bye" || !why.ByClient || why.Err != nil {
+		t.Errorf("reason %v, want the client's own", why)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"Echo", testEcho},
 		{"PingPong", testPingPong},
 		{"ClientCloses", testClientCloses},
+		{"CloseBehindABrokenPipe", testCloseBehindABrokenPipe},
 		{"ServerCloses", testServerCloses},
 		{"Breaches", testBreaches},
 		{"QueueFull", testQueueFull},
@@ -77,12 +79,15 @@ func Run(t *testing.T, newEngine NewEngine) {
 
 func testHandshake(t *testing.T, e env) {
 	h := newRecorder(t)
+	var bound atomic.Bool
 	h.upgrade = func(r *transport.Request, u transport.Upgrade) {
 		err := u.Accept([]transport.Field{{Name: "Sec-WebSocket-Protocol", Value: "chat"}}, func(c transport.Conn) {
 			h.bind(c)
 			if err := c.Send([]byte("first"), false); err != nil {
 				t.Errorf("Send in bind: %v", err)
 			}
+			time.Sleep(20 * time.Millisecond) // time for a byte that leaves too early
+			bound.Store(true)
 		})
 		if err != nil {
 			t.Errorf("Accept: %v", err)
@@ -94,7 +99,11 @@ func testHandshake(t *testing.T, e env) {
 	}
 	s := e.tcp(t, transport.DefaultLimits(), h, nil)
 	c := s.client()
-	res := c.open("/Prod?x=1&x=2", "X-Thing: one", "x-thing:  two\t")
+	c.write(handshake("/Prod?x=1&x=2", "X-Thing: one", "x-thing:  two\t"))
+	if _, err := c.r.Peek(1); err != nil || !bound.Load() {
+		t.Errorf("the first byte came before bind had returned, or not at all: %v", err)
+	}
+	res, _ := c.response("GET")
 	for name, want := range map[string]string{
 		"Sec-Websocket-Accept": testAccept, "Sec-Websocket-Protocol": "chat",
 		"Sec-Websocket-Extensions": "", "Upgrade": "websocket", "Connection": "Upgrade",
