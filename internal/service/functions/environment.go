@@ -215,6 +215,17 @@ func (e *environment) initAnswer(inv *invocation) answer {
 	return exited(inv, e.status)
 }
 
+// lost is the answer when the last of several environments didn't take the
+// invocation: it ended, or is still busy after its last answer.
+func (e *environment) lost(inv *invocation) answer {
+	select {
+	case <-e.ended:
+		return exited(inv, e.status)
+	default:
+		return timedOut(inv, e.fn.timeout())
+	}
+}
+
 // readyGrace is how long an environment may take between its answer and its
 // next request until another is used instead.
 const readyGrace = 50 * time.Millisecond

@@ -347,10 +347,8 @@ func TestResponseTooLarge(t *testing.T) {
 }
 
 func TestInitThatHangsIsStartedAgainWithinTheTimeout(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as Lambda's init limit, 10 s")
-	}
 	f := newFixture(t)
+	f.initLimit = 300 * time.Millisecond
 	f.create("hangs", map[string]string{"index.js": `for (;;) {}`}, "Timeout", 1)
 	_, got, _ := f.invoke("hangs", `{}`)
 	if !strings.Contains(got, `"Sandbox.Timedout"`) || !strings.Contains(got, "after 1.00 seconds") || f.startCount() != 2 {

@@ -93,8 +93,10 @@ type Service struct {
 	queue   *queue
 	manage  http.Handler
 	invoker http.Handler
-	ctx     context.Context // ends at Close
-	cancel  context.CancelFunc
+	// initLimit is how long a function may take to load; shorter in a test.
+	initLimit time.Duration
+	ctx       context.Context // ends at Close
+	cancel    context.CancelFunc
 
 	mu        sync.Mutex
 	functions map[string]*function
@@ -138,7 +140,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{},
-		freed: make(chan struct{}),
+		freed: make(chan struct{}), initLimit: initLimit,
 	}
 	if s.runtime, err = writeRuntime(dir); err != nil {
 		return nil, fmt.Errorf("functions: writing the runtime's files: %w", err)

@@ -121,6 +121,7 @@ func TestHandlerErrors(t *testing.T) {
 		{handler: "absent.handler", kind: "Runtime.ImportModuleError", message: "Error: Cannot find module 'absent'\nRequire stack:"},
 		{handler: "broken/syntax.handler", kind: "Runtime.UserCodeSyntaxError", message: "SyntaxError: ", trace: "syntax.js:1"},
 		{handler: "broken/throws.handler", kind: "RangeError", message: "at load", trace: "throws.js:1"},
+		{handler: "broken/rejects.handler", kind: "Runtime.UnhandledPromiseRejection", message: "Error: loading", trace: "rejects.js:1"},
 		{handler: "broken/exits.handler", kind: "Runtime.ExitError", message: "RequestId: ID Error: Runtime exited with error: exit status 4"},
 		{handler: "broken/missing.handler", kind: "Runtime.ImportModuleError", message: "Error: Cannot find module 'not-there'\nRequire stack:"},
 		{handler: "broken/streaming.handler", kind: "Runtime.StreamingUnsupported", message: "Tidegate doesn't run streaming handlers"},
@@ -150,6 +151,22 @@ func TestHandlerErrors(t *testing.T) {
 				t.Errorf("trace %q lacks %q", body.Trace, tt.trace)
 			}
 		})
+	}
+}
+
+// An environment that ends between two invocations costs the next one nothing
+// but a cold start.
+func TestAnEnvironmentThatEndsInBetweenIsReplaced(t *testing.T) {
+	f := newFixture(t)
+	f.create("dies", map[string]string{"index.js": `let n = 0; exports.handler = async () => { setTimeout(() => process.exit(7), 1); return ++n; };`})
+	for range 4 {
+		if _, got, h := f.invoke("dies", `{}`); got != "1" {
+			t.Errorf("got %s (%s)", got, h.Get("X-Amz-Function-Error"))
+		}
+		eventually(t, "the environment's end", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.exits) == len(f.starts) })
+	}
+	if f.exits[0].Reason != exitItself || f.exits[0].Status != "exit status 7" {
+		t.Errorf("exit: %v", f.exits[0])
 	}
 }
 

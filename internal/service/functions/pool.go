@@ -179,11 +179,11 @@ func (s *Service) forget(e *environment) {
 }
 
 // execute runs the invocation in an environment. One that ends before it takes
-// the invocation is replaced by another.
+// the invocation is replaced by another, a few times.
 func (s *Service) execute(ctx context.Context, fn *function, inv *invocation) (result, error) {
 	const attempts = 4
 	var res result
-	for range attempts {
+	for attempt := 1; ; attempt++ {
 		e, cold, err := s.acquire(ctx, fn)
 		if err != nil {
 			return res, err
@@ -194,21 +194,18 @@ func (s *Service) execute(ctx context.Context, fn *function, inv *invocation) (r
 				return res, err
 			}
 		}
-		err = e.invoke(inv, &res)
-		if err != errReplaced {
+		switch err = e.invoke(inv, &res); {
+		case err != errReplaced:
 			return res, err
+		case attempt == attempts:
+			res.answer = e.lost(inv)
+			return res, nil
 		}
 		if now, err := s.find(reference{name: fn.Name}, true); err == nil {
 			fn = now
 		}
 	}
-	return res, &statusError{"the function's environments keep ending before they take an invocation"}
 }
-
-// A statusError is a failure of the service whose text may be shown.
-type statusError struct{ text string }
-
-func (e *statusError) Error() string { return "functions: " + e.text }
 
 // initLimit is how long a function may take to load; then it is started again
 // within the invocation's own time, as Lambda does.
@@ -219,7 +216,7 @@ const initLimit = 10 * time.Second
 // invocation is answered: its code could not be loaded.
 func (s *Service) initialize(ctx context.Context, e *environment, inv *invocation, res *result) (_ *environment, done bool, err error) {
 	fn := e.fn
-	limit := initLimit
+	limit := s.initLimit
 	for second := false; ; {
 		began := time.Now()
 		outcome := e.await(limit)

@@ -358,10 +358,13 @@ async function main() {
   let handler;
   try {
     handler = await load(env.LAMBDA_TASK_ROOT, env._HANDLER);
+    // A rejection that nobody took while loading is reported in the next turn.
+    await new Promise(setImmediate);
   } catch (err) {
     await api.fail('/init/error', err);
     process.exit(1);
   }
+  abandon = lost;
   for (;;) {
     const request = await api.next();
     if (request.status !== 200) {
