@@ -31,7 +31,7 @@ const (
 	revisionSize = 8
 )
 
-// ErrLocked says that another process has the file open.
+// ErrLocked says that another process, or this one, has the file open.
 var ErrLocked = errors.New("kv: in use by another process; stop it or use another data directory")
 
 // A Store is a kv.Store in a file. Make one with Open.
@@ -51,7 +51,7 @@ type Store struct {
 }
 
 // Open opens the file, made with mode 0600 when it doesn't exist; its folder
-// must exist. A file that another process holds is an error that names it.
+// must exist. A file that another process holds is ErrLocked, and the error names it.
 func Open(path string) (*Store, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: lockTimeout,

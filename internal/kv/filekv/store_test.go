@@ -3,6 +3,7 @@ package filekv_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,7 +47,7 @@ func TestLocked(t *testing.T) {
 	if second, err := filekv.Open(path); err == nil {
 		second.Close()
 		t.Fatal("a file was opened twice")
-	} else if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in use") {
+	} else if !errors.Is(err, filekv.ErrLocked) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in use") {
 		t.Fatalf("the error %q does not name the file and say that it is in use", err)
 	}
 	if err := first.Close(); err != nil {

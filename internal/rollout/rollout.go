@@ -1,0 +1,219 @@
+// Package rollout follows the catalog on one node: what a stage is to serve is
+// compiled and published, what is gone is withdrawn. The data plane gets
+// finished snapshots and never looks into the catalog.
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/control/catalog"
+	"tidegate/internal/stage"
+)
+
+// ErrStopped says that Run has ended, so that what was waited for will not be.
+var ErrStopped = errors.New("rollout: stopped")
+
+// A Config says what to follow and whom to tell. The funcs are called by Run,
+// one at a time; all but Failed are required.
+type Config struct {
+	Catalog *catalog.Catalog
+	// Compile makes the snapshot of a definition for a stage.
+	Compile func(*apigw.Definition, *apigw.Stage) (*stage.Stage, error)
+	// Publish serves the snapshot instead of the stage's present one.
+	Publish func(*stage.Stage)
+	// Withdraw serves the stage no longer and closes its clients.
+	Withdraw func(apiID string, name apigw.StageName)
+	// Failed hears why a stage could not be brought up to date; what it serves
+	// stays. name is empty when the whole API couldn't be read.
+	Failed func(apiID string, name apigw.StageName, err error)
+}
+
+// A Rollout follows a catalog. Make one with New and let it Run.
+type Rollout struct {
+	config Config
+	ready  chan struct{} // closed when all that was there at the start is served
+	done   chan struct{} // closed when Run has ended
+
+	served map[string]map[apigw.StageName]serving // by API; Run's own
+
+	mu      sync.Mutex
+	applied map[string]uint64 // by API: the revision that is served
+	changed chan struct{}     // closed and replaced when applied changes
+}
+
+// serving is all of an API that one of its stages' snapshots depends on.
+type serving struct {
+	deploymentID    string
+	variables       map[string]string
+	defaultSettings apigw.RouteSettings
+	routeSettings   map[apigw.RouteKey]apigw.RouteSettings
+	disableEndpoint bool
+}
+
+// New returns a rollout that doesn't run yet.
+func New(c Config) *Rollout {
+	if c.Failed == nil {
+		c.Failed = func(string, apigw.StageName, error) {}
+	}
+	return &Rollout{
+		config:  c,
+		ready:   make(chan struct{}),
+		done:    make(chan struct{}),
+		served:  map[string]map[apigw.StageName]serving{},
+		applied: map[string]uint64{},
+		changed: make(chan struct{}),
+	}
+}
+
+// Ready is closed when all stages that were in the catalog at the start are
+// served, or have failed.
+func (r *Rollout) Ready() <-chan struct{} { return r.ready }
+
+// Run follows the catalog until ctx ends (nil) or the store is closed
+// (ErrStopped). It may be called once. What is served then stays.
+func (r *Rollout) Run(ctx context.Context) error {
+	defer close(r.done)
+	changes, err := r.config.Catalog.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("rollout: %w", err)
+	}
+	for change := range changes {
+		if change.ID == "" {
+			close(r.ready)
+			continue
+		}
+		r.apply(ctx, change)
+		r.mark(change)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return ErrStopped
+}
+
+// Wait returns when the API is served as of the revision, or when it is gone
+// and nothing of it is served. A revision whose stages failed counts as served.
+func (r *Rollout) Wait(ctx context.Context, apiID string, revision uint64) error {
+	for {
+		r.mu.Lock()
+		at, known := r.applied[apiID]
+		changed := r.changed
+		r.mu.Unlock()
+		if known && at >= revision {
+			return nil
+		}
+		if !known {
+			_, _, err := r.config.Catalog.Get(ctx, apiID)
+			if errors.Is(err, catalog.ErrNotFound) {
+				return nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.done:
+			return ErrStopped
+		}
+	}
+}
+
+// mark wakes those who wait for the change.
+func (r *Rollout) mark(change catalog.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if change.API == nil && change.Err == nil {
+		delete(r.applied, change.ID) // Wait asks the catalog about those
+	} else {
+		r.applied[change.ID] = change.Revision
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// apply brings the API's stages up to date.
+func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
+	if change.Err != nil {
+		r.config.Failed(change.ID, "", change.Err)
+		return
+	}
+	served := r.served[change.ID]
+	if served == nil {
+		served = map[apigw.StageName]serving{}
+		r.served[change.ID] = served
+	}
+	wanted := map[apigw.StageName]*apigw.Stage{}
+	if change.API != nil {
+		for name, st := range change.API.Stages {
+			if st.DeploymentID != "" {
+				wanted[name] = st
+			}
+		}
+	}
+	for name := range served {
+		if wanted[name] == nil {
+			delete(served, name)
+			r.config.Withdraw(change.ID, name)
+		}
+	}
+	definitions := map[string]*apigw.Definition{} // stages often share one
+	for name, st := range wanted {
+		next := serving{
+			deploymentID:    st.DeploymentID,
+			variables:       st.Variables,
+			defaultSettings: st.DefaultRouteSettings,
+			routeSettings:   st.RouteSettings,
+			disableEndpoint: change.API.DisableExecuteAPIEndpoint,
+		}
+		if now, ok := served[name]; ok && reflect.DeepEqual(now, next) {
+			continue // a tag or a description changed, or another stage
+		}
+		snapshot, err := r.compile(ctx, change.API, st, definitions)
+		if err != nil {
+			if !r.outdated(ctx, change.ID, st) {
+				r.config.Failed(change.ID, name, err)
+			}
+			continue // tried again with the next change
+		}
+		snapshot.DisableExecuteAPIEndpoint = change.API.DisableExecuteAPIEndpoint
+		served[name] = next
+		r.config.Publish(snapshot)
+	}
+	if change.API == nil {
+		delete(r.served, change.ID)
+	}
+}
+
+func (r *Rollout) compile(ctx context.Context, api *apigw.API, st *apigw.Stage, definitions map[string]*apigw.Definition) (*stage.Stage, error) {
+	def := definitions[st.DeploymentID]
+	if def == nil {
+		var err error
+		if def, err = r.config.Catalog.Definition(ctx, api.ID, st.DeploymentID); err != nil {
+			return nil, err
+		}
+		definitions[st.DeploymentID] = def
+	}
+	own := *st
+	own.Variables = maps.Clone(st.Variables) // the snapshot keeps them
+	return r.config.Compile(def, &own)
+}
+
+// outdated says whether the stage has moved on to another deployment meanwhile,
+// so that a failure is of no interest: the next change is on its way.
+func (r *Rollout) outdated(ctx context.Context, apiID string, st *apigw.Stage) bool {
+	api, _, err := r.config.Catalog.Get(ctx, apiID)
+	if errors.Is(err, catalog.ErrNotFound) || ctx.Err() != nil {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	now := api.Stages[st.Name]
+	return now == nil || now.DeploymentID != st.DeploymentID
+}
