@@ -73,6 +73,7 @@ func (u *fakeUpgrade) field(name string) string {
 // fakeConn is a transport.Conn in memory.
 type fakeConn struct {
 	transport.Conn
+	mu     sync.Mutex
 	data   any
 	sent   []string
 	closed string
@@ -82,6 +83,8 @@ type fakeConn struct {
 func (c *fakeConn) Data() any     { return c.data }
 func (c *fakeConn) SetData(v any) { c.data = v }
 func (c *fakeConn) Send(p []byte, binary bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.sent = append(c.sent, string(p))
 	return c.err
 }

@@ -405,6 +405,7 @@ func TestMessages(t *testing.T) {
 				s := g.connect()
 				s.send(tt.message)
 				time.Sleep(30 * time.Second)
+				synctest.Wait()
 				if len(g.messages) != 1 {
 					t.Fatalf("notices: %v", g.messages)
 				}

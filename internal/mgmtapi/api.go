@@ -225,4 +225,3 @@ func newConnectionOutput(s cluster.Status) connectionOutput {
 }
 
 var _ Router = (*cluster.Router)(nil)
-

@@ -25,6 +25,7 @@ import (
 	"tidegate/internal/cluster"
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
+	"tidegate/sigv4"
 )
 
 // A fakeRouter answers every call with err and notes what it was asked.
@@ -297,3 +298,39 @@ func TestUnsignedIsRefused(t *testing.T) {
 		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, text)
 	}
 }
+
+func TestNewConnectionOutput(t *testing.T) {
+	// Another zone's time and a time on the second have the same form.
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
+	got := newConnectionOutput(cluster.Status{ConnectedAt: at, LastActiveAt: at})
+	if got.ConnectedAt != "2026-01-02T02:04:05.000Z" || got.LastActiveAt != got.ConnectedAt {
+		t.Errorf("%+v", got)
+	}
+}
+
+// BenchmarkPost is a push without the network: signature, policy, id, answer.
+func BenchmarkPost(b *testing.B) {
+	codec, err := connection.NewCodec(make([]byte, 16))
+	if err != nil {
+		b.Fatal(err)
+	}
+	api := New(Config{Gate: &awshttp.Gate{Identities: identities{}, Mode: awshttp.Enforce, Account: account, Region: region}, Router: &discard{}, Codec: codec})
+	payload := []byte(`{"message":"hello"}`)
+	const id = "L0SM9cOFvHcCIhw="
+	r := httptest.NewRequest("POST", "http://localhost/Prod/@connections/"+url.PathEscape(id), nil)
+	sigv4.Sign(r, payload, sigv4.Credentials{AccessKeyID: "root", SecretAccessKey: "secret"}, Service, region, time.Now())
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Body = io.NopCloser(bytes.NewReader(payload))
+		w := httptest.NewRecorder()
+		api.ServeConnection(w, r, "abc", "Prod", id)
+		if w.Code != 200 {
+			b.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+// discard takes every push.
+type discard struct{ fakeRouter }
+
+func (*discard) Push(context.Context, cluster.Target, []byte, bool) error { return nil }

@@ -59,17 +59,6 @@ func (s *Stage) Connect() *Route { return s.connect }
 // Disconnect returns the $disconnect route, or nil.
 func (s *Stage) Disconnect() *Route { return s.disconnect }
 
-// RouteKeys returns how many routes the snapshot has.
-func (s *Stage) RouteKeys() int {
-	n := len(s.routes)
-	for _, r := range []*Route{s.connect, s.disconnect, s.fallback} {
-		if r != nil {
-			n++
-		}
-	}
-	return n
-}
-
 // SelectRoute returns the route that a message means, or nil when there is none
 // (the client gets Forbidden). A message that isn't JSON, or whose key no
 // custom route has, goes to $default; so does one that names a key that begins

@@ -113,7 +113,7 @@ func TestSelectRoute(t *testing.T) {
 			t.Errorf("without $default %.40s: %v", tt.message, got)
 		}
 	}
-	if withDefault.Connect() == nil || withDefault.Disconnect() == nil || without.Connect() != nil || withDefault.RouteKeys() != 6 {
+	if withDefault.Connect() == nil || withDefault.Disconnect() == nil || without.Connect() != nil {
 		t.Error("predefined routes are misplaced")
 	}
 }
