@@ -24,7 +24,12 @@ var routeSettingsFields = map[string]property{
 	"ThrottlingRateLimit":    {form: aNumber},
 }
 
-var apiID = required(replaces(textProperty))
+var (
+	apiID = required(replaces(textProperty))
+	// textOnly is ContentHandlingStrategy: messages are text, which
+	// CONVERT_TO_TEXT leaves as it is.
+	textOnly = property{form: aText, notBuilt: "is not built yet: only CONVERT_TO_TEXT is, which changes nothing", harmless: "CONVERT_TO_TEXT"}
+)
 
 var apiGatewayV2Types = map[string]*resourceType{
 	"AWS::ApiGatewayV2::Api": {
@@ -88,8 +93,8 @@ var apiGatewayV2Types = map[string]*resourceType{
 			"ApiId":                       apiID,
 			"ConnectionId":                notBuilt(aText),
 			"ConnectionType":              {form: aText, notBuilt: "is not built yet: only INTERNET is", harmless: "INTERNET"},
-			"ContentHandlingStrategy":     oneOf("CONVERT_TO_BINARY", "CONVERT_TO_TEXT"),
-			"CredentialsArn":              textProperty,
+			"ContentHandlingStrategy":     textOnly,
+			"CredentialsArn":              {form: aText, notBuilt: "is not built yet: a function's permission says who may invoke it"},
 			"Description":                 textProperty,
 			"IntegrationMethod":           textProperty,
 			"IntegrationSubtype":          noEffect(aText, httpAPIOnly),
@@ -110,7 +115,7 @@ var apiGatewayV2Types = map[string]*resourceType{
 		attributes: []string{"IntegrationResponseId"},
 		properties: map[string]property{
 			"ApiId":                       apiID,
-			"ContentHandlingStrategy":     oneOf("CONVERT_TO_BINARY", "CONVERT_TO_TEXT"),
+			"ContentHandlingStrategy":     textOnly,
 			"IntegrationId":               required(replaces(textProperty)),
 			"IntegrationResponseKey":      required(textProperty),
 			"ResponseParameters":          {form: textMap},
@@ -167,6 +172,9 @@ func checkIntegration(res *resource, r *reporter) {
 	case "AWS_PROXY", "HTTP_PROXY":
 		if res.properties.get("IntegrationUri") == nil {
 			r.errorf(res.place().in("Properties"), "integration type %s needs the property IntegrationUri", typ)
+		}
+		if typ == "HTTP_PROXY" && res.properties.get("IntegrationMethod") == nil {
+			r.errorf(res.place().in("Properties"), "integration type %s needs the property IntegrationMethod", typ)
 		}
 	}
 }

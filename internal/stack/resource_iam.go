@@ -69,14 +69,7 @@ func (h roleHandler) create(ctx context.Context, a *applier, c *change) (Recorde
 			form = append(form, name, s)
 		}
 	}
-	if tags := c.properties.get("Tags"); tags != nil {
-		for i, t := range tags.items {
-			k, _ := t.get("Key").scalar()
-			v, _ := t.get("Value").scalar()
-			n := "Tags.member." + strconv.Itoa(i+1)
-			form = append(form, n+".Key", k, n+".Value", v)
-		}
-	}
+	form = append(form, tagForm(tagMap(c.properties.get("Tags")))...)
 	answer, err := a.iam(ctx, "CreateRole", form...)
 	if isConflict(err) {
 		// Made by a run that didn't come to record it.
@@ -91,11 +84,43 @@ func (h roleHandler) create(ctx context.Context, a *applier, c *change) (Recorde
 	return out, h.policies(ctx, a, c)
 }
 
-// The details of a role list its policies, one a line, so that those that left
-// the template can be deleted.
+// tagForm writes tags as IAM's forms want them.
+func tagForm(tags map[string]any) []string {
+	var form []string
+	for i, k := range keys(tags) {
+		n := "Tags.member." + strconv.Itoa(i+1)
+		form = append(form, n+".Key", k, n+".Value", tags[k].(string))
+	}
+	return form
+}
+
+// retag makes the role's tags what the template says.
+func (roleHandler) retag(ctx context.Context, a *applier, c *change) error {
+	wanted := tagMap(c.properties.get("Tags"))
+	if len(wanted) > 0 {
+		if _, err := a.iam(ctx, "TagRole", append([]string{"RoleName", c.name}, tagForm(wanted)...)...); err != nil {
+			return err
+		}
+	}
+	form := []string{"RoleName", c.name}
+	for _, k := range lines(c.old.Details[roleTags]) {
+		if _, ok := wanted[k]; !ok {
+			form = append(form, "TagKeys.member."+strconv.Itoa(len(form)/2), k)
+		}
+	}
+	if len(form) == 2 {
+		return nil
+	}
+	_, err := a.iam(ctx, "UntagRole", form...)
+	return err
+}
+
+// The details of a role list its policies and tags, one a line, so that those
+// that left the template can be deleted.
 const (
 	inlinePolicies  = "PolicyNames"
 	managedPolicies = "ManagedPolicyArns"
+	roleTags        = "TagKeys"
 )
 
 func (roleHandler) recorded(a *applier, c *change, answer []byte) RecordedResource {
@@ -111,6 +136,7 @@ func (roleHandler) recorded(a *applier, c *change, answer []byte) RecordedResour
 	inline, managed := roleWants(c)
 	out.Details[inlinePolicies] = strings.Join(keys(inline), "\n")
 	out.Details[managedPolicies] = strings.Join(managed, "\n")
+	out.Details[roleTags] = strings.Join(keys(tagMap(c.properties.get("Tags"))), "\n")
 	return out
 }
 
@@ -201,7 +227,9 @@ func (h roleHandler) update(ctx context.Context, a *applier, c *change) (Recorde
 		}
 	}
 	if c.has("Tags") {
-		a.r.notef(c.res.propertyPlace("Tags"), "changed tags of a role are not sent")
+		if err := a.optional(c, "Tags", h.retag(ctx, a, c)); err != nil {
+			return RecordedResource{}, err
+		}
 	}
 	out := h.recorded(a, c, nil)
 	if !c.has("Policies", "ManagedPolicyArns") {
