@@ -39,6 +39,9 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 		throttle:     newThrottle(st.DefaultRouteSettings),
 		settings:     st.RouteSettings,
 	}
+	if strings.HasPrefix(string(st.Name), reservedPrefix) {
+		c.errs = append(c.errs, fmt.Errorf("stage names that begin with %s are Tidegate's own; %q can't be one of an API", reservedPrefix, st.Name))
+	}
 	c.compileIntegrations()
 	for _, r := range def.Routes {
 		if err := c.compileRoute(r); err != nil {
@@ -51,6 +54,10 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 	}
 	return c.stage, nil
 }
+
+// reservedPrefix begins the paths that are Tidegate's own, which no stage may
+// hide behind.
+const reservedPrefix = "_tidegate"
 
 // A compiler is one Compile under way.
 type compiler struct {

@@ -184,6 +184,14 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
+func TestReservedStageName(t *testing.T) {
+	for _, name := range []apigw.StageName{"_tidegate", "_tidegate2"} {
+		if _, err := Compile(definition("x", nil), &apigw.Stage{Name: name}, binder{}); err == nil || !strings.Contains(err.Error(), string(name)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestBrokenIntegrationIsSaidOnce(t *testing.T) {
 	_, err := Compile(definition("x", []*apigw.Route{route("a", "i1"), route("b", "i1")}, mock("i1", func(i *apigw.Integration) { i.Type = "SOAP" })), &apigw.Stage{}, binder{})
 	if err == nil || strings.Count(err.Error(), "\n") > 0 {
