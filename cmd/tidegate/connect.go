@@ -1,0 +1,103 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tidegate/internal/client"
+)
+
+func connectCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "connect [URL]",
+		Short: "Hold a WebSocket and chat over it",
+		Long: `Hold a WebSocket: each line typed is a message, each message that arrives is a
+line. URL defaults to the stage of the stack that runs here. In a script, lines
+come from standard input; --wait says how long to listen after the last one, and
+--count ends it as soon as so many messages have come:
+
+    echo '{"action":"sendmessage","data":"hi"}' | tidegate connect --count 1`,
+		Args: arguments(0, 1, "one URL at most"),
+	}
+	endpoint := endpointFlag(cmd)
+	headers := cmd.Flags().StringArrayP("header", "H", nil, "a header of the handshake, 'Name: value' (repeatable)")
+	subprotocols := cmd.Flags().StringArray("subprotocol", nil, "a subprotocol to offer (repeatable)")
+	send := cmd.Flags().StringArrayP("send", "x", nil, "a message to send first (repeatable)")
+	wait := cmd.Flags().Duration("wait", time.Second, "without a terminal: how long to listen after the last line was sent")
+	count := cmd.Flags().Int("count", 0, "end after so many messages; exit 1 if the connection or --wait ends sooner (0: no matter)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		header, err := parseHeaders(*headers)
+		if err != nil {
+			return err
+		}
+		var url string
+		if len(args) == 1 {
+			url = args[0]
+		}
+		url, ca, err := stageURL(cmd, *endpoint, url)
+		if err != nil {
+			return err
+		}
+		socket, err := client.Dial(cmd.Context(), url, client.DialOptions{Header: header, Subprotocols: *subprotocols, CACert: ca})
+		if err != nil {
+			return err
+		}
+		defer socket.Close()
+		chat := client.Chat{Socket: socket, URL: url, First: *send, In: os.Stdin, Out: os.Stdout, Wait: *wait, Count: *count}
+		if isTerminal(os.Stdin) && isTerminal(os.Stdout) && *count == 0 {
+			return chat.Interactive(cmd.Context())
+		}
+		return chat.Script(cmd.Context())
+	}
+	return cmd
+}
+
+// stageURL returns the URL to connect to, and the CA to trust for it: the one
+// given, or that of the only stage that runs.
+func stageURL(cmd *cobra.Command, endpoint, url string) (string, string, error) {
+	run, err := findRun(endpoint)
+	if url != "" {
+		if !strings.HasPrefix(url, "ws://") && !strings.HasPrefix(url, "wss://") {
+			return "", "", usage("%q is not a WebSocket URL such as ws://localhost:8420/dev", url)
+		}
+		return url, run.CACert, nil // no run file is no error here: the URL may lead anywhere
+	}
+	if err != nil {
+		return "", "", err
+	}
+	c, err := client.New(run)
+	if err != nil {
+		return "", "", err
+	}
+	stack, err := c.Stack(cmd.Context())
+	if err != nil {
+		return "", "", err
+	}
+	var urls []string
+	for _, api := range stack.APIs {
+		for _, s := range api.Stages {
+			urls = append(urls, s.URL)
+		}
+	}
+	if len(urls) != 1 {
+		return "", "", usage("say which stage to connect to: %s", strings.Join(urls, ", "))
+	}
+	return urls[0], run.CACert, nil
+}
+
+// parseHeaders reads 'Name: value' flags.
+func parseHeaders(flags []string) (http.Header, error) {
+	h := http.Header{}
+	for _, f := range flags {
+		name, value, ok := strings.Cut(f, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, usage("the header %q is not of the form 'Name: value'", f)
+		}
+		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return h, nil
+}

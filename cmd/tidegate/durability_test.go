@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// TestKillLosesNothingAcknowledged kills the process under a burst of writes.
+// After the restart every acknowledged item is there, the URLs are the same, and
+// the rule still fires.
+func TestKillLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	need(t, "node", "npm")
+	dir := example(t, "chat")
+	s := start(t, dir)
+	table, url := s.table("Connections"), s.url()
+	port := s.run.Endpoint[len("http://localhost:"):]
+
+	var mu sync.Mutex
+	var acknowledged []string
+	var writers sync.WaitGroup
+	header := http.Header{"X-Amz-Target": {"DynamoDB_20120810.PutItem"}, "Content-Type": {"application/x-amz-json-1.0"}}
+	for w := range 8 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("w%d-%d", w, i)
+				body, _ := json.Marshal(map[string]any{"TableName": table, "Item": map[string]any{"connectionId": map[string]string{"S": id}}})
+				resp, _, err := s.client.Do(t.Context(), "dynamodb", http.MethodPost, "/", header, body)
+				if err != nil || resp.StatusCode != http.StatusOK {
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, id)
+				mu.Unlock()
+			}
+		})
+	}
+	s.await("some writes", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(acknowledged) > 400
+	})
+	s.kill()
+	writers.Wait()
+
+	s = start(t, dir, "--port", port)
+	if s.url() != url {
+		t.Errorf("the URL was %s and is %s", url, s.url())
+	}
+	rows := s.rows(table, "connectionId")
+	slices.Sort(rows)
+	for _, id := range acknowledged {
+		if _, ok := slices.BinarySearch(rows, id); !ok {
+			t.Errorf("the acknowledged item %s is lost", id)
+		}
+	}
+	c := s.dial()
+	if _, stderr, code := output(t, dir, "", "fire", "HelloEveryMinute"); code != 0 {
+		t.Fatalf("fire after the restart: exit %d: %s", code, stderr)
+	}
+	c.want("Hello from Lambda")
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tidegate/internal/client"
+)
+
+// endpointFlag adds --endpoint to a verb that talks to a running Tidegate.
+func endpointFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("endpoint", "", "the Tidegate to talk to (default: $TIDEGATE_ENDPOINT, then .tidegate/run.json in this folder or one above)")
+}
+
+// findRun locates the running Tidegate: flag, environment, run file.
+func findRun(flag string) (client.Run, error) {
+	if flag == "" {
+		flag = os.Getenv("TIDEGATE_ENDPOINT")
+	}
+	return client.Find(flag, ".")
+}
+
+// newClient returns a client of the running Tidegate.
+func newClient(flag string) (*client.Client, error) {
+	run, err := findRun(flag)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(run)
+}
+
+// isTerminal says whether a person reads or writes the file.
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// printJSON writes v for a program to read.
+func printJSON(w io.Writer, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, string(b))
+	return err
+}
+
+// dataArgument returns what an argument stands for: the text itself, @FILE, or
+// - for standard input.
+func dataArgument(arg string) ([]byte, error) {
+	switch {
+	case arg == "-":
+		return io.ReadAll(os.Stdin)
+	case len(arg) > 1 && arg[0] == '@':
+		return os.ReadFile(arg[1:])
+	}
+	return []byte(arg), nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tidegate/internal/stack"
+	"tidegate/internal/up"
+)
+
+func upCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "up [TEMPLATE or DIR]",
+		Short: "Run a SAM or CloudFormation template on this machine",
+		Long: `Run a SAM or CloudFormation template on this machine: its WebSocket APIs,
+functions, tables and scheduled rules. Without an argument the template is
+template.yaml, template.yml or template.json in this folder. Ctrl-C ends it.`,
+	}
+	var o up.Options
+	f := cmd.Flags()
+	f.StringVarP(&o.Template, "template", "t", "", "the template, or the folder that holds it")
+	f.StringArrayVar(&o.Hosts, "host", nil, "address to listen on (repeatable; default: loopback, IPv4 and IPv6); beyond loopback, --iam is enforce and the root key is random")
+	f.IntSliceVar(&o.Ports, "port", []int{8420}, "port to listen on (repeatable; 0 takes any free one)")
+	f.StringVar(&o.DataDir, "data-dir", "", "where everything durable lies (default: .tidegate beside the template)")
+	f.BoolVar(&o.Prune, "prune", false, "delete tables whose resource left the template, with their items")
+	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web origin whose pages may call the HTTP APIs (repeatable)")
+	overrides := f.StringArray("parameter-overrides", nil, "template parameters, K=V … (further K=V may follow)")
+	f.StringVar(&o.Region, "region", "", "region (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
+	f.StringVar(&o.StackName, "stack-name", "", "name of the stack (default: the template's folder)")
+	f.StringVar(&o.IAM, "iam", "", "enforce, warn or off: what a policy that doesn't allow a call does (default: warn)")
+	f.BoolVar(&o.Strict, "strict", false, "make an error of each resource that would only be a placeholder")
+	f.StringVar(&o.LogFormat, "log-format", "auto", "auto, text or json (auto: text on a terminal)")
+	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := upArguments(cmd, &o, args, *overrides); err != nil {
+			return err
+		}
+		o.Out, o.Err = os.Stdout, os.Stderr
+		o.Terminal = isTerminal(os.Stdout)
+		o.Color = o.Terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		return invalidTemplate(up.Run(cmd.Context(), o))
+	}
+	return cmd
+}
+
+// upArguments sorts positional arguments into the template and K=V overrides,
+// and fills in what the environment says.
+func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) error {
+	for _, a := range args {
+		switch {
+		case len(overrides) > 0 && strings.Contains(a, "="):
+			overrides = append(overrides, a)
+		case o.Template == "":
+			o.Template = a
+		default:
+			return usage("up takes one template at most, and got %q too: %s", a, cmd.UseLine())
+		}
+	}
+	if o.Region == "" {
+		o.Region = region()
+	}
+	switch o.LogFormat {
+	case "auto", "text", "json":
+	default:
+		return usage("--log-format is auto, text or json, not %q", o.LogFormat)
+	}
+	switch o.IAM {
+	case "", "enforce", "warn", "off":
+	default:
+		return usage("--iam is enforce, warn or off, not %q", o.IAM)
+	}
+	for _, p := range o.Ports {
+		if p < 0 || p > 65535 {
+			return usage("--port is a number up to 65535, not %d", p)
+		}
+	}
+	var err error
+	o.Parameters, err = parameterOverrides(overrides)
+	return err
+}
+
+// parameterOverrides reads K=V, and ParameterKey=K,ParameterValue=V as the AWS
+// CLI writes it.
+func parameterOverrides(flags []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, f := range flags {
+		for _, one := range strings.Fields(f) {
+			one = strings.TrimPrefix(one, "ParameterKey=")
+			k, v, ok := strings.Cut(strings.Replace(one, ",ParameterValue=", "=", 1), "=")
+			if !ok || k == "" {
+				return nil, usage("--parameter-overrides takes K=V, not %q", one)
+			}
+			m[k] = strings.Trim(v, `"`)
+		}
+	}
+	return m, nil
+}
+
+// region is the one that AWS's tools would choose, but for their files.
+func region() string {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if r := os.Getenv(name); r != "" {
+			return r
+		}
+	}
+	return "us-east-1"
+}
+
+// invalidTemplate gives errors of the template their exit code.
+func invalidTemplate(err error) error {
+	var bad stack.Diagnostics
+	if errors.As(err, &bad) || errors.Is(err, up.ErrNoTemplate) {
+		return &exitError{exitUsage, err}
+	}
+	return err
+}

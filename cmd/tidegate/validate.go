@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"tidegate/internal/stack"
+	"tidegate/internal/up"
+)
+
+func validateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate [TEMPLATE or DIR]",
+		Short: "Check a template without running anything",
+		Long:  "Check a template without running or downloading anything. Exits 2 when it can't run, and says why, each with file and line.",
+		Args:  arguments(0, 1, "one template at most"),
+	}
+	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, K=V … (repeatable)")
+	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
+	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o := up.Options{Region: region(), Strict: *strict}
+		if len(args) == 1 {
+			o.Template = args[0]
+		}
+		var err error
+		if o.Parameters, err = parameterOverrides(*overrides); err != nil {
+			return err
+		}
+		s, err := up.Load(o)
+		var bad stack.Diagnostics
+		if err != nil && !errors.As(err, &bad) {
+			return invalidTemplate(err)
+		}
+		if *asJSON || !isTerminal(os.Stdout) {
+			return validateJSON(s, bad)
+		}
+		if len(bad) > 0 {
+			return &exitError{exitUsage, bad}
+		}
+		for _, n := range s.Notes {
+			fmt.Println("note:", n)
+		}
+		fmt.Printf("%s is valid.\n", s.Path)
+		return nil
+	}
+	return cmd
+}
+
+// A finding is one error or note about a template.
+type finding struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Resource string `json:"resource,omitempty"`
+	Property string `json:"property,omitempty"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func validateJSON(s *stack.Stack, bad stack.Diagnostics) error {
+	out := struct {
+		Valid  bool      `json:"valid"`
+		Errors []finding `json:"errors"`
+		Notes  []finding `json:"notes"`
+	}{Valid: len(bad) == 0, Errors: []finding{}, Notes: []finding{}}
+	for _, d := range bad {
+		out.Errors = append(out.Errors, finding{d.File, d.Line, d.Column, d.Resource, d.Property, d.Message, d.Hint})
+	}
+	if s != nil {
+		for _, n := range s.Notes {
+			out.Notes = append(out.Notes, finding{n.File, n.Line, n.Column, n.Resource, n.Property, n.Message, ""})
+		}
+	}
+	if err := printJSON(os.Stdout, out); err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		return &exitError{exitUsage, bad}
+	}
+	return nil
+}

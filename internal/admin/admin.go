@@ -1,0 +1,215 @@
+// Package admin serves Tidegate's own pages below /_tidegate: whether it lives
+// and is ready, what runs, who is connected, what happens, and the records of
+// stacks.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sort"
+	"sync/atomic"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/kv"
+	"tidegate/internal/observe"
+)
+
+// MaxRecord bounds a stack's record, in bytes.
+const MaxRecord = kv.MaxValue
+
+// SigningName is the service that a signed request to these pages names.
+const SigningName = "tidegate"
+
+// Config is what the pages show and who may see them.
+type Config struct {
+	// Gate checks signatures. Its mode Enforce asks the root's signature of
+	// everything but health and readiness; otherwise who reaches the port may.
+	Gate    *awshttp.Gate
+	Records kv.Bucket // stacks' records by name
+	// StageURL is where clients reach a stage: ws://localhost:8420/dev.
+	StageURL    func(apiID, stage string) string
+	Connections func() []Connection
+	// Fire fires a rule by name. An *awshttp.Error reaches the caller.
+	Fire     func(ctx context.Context, rule string) error
+	Observer *observe.Observer
+}
+
+// A Connection is one line of /_tidegate/connections.
+type Connection struct {
+	ID          string    `json:"connectionId"`
+	APIID       string    `json:"apiId"`
+	Stage       string    `json:"stage"`
+	SourceIP    string    `json:"sourceIp"`
+	UserAgent   string    `json:"userAgent,omitempty"`
+	ConnectedAt time.Time `json:"connectedAt"`
+	LastActive  time.Time `json:"lastActiveAt"`
+}
+
+// A Service serves the pages. Make one with New.
+type Service struct {
+	Config
+	mux   *http.ServeMux
+	ready atomic.Bool
+}
+
+// New returns the pages; they are not ready until SetReady.
+func New(c Config) *Service {
+	s := &Service{Config: c, mux: http.NewServeMux()}
+	rest := awshttp.Protocol{Gate: c.Gate, Service: SigningName, MaxBody: MaxRecord}
+	page := func(pattern string, fn awshttp.HandlerFunc) {
+		s.mux.Handle(pattern, s.guard(rest, fn))
+	}
+	s.mux.HandleFunc("GET /_tidegate/health", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
+	s.mux.HandleFunc("GET /_tidegate/ready", s.getReady)
+	s.mux.Handle("GET /_tidegate/events", s.guardRaw(s.getEvents))
+	page("GET /_tidegate/stack", s.getStack)
+	page("GET /_tidegate/stacks/{name}", s.getRecord)
+	page("PUT /_tidegate/stacks/{name}", s.putRecord)
+	page("DELETE /_tidegate/stacks/{name}", s.deleteRecord)
+	page("GET /_tidegate/connections", s.getConnections)
+	page("POST /_tidegate/rules/{name}/fire", s.postFire)
+	page("/_tidegate/", func(c *awshttp.Call) (any, error) {
+		return nil, awshttp.Errorf(http.StatusNotFound, "NotFoundException", "Tidegate has no page %s %s", c.Request.Method, c.Request.URL.Path)
+	})
+	return s
+}
+
+// ServeHTTP serves what lies below /_tidegate.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// SetReady makes /_tidegate/ready answer 200: everything that was asked for runs.
+func (s *Service) SetReady() { s.ready.Store(true) }
+
+// guard lets the root alone in where the gate enforces.
+func (s *Service) guard(p awshttp.Protocol, fn awshttp.HandlerFunc) http.Handler {
+	if s.Gate.Mode == awshttp.Enforce {
+		return p.REST(func(c *awshttp.Call) (any, error) {
+			if c.Principal.Kind != awshttp.Root {
+				return nil, awshttp.Errorf(http.StatusForbidden, "AccessDeniedException", "only the root key may see Tidegate's own pages")
+			}
+			return fn(c)
+		})
+	}
+	// Whoever reaches the port is the root here; nobody need be warned of it.
+	quiet := *s.Gate
+	quiet.Mode = awshttp.Off
+	p.Gate = &quiet
+	return p.REST(fn)
+}
+
+// guardRaw is guard for an answer that isn't JSON.
+func (s *Service) guardRaw(fn http.HandlerFunc) http.Handler {
+	if s.Gate.Mode != awshttp.Enforce {
+		return fn
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := s.Gate.Open(r, SigningName, 0)
+		if err != nil || c.Principal.Kind != awshttp.Root {
+			say(w, http.StatusForbidden, "only the root key may see Tidegate's own pages")
+			return
+		}
+		fn(w, r)
+	})
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write([]byte(text + "\n"))
+}
+
+func (s *Service) getReady(w http.ResponseWriter, _ *http.Request) {
+	if !s.ready.Load() {
+		say(w, http.StatusServiceUnavailable, "not ready: the stack is not applied yet")
+		return
+	}
+	say(w, http.StatusOK, "ready")
+}
+
+func (s *Service) getConnections(*awshttp.Call) (any, error) {
+	all := s.Connections()
+	sort.Slice(all, func(i, j int) bool { return all[i].ConnectedAt.Before(all[j].ConnectedAt) })
+	if all == nil {
+		all = []Connection{}
+	}
+	return map[string]any{"connections": all}, nil
+}
+
+func (s *Service) postFire(c *awshttp.Call) (any, error) {
+	if err := s.Fire(c.Context(), c.Request.PathValue("name")); err != nil {
+		return nil, err
+	}
+	return &awshttp.Response{Status: http.StatusAccepted}, nil
+}
+
+func (s *Service) getRecord(c *awshttp.Call) (any, error) {
+	name := c.Request.PathValue("name")
+	e, err := s.Records.Get(c.Context(), recordKey(name))
+	if errors.Is(err, kv.ErrNotFound) {
+		// Asking is how a deployer finds out; nothing worth a warning.
+		return &awshttp.Response{Status: http.StatusNotFound, Value: map[string]string{"message": fmt.Sprintf("there is no stack %q", name)}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &awshttp.Response{Raw: e.Value}, nil
+}
+
+func (s *Service) putRecord(c *awshttp.Call) (any, error) {
+	if !json.Valid(c.Body) {
+		return nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "a stack's record is JSON")
+	}
+	_, err := s.Records.Put(c.Context(), recordKey(c.Request.PathValue("name")), c.Body)
+	return nil, err
+}
+
+func (s *Service) deleteRecord(c *awshttp.Call) (any, error) {
+	return &awshttp.Response{Status: http.StatusNoContent}, s.Records.Delete(c.Context(), recordKey(c.Request.PathValue("name")))
+}
+
+// recordKey makes any name a key: kv takes fewer characters than a URL.
+func recordKey(name string) string {
+	escaped := []byte(url.QueryEscape(name))
+	for i, b := range escaped {
+		if b == '%' || b == '+' || b == '~' {
+			escaped[i] = '='
+		}
+	}
+	return string(escaped)
+}
+
+// getEvents streams what happens as server-sent events, until the reader leaves.
+// Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
+	notices, stop := s.Observer.Subscribe()
+	defer stop()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	flush := http.NewResponseController(w)
+	flush.Flush()
+	keepAlive := time.NewTicker(15 * time.Second)
+	defer keepAlive.Stop()
+	for {
+		var out []byte
+		select {
+		case n, open := <-notices:
+			if !open {
+				return
+			}
+			out = append(append([]byte("event: "+n.Kind+"\ndata: "), n.AppendJSON(nil)...), "\n\n"...)
+		case <-keepAlive.C:
+			out = []byte(": still here\n\n")
+		case <-r.Context().Done():
+			return
+		}
+		flush.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := w.Write(out); err != nil || flush.Flush() != nil {
+			return
+		}
+	}
+}

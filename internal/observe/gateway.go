@@ -1,0 +1,124 @@
+package observe
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"tidegate/internal/gateway"
+	"tidegate/internal/transport"
+)
+
+// Gateway hears what becomes of handshakes, messages and disconnects. display
+// turns a function's name into what a person knows it by.
+func (o *Observer) Gateway(display func(name string) string) gateway.EventListener {
+	return gateway.EventListener{
+		ConnectEnd: func(i gateway.ConnectInfo) {
+			n := subjectNotice(KindConnect, "CONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
+			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), short(i.Duration)), "  ")
+			n.Attrs = append(n.Attrs, slog.Int("status", i.Status), slog.String("sourceIp", i.SourceIP))
+			o.Note(n)
+		},
+		MessageEnd: func(i gateway.MessageInfo) {
+			n := subjectNotice(KindMessage, "MESSAGE", i.Subject, i.Outcome, i.Err, i.Duration)
+			route := string(i.RouteKey)
+			if route == "" {
+				route = "(no route)"
+			}
+			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow(route, i.Target, display), string(i.Outcome), short(i.Duration)), "  ")
+			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("bytes", i.Size))
+			if i.Frame != nil {
+				n.Detail = append(n.Detail, "client got "+clip(i.Frame))
+			}
+			o.Note(n)
+		},
+		DisconnectEnd: func(i gateway.DisconnectInfo) {
+			n := subjectNotice(KindDisconnect, "DISCONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
+			n.Level = slog.LevelInfo // nobody waits for $disconnect; only a failure of it is trouble
+			if i.Err != nil {
+				n.Level = slog.LevelWarn
+			}
+			said := fmt.Sprintf("%d %s", i.Close.Code, i.Close.Text)
+			n.Text = strings.Join(words(i.Stage, i.ConnectionID, strings.TrimSpace(said), "after "+short(i.Lifetime)), "  ")
+			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("disconnectStatusCode", i.Close.Code), slog.String("disconnectReason", i.Close.Text))
+			o.Note(n)
+		},
+	}
+}
+
+// Transport hears what an engine discards and what panics.
+func (o *Observer) Transport() transport.EventListener {
+	return transport.EventListener{
+		Dropped: func(i transport.DropInfo) {
+			level := slog.LevelDebug
+			switch i.Reason {
+			case transport.DropConnectionLost, transport.DropIdle, transport.DropLifetime, transport.DropEngineClosed:
+			default:
+				level = slog.LevelWarn
+			}
+			o.Note(Notice{Kind: KindDropped, Level: level, Text: i.String(), Attrs: []slog.Attr{slog.String("reason", i.Reason)}})
+		},
+		AcceptFailed: func(i transport.AcceptFailedInfo) {
+			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: i.String()})
+		},
+		Panicked: func(i transport.PanicInfo) {
+			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: i.String(), Detail: strings.Split(string(i.Stack), "\n")})
+		},
+	}
+}
+
+// subjectNotice begins a notice about one event of a connection.
+func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Outcome, err error, d time.Duration) Notice {
+	n := Notice{Kind: kind, Level: slog.LevelInfo, Attrs: []slog.Attr{
+		slog.String("apiId", s.APIID), slog.String("stage", string(s.Stage)), slog.String("routeKey", string(s.RouteKey)),
+		slog.String("connectionId", s.ConnectionID), slog.String("requestId", s.RequestID), slog.String("eventType", eventType),
+		slog.String("target", s.Target), slog.String("outcome", string(outcome)), slog.Duration("ms", d)}}
+	if outcome != gateway.Done {
+		n.Level = slog.LevelWarn
+	}
+	if err != nil {
+		n.Detail = append(n.Detail, "why: "+err.Error())
+		n.Attrs = append(n.Attrs, slog.String("why", err.Error()))
+	}
+	return n
+}
+
+// arrow says what a route calls, by a function's own name.
+func arrow(route, target string, display func(string) string) string {
+	if target == "" {
+		return route
+	}
+	if i := strings.LastIndex(target, ":function:"); i >= 0 {
+		target = display(target[i+len(":function:"):])
+	}
+	return route + " → " + target
+}
+
+// outcome is silent about what went well.
+func outcome(o gateway.Outcome) string {
+	if o == gateway.Done {
+		return ""
+	}
+	return string(o)
+}
+
+// words are the parts that aren't empty.
+func words[S ~string](first S, rest ...string) []string {
+	out := []string{string(first)}
+	for _, w := range rest {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// clip shortens a frame to what fits a line.
+func clip(b []byte) string {
+	const most = 200
+	if len(b) <= most {
+		return string(b)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(b[:most]), ""), len(b))
+}

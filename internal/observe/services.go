@@ -1,0 +1,160 @@
+package observe
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
+	"tidegate/internal/service/functions"
+	"tidegate/internal/service/schedules"
+)
+
+// Cluster hears pushes.
+func (o *Observer) Cluster() cluster.EventListener {
+	return cluster.EventListener{PushEnd: func(i cluster.PushInfo) {
+		n := Notice{Kind: KindPush, Level: slog.LevelInfo,
+			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, short(i.Duration)),
+			Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
+				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration)}}
+		if i.Err != nil {
+			n.Level = slog.LevelWarn
+			n.Detail = []string{i.Err.Error()}
+		}
+		o.Note(n)
+	}}
+}
+
+// Functions hears invocations and what functions write. display turns a
+// function's name into what a person knows it by.
+func (o *Observer) Functions(display func(name string) string) functions.EventListener {
+	return functions.EventListener{
+		InvocationEnd: func(i functions.InvocationEnd) {
+			name := display(i.Function)
+			n := Notice{Kind: KindInvocation, Level: slog.LevelInfo, Text: fmt.Sprintf("%s  %s", name, short(i.Duration)),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.Duration("ms", i.Duration),
+					slog.Bool("cold", i.Cold)}}
+			if i.Cold {
+				n.Text += fmt.Sprintf("  (cold start %s)", short(i.Init))
+			}
+			if i.ErrorType != "" {
+				n.Level = slog.LevelError
+				n.Text += fmt.Sprintf("  %s: %s  [%s]", i.ErrorType, i.ErrorMessage, i.RequestID)
+				n.Attrs = append(n.Attrs, slog.String("errorType", i.ErrorType), slog.String("errorMessage", i.ErrorMessage))
+				n.Detail = i.Trace
+			}
+			if i.Hint != "" {
+				n.Detail = append(n.Detail[:len(n.Detail):len(n.Detail)], i.Hint)
+			}
+			o.Note(n)
+		},
+		Output: func(i functions.Output) {
+			level := slog.LevelInfo
+			if i.Stderr {
+				level = slog.LevelWarn
+			}
+			o.Note(Notice{Kind: KindOutput, Level: level, Text: fmt.Sprintf("%s [%s]  %s", display(i.Function), i.RequestID, i.Line),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("line", i.Line)}})
+		},
+		Progress: func(i functions.Progress) {
+			n := Notice{Kind: KindProgress, Level: slog.LevelInfo, Text: display(i.Function) + ": " + i.Text, Attrs: []slog.Attr{slog.String("function", i.Function)}}
+			if i.Function == "" {
+				n.Text = i.Text
+			}
+			if i.Err != nil {
+				n.Level = slog.LevelError
+				n.Text += ": " + i.Err.Error()
+			}
+			o.Note(n)
+		},
+		Discarded: func(i functions.Discarded) {
+			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: i.String(),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("reason", string(i.Reason))}})
+		},
+	}
+}
+
+// Schedules hears rules that fire.
+func (o *Observer) Schedules(display func(name string) string) schedules.EventListener {
+	return schedules.EventListener{
+		Fired: func(i schedules.Firing) {
+			target := i.Target[strings.LastIndexByte(i.Target, ':')+1:]
+			n := Notice{Kind: KindFired, Level: slog.LevelInfo, Text: fmt.Sprintf("%s → %s", display(i.Rule), display(target)),
+				Attrs: []slog.Attr{slog.String("rule", i.Rule), slog.String("target", i.Target), slog.String("requestId", i.RequestID),
+					slog.Bool("manual", i.Manual), slog.Int("attempt", i.Attempt), slog.Duration("ms", i.Duration)}}
+			if i.Err != nil {
+				n.Level = slog.LevelError
+				n.Detail = []string{i.String()}
+			}
+			o.Note(n)
+		},
+		Missed: func(rule string, count int) {
+			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: fmt.Sprintf("rule %s was due %d times while nothing ran; that is not made up for", display(rule), count),
+				Attrs: []slog.Attr{slog.String("rule", rule), slog.Int("count", count), slog.String("reason", "missed")}})
+		},
+		Failed: func(err error) {
+			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: "schedules: " + err.Error()})
+		},
+	}
+}
+
+// AWS hears what the AWS-shaped services refuse, or would.
+func (o *Observer) AWS() awshttp.EventListener {
+	return awshttp.EventListener{
+		Unverified: o.unverified(),
+		Denied: func(d awshttp.Denial) {
+			text := "AWS would refuse this: " + d.String()
+			if d.Enforced {
+				text = "refused: " + d.String()
+			}
+			o.Note(Notice{Kind: KindDenied, Level: slog.LevelWarn, Text: text, Attrs: []slog.Attr{slog.String("principal", d.Principal),
+				slog.String("action", d.Action), slog.String("resource", d.Resource), slog.Bool("enforced", d.Enforced), slog.String("requestId", d.RequestID)}})
+		},
+		Failed: func(service, operation, requestID string, err error) {
+			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: fmt.Sprintf("%s %s failed: %v", service, operation, err),
+				Attrs: []slog.Attr{slog.String("service", service), slog.String("operation", operation), slog.String("requestId", requestID)}})
+		},
+		Refused: func(service, requestID string, err *awshttp.Error) {
+			o.Note(Notice{Kind: KindRefused, Level: slog.LevelWarn, Text: fmt.Sprintf("%s: %v", service, err),
+				Attrs: []slog.Attr{slog.String("service", service), slog.String("requestId", requestID), slog.Int("status", err.Status)}})
+		},
+	}
+}
+
+// unverified warns once of unsigned calls, and once of each unknown key, however
+// often they come; after a thousand keys it is silent.
+func (o *Observer) unverified() func(service, key, requestID string) {
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	return func(service, key, requestID string) {
+		mu.Lock()
+		first := !seen[key] && len(seen) < 1000
+		if first {
+			seen[key] = true
+		}
+		mu.Unlock()
+		if !first {
+			return
+		}
+		who := "an unsigned call"
+		if key != "" {
+			who = "a call with the unknown key " + key
+		}
+		o.Note(Notice{Kind: KindDenied, Level: slog.LevelWarn, Text: fmt.Sprintf("%s to %s was taken for the account's root; AWS would refuse it (--iam enforce does too)", who, service),
+			Attrs: []slog.Attr{slog.String("service", service), slog.String("accessKeyId", key), slog.String("requestId", requestID)}})
+	}
+}
+
+// short is a duration as a person reads it.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// listen opens a listener on each host and port. Where several hosts share port
+// 0, they share the port that the first of them got: http://localhost:P must
+// lead here over IPv4 and IPv6 alike.
+func listen(hosts []string, ports []int) ([]net.Listener, error) {
+	var all []net.Listener
+	fail := func(err error) ([]net.Listener, error) {
+		for _, l := range all {
+			l.Close()
+		}
+		return nil, err
+	}
+	for _, port := range ports {
+		got := port
+		for i, host := range hosts {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(got)))
+			if err != nil && i > 0 && optionalFamily(err) {
+				continue // a machine without IPv6 still serves 127.0.0.1
+			}
+			if err != nil {
+				return fail(listenError(host, got, err))
+			}
+			if got == 0 {
+				got = l.Addr().(*net.TCPAddr).Port
+			}
+			all = append(all, l)
+		}
+	}
+	return all, nil
+}
+
+// optionalFamily says that the machine lacks the address's family.
+func optionalFamily(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+// listenError says who holds the port, where that can be known.
+func listenError(host string, port int, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on %s: %w", net.JoinHostPort(host, strconv.Itoa(port)), err)
+	}
+	who := "another process"
+	if p := portOwner(port); p != "" {
+		who = p
+	}
+	return fmt.Errorf("port %d is taken by %s; stop it, or choose another port with --port N (0 takes any free one)", port, who)
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/observe"
+)
+
+// Options say what a server is made of. The zero value of a field is no default
+// unless it says so.
+type Options struct {
+	DataDir  string // everything durable
+	StateDir string // per user: the certificate authority; see UserDirs
+	CacheDir string // per user: what can be fetched again; see UserDirs
+	Hosts    []string
+	Ports    []int // 0 takes any free one
+	Region   string
+	Account  string
+	IAM      awshttp.Mode
+	// AllowOrigins are web origins that may call everything, as the guard of
+	// edge takes them.
+	AllowOrigins []string
+	// Loopback says that only this machine can reach Hosts: well-known keys are
+	// the root's. Otherwise a random root key is made in the data dir.
+	Loopback bool
+	// Folders lets a function's code be a folder of this machine.
+	Folders  bool
+	Observer *observe.Observer
+	// Display turns a function's or rule's name into what a person calls it.
+	Display func(name string) string
+}
+
+// UserDirs returns the folders of this user that outlive any project: for state
+// that must be kept (the certificate authority) and for caches. They follow the
+// XDG base directory specification, and the system's customs elsewhere.
+func UserDirs() (state, cache string, err error) {
+	cache, err = os.UserCacheDir()
+	if err != nil {
+		return "", "", fmt.Errorf("find the user's cache folder: %w; set XDG_CACHE_HOME", err)
+	}
+	state = os.Getenv("XDG_STATE_HOME")
+	if state == "" && runtime.GOOS == "linux" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", "", fmt.Errorf("find the user's home: %w; set XDG_STATE_HOME", err)
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	if state == "" {
+		if state, err = os.UserConfigDir(); err != nil {
+			return "", "", fmt.Errorf("find the user's state folder: %w; set XDG_STATE_HOME", err)
+		}
+	}
+	return filepath.Join(state, "tidegate"), filepath.Join(cache, "tidegate"), nil
+}

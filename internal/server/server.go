@@ -1,0 +1,471 @@
+// Package server wires Tidegate together and holds its listeners. It is the one
+// place where sockets, semantics, control and side services meet: everything
+// else knows its neighbours only by an interface, a snapshot, or HTTP.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tidegate/internal/admin"
+	"tidegate/internal/apigw"
+	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
+	"tidegate/internal/connection"
+	"tidegate/internal/control"
+	"tidegate/internal/control/catalog"
+	"tidegate/internal/control/controlapi"
+	"tidegate/internal/edge"
+	"tidegate/internal/gateway"
+	"tidegate/internal/integration"
+	"tidegate/internal/intercept"
+	"tidegate/internal/kv/filekv"
+	"tidegate/internal/mgmtapi"
+	"tidegate/internal/observe"
+	"tidegate/internal/rollout"
+	"tidegate/internal/service/functions"
+	"tidegate/internal/service/identity"
+	"tidegate/internal/service/schedules"
+	"tidegate/internal/service/tables"
+	"tidegate/internal/stage"
+	"tidegate/internal/transport"
+	"tidegate/internal/transport/goconn"
+	"tidegate/sigv4"
+)
+
+// maxConnections is how many clients one process holds at most.
+const maxConnections = 1 << 20
+
+// A Server is a whole Tidegate in this process.
+type Server struct {
+	options     Options
+	listeners   []net.Listener
+	store       *filekv.Store
+	ca          *intercept.Authority
+	root        sigv4.Credentials
+	caBundle    string
+	serviceKeys serviceKeys
+
+	identity  *identity.Service
+	functions *functions.Service
+	schedules *schedules.Service
+	tables    *tables.Service
+	registry  *connection.Registry
+	gateway   *gateway.Gateway
+	admin     *admin.Service
+	edge      *edge.Edge
+
+	engine   *goconn.Engine
+	memory   *memoryListener // between services
+	inside   *http.Server    // serves memory
+	handed   *memoryListener // what the engine leaves to net/http
+	fallback *http.Server    // serves handed
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+}
+
+// Open builds a server and begins to listen. Nothing of a data dir that another
+// process holds is touched. Close it.
+func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Server{options: o, memory: newMemoryListener(), handed: newMemoryListener(), stop: stop}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.listeners, err = listen(o.Hosts, o.Ports); err != nil {
+		return nil, err
+	}
+	if s.store, err = openData(o.DataDir); err != nil {
+		return nil, err
+	}
+	if err := s.openIdentity(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.openAuthority(); err != nil {
+		return nil, err
+	}
+	gate := &awshttp.Gate{Identities: s.identity, Mode: o.IAM, Account: o.Account, Region: o.Region, Events: o.Observer.AWS()}
+	services := s.identity.Handlers(gate)
+	if err := s.openServices(ctx, gate, services); err != nil {
+		return nil, err
+	}
+	if err := s.openGateway(ctx, gate, services); err != nil {
+		return nil, err
+	}
+	return s, s.serve(services)
+}
+
+// servicePrincipals are AWS services that call other services here, each with a
+// key of its own that lives as long as the process.
+var servicePrincipals = []string{"apigateway.amazonaws.com", "lambda.amazonaws.com", "events.amazonaws.com"}
+
+// serviceKeys holds those keys' credentials by principal.
+type serviceKeys map[string]sigv4.Credentials
+
+func newServiceKeys() serviceKeys {
+	keys := serviceKeys{}
+	for _, p := range servicePrincipals {
+		name, _, _ := strings.Cut(p, ".")
+		keys[p] = sigv4.Credentials{AccessKeyID: "TIDEGATE-" + strings.ToUpper(name), SecretAccessKey: randomSecret()}
+	}
+	return keys
+}
+
+// openIdentity opens roles and keys.
+func (s *Server) openIdentity(ctx context.Context) error {
+	bucket, err := s.store.Bucket(ctx, "identity")
+	if err != nil {
+		return err
+	}
+	s.serviceKeys = newServiceKeys()
+	var keys []identity.Key
+	for principal, c := range s.serviceKeys {
+		keys = append(keys, identity.Key{AccessKeyID: c.AccessKeyID, Secret: c.SecretAccessKey, Principal: awshttp.Principal{Kind: awshttp.Service, ARN: principal}})
+	}
+	if s.options.Loopback {
+		s.root = sigv4.Credentials{AccessKeyID: "tidegate", SecretAccessKey: "tidegate"}
+		keys = append(keys, identity.Key{AccessKeyID: "test", Secret: "test"})
+	} else {
+		secret, err := rootSecret(s.options.DataDir)
+		if err != nil {
+			return err
+		}
+		s.root = sigv4.Credentials{AccessKeyID: "tidegate", SecretAccessKey: secret}
+	}
+	keys = append(keys, identity.Key{AccessKeyID: s.root.AccessKeyID, Secret: s.root.SecretAccessKey})
+	s.identity, err = identity.New(ctx, identity.Config{Bucket: bucket, Account: s.options.Account, Region: s.options.Region, Keys: keys})
+	return err
+}
+
+// openAuthority opens the user's certificate authority and writes the bundle
+// that tools and functions trust. Without roots on the machine there is none to
+// write: then such clients trust this server alone by its own certificate.
+func (s *Server) openAuthority() (err error) {
+	if s.ca, err = intercept.Open(filepath.Join(s.options.StateDir, "ca")); err != nil {
+		return err
+	}
+	bundle := filepath.Join(s.options.DataDir, "ca-bundle.pem")
+	if err := s.ca.Bundle(bundle); err != nil {
+		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelWarn, Text: err.Error()})
+		bundle = s.ca.CertPath()
+	}
+	s.caBundle = bundle
+	return nil
+}
+
+// inMemory is the host by which a service is reached inside this process.
+func inMemory(service string) string { return "http://" + service + ".tidegate.internal" }
+
+// openServices opens the side services and adds their handlers.
+func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
+	var err error
+	if s.tables, err = tables.New(ctx, tables.Config{Dir: filepath.Join(s.options.DataDir, "tables"), Gate: gate}); err != nil {
+		return err
+	}
+	bucket, err := s.store.Bucket(ctx, "functions")
+	if err != nil {
+		return err
+	}
+	s.functions, err = functions.New(ctx, functions.Config{
+		Bucket: bucket, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
+		Region: s.options.Region, Account: s.options.Account,
+		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
+		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address,
+		Events: s.options.Observer.Functions(s.options.Display),
+	})
+	if err != nil {
+		return err
+	}
+	if bucket, err = s.store.Bucket(ctx, "schedules"); err != nil {
+		return err
+	}
+	s.schedules, err = schedules.New(ctx, schedules.Config{
+		Bucket: bucket, Gate: gate, Region: s.options.Region, Account: s.options.Account,
+		Endpoint: inMemory("lambda"), Client: s.memory.client(), Credentials: s.serviceKeys["events.amazonaws.com"],
+		Events: s.options.Observer.Schedules(s.options.Display),
+	})
+	if err != nil {
+		return err
+	}
+	handlers["dynamodb"], handlers["lambda"], handlers["events"] = s.tables, s.functions, s.schedules
+	return nil
+}
+
+// endpointVariables name, for the AWS SDKs, the services that Tidegate has. The
+// Management API is not among them: a client of it without an endpoint is a
+// mistake that AWS would show too.
+var endpointVariables = []string{"APIGATEWAYV2", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "STS"}
+
+// functionEnvironment is what every function's environment gets beside AWS's own.
+func (s *Server) functionEnvironment(functions.Function) []string {
+	env := []string{"NODE_EXTRA_CA_CERTS=" + s.ca.CertPath(), "AWS_CA_BUNDLE=" + s.caBundle, "SSL_CERT_FILE=" + s.caBundle, "REQUESTS_CA_BUNDLE=" + s.caBundle}
+	for _, v := range endpointVariables {
+		env = append(env, "AWS_ENDPOINT_URL_"+v+"="+s.Endpoint())
+	}
+	return env
+}
+
+// openGateway opens what serves clients: the gateway, the control plane that
+// tells it what to serve, and the door in front of both.
+func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
+	node, err := s.store.Bucket(ctx, "node")
+	if err != nil {
+		return err
+	}
+	if s.registry, err = openRegistry(ctx, node, maxConnections); err != nil {
+		return err
+	}
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.options.Observer.Gateway(s.options.Display)})
+	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.options.Observer.Cluster())
+
+	resources, err := catalog.Open(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	bind := &binder{lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: s.memory.client(), Region: s.options.Region,
+		Account: s.options.Account, Credentials: s.serviceKeys["apigateway.amazonaws.com"]}, transport: integration.NewTransport()}
+	follower := rollout.New(rollout.Config{
+		Catalog:  resources,
+		Compile:  func(d *apigw.Definition, st *apigw.Stage) (*stage.Stage, error) { return stage.Compile(d, st, bind) },
+		Publish:  s.gateway.Publish,
+		Withdraw: s.gateway.Withdraw,
+		Failed:   s.options.Observer.RolloutFailed,
+	})
+	s.running.Go(func() { follower.Run(ctx) })
+	plane := control.New(control.Config{
+		Catalog: resources, Region: s.options.Region,
+		Check: func(d *apigw.Definition, st *apigw.Stage) error {
+			_, err := stage.Compile(d, st, bind)
+			return err
+		},
+		Applied: follower.Wait,
+		Notice:  s.options.Observer.ControlNotice,
+	})
+	handlers["apigateway"] = controlapi.New(gate, plane)
+	return s.openDoor(ctx, gate, router, handlers)
+}
+
+// openDoor opens Tidegate's own pages and the edge.
+func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *cluster.Router, handlers map[string]http.Handler) error {
+	records, err := s.store.Bucket(ctx, "stacks")
+	if err != nil {
+		return err
+	}
+	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.schedules.Fire, Observer: s.options.Observer})
+	addresses, err := s.reachable()
+	if err != nil {
+		return err
+	}
+	s.edge = edge.New(edge.Config{
+		Context:    ctx,
+		Gateway:    s.gateway,
+		Registry:   s.registry,
+		Management: mgmtapi.New(mgmtapi.Config{Gate: gate, Router: router, Codec: s.registry.Codec()}),
+		Services:   handlers,
+		Own:        s.admin,
+		Guard:      &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses},
+		Events:     s.doorEvents(),
+	})
+	return nil
+}
+
+// doorEvents are told like everything else. edge is above what observe may know.
+func (s *Server) doorEvents() edge.EventListener {
+	note := func(text string) {
+		s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn, Text: text})
+	}
+	return edge.EventListener{
+		Refused:        func(i edge.RefusedInfo) { note(i.String()) },
+		UnknownService: func(i edge.UnknownServiceInfo) { note(i.String()) },
+	}
+}
+
+// reachable are the addresses by which others may name this server.
+func (s *Server) reachable() ([]netip.Addr, error) {
+	var all []netip.Addr
+	for _, l := range s.listeners {
+		a := l.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if !a.IsUnspecified() {
+			all = append(all, a)
+			continue
+		}
+		own, err := net.InterfaceAddrs()
+		if err != nil {
+			return nil, fmt.Errorf("list this machine's addresses: %w", err)
+		}
+		for _, n := range own {
+			if p, err := netip.ParsePrefix(n.String()); err == nil {
+				all = append(all, p.Addr().Unmap())
+			}
+		}
+	}
+	return all, nil
+}
+
+// serve begins to accept.
+func (s *Server) serve(handlers map[string]http.Handler) error {
+	quiet := log.New(discard{}, "", 0) // what net/http would log is the client's fault
+	s.inside = &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		service, _, _ := strings.Cut(r.Host, ".")
+		handlers[service].ServeHTTP(w, r)
+	})}
+	s.fallback = &http.Server{
+		ErrorLog: quiet, Handler: s.edge, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	var err error
+	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.options.Observer.Transport(), TLS: s.ca.TLSConfig()})
+	if err != nil {
+		return err
+	}
+	s.running.Go(func() { s.inside.Serve(s.memory) })
+	s.running.Go(func() { s.fallback.Serve(s.handed) })
+	for _, l := range s.listeners {
+		s.running.Go(func() {
+			s.engine.Serve(l, s.edge, func(c net.Conn) {
+				if s.handed.hand(context.Background(), c) != nil {
+					c.Close()
+				}
+			})
+		})
+	}
+	return nil
+}
+
+// discard is where lines go that help nobody.
+type discard struct{}
+
+// Write drops a line.
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// Drain ends what clients see: none is admitted any more, all are closed, and
+// every $disconnect is delivered, or ctx ends.
+func (s *Server) Drain(ctx context.Context) error {
+	if s.gateway == nil {
+		return nil
+	}
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	err := s.gateway.Drain(ctx)
+	if s.schedules != nil {
+		s.schedules.Close()
+	}
+	return err
+}
+
+// Close ends everything. What was acknowledged is on disk.
+func (s *Server) Close() error {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	var errs []error
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	if s.fallback != nil {
+		s.fallback.Close()
+	}
+	if s.schedules != nil {
+		s.schedules.Close()
+	}
+	if s.functions != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		errs = append(errs, s.functions.Close(ctx))
+	}
+	if s.inside != nil {
+		s.inside.Close()
+	}
+	s.memory.Close()
+	s.handed.Close()
+	s.stop()
+	s.running.Wait()
+	if s.tables != nil {
+		errs = append(errs, s.tables.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// SetReady makes /_tidegate/ready answer 200.
+func (s *Server) SetReady() { s.admin.SetReady() }
+
+// RootKey is the account's root's.
+func (s *Server) RootKey() sigv4.Credentials { return s.root }
+
+// RootKeyFile holds the root key's secret when it is a random one, else it is "".
+func (s *Server) RootKeyFile() string {
+	if s.options.Loopback {
+		return ""
+	}
+	return filepath.Join(s.options.DataDir, RootKeyFile)
+}
+
+// CACert is the file of the certificate authority, PEM.
+func (s *Server) CACert() string { return s.ca.CertPath() }
+
+// CABundle is a file of the system's roots and that authority, PEM.
+func (s *Server) CABundle() string { return s.caBundle }
+
+// Client is an HTTP client for this server's own endpoint.
+func (s *Server) Client() *http.Client { return &http.Client{Timeout: 2 * time.Minute} }
+
+// address is host:port of the first listener, as this machine reaches it.
+func (s *Server) address() string {
+	a := s.listeners[0].Addr().(*net.TCPAddr)
+	host := "127.0.0.1"
+	if !a.IP.IsUnspecified() && !a.IP.IsLoopback() {
+		host = a.IP.String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(a.Port))
+}
+
+// Endpoint is the base URL of every HTTP API: http://localhost:8420.
+func (s *Server) Endpoint() string { return "http://" + s.host() }
+
+// host is what people call the first listener.
+func (s *Server) host() string {
+	a := s.listeners[0].Addr().(*net.TCPAddr)
+	if s.options.Loopback || a.IP.IsUnspecified() {
+		return "localhost:" + strconv.Itoa(a.Port)
+	}
+	return s.address()
+}
+
+// StageURL is where clients reach a stage: without the API's id when only one
+// API has a stage of that name.
+func (s *Server) StageURL(apiID, name string) string {
+	if len(s.gateway.StagesNamed(apigw.StageName(name))) > 1 {
+		return fmt.Sprintf("ws://%s/%s/%s", s.host(), apiID, name)
+	}
+	return fmt.Sprintf("ws://%s/%s", s.host(), name)
+}
+
+// connections lists who is connected.
+func (s *Server) connections() []admin.Connection {
+	var all []admin.Connection
+	for c := range s.registry.All() {
+		if c.State() != connection.Open {
+			continue
+		}
+		id := c.Identity()
+		all = append(all, admin.Connection{ID: c.String(), APIID: c.APIID(), Stage: string(c.Stage()), SourceIP: id.SourceIP,
+			UserAgent: id.UserAgent, ConnectedAt: c.ConnectedAt(), LastActive: c.LastActive()})
+	}
+	return all
+}

@@ -1,0 +1,134 @@
+package up
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"tidegate/internal/observe"
+)
+
+// A story tells what happens, a line each: to a person on a terminal, or as
+// JSON to a program. It is safe for concurrent use.
+type story struct {
+	mu    sync.Mutex
+	out   io.Writer
+	json  bool
+	color bool
+}
+
+// follow tells every notice until the channel is closed.
+func (s *story) follow(notices <-chan observe.Notice) {
+	for n := range notices {
+		s.tell(n)
+	}
+}
+
+// tell writes one notice.
+func (s *story) tell(n observe.Notice) {
+	var line []byte
+	if s.json {
+		line = append(n.AppendJSON(nil), '\n')
+	} else {
+		line = s.appendText(nil, n)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.Write(line)
+}
+
+// note is tell for what up itself has to say.
+func (s *story) note(level slog.Level, format string, args ...any) {
+	s.tell(observe.Notice{Kind: observe.KindNote, Level: level, Text: fmt.Sprintf(format, args...)})
+}
+
+// say writes lines that belong to people only: the list of URLs, the farewell.
+func (s *story) say(lines ...string) {
+	if s.json {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range lines {
+		fmt.Fprintln(s.out, l)
+	}
+}
+
+// ANSI escape codes, by what a line is about.
+const (
+	dim    = "\x1b[2m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+	reset  = "\x1b[0m"
+)
+
+func (s *story) paint(dst []byte, code, text string) []byte {
+	if !s.color || code == "" {
+		return append(dst, text...)
+	}
+	return append(append(append(dst, code...), text...), reset...)
+}
+
+func (s *story) appendText(dst []byte, n observe.Notice) []byte {
+	if !n.Time.IsZero() {
+		dst = s.paint(dst, dim, n.Time.Local().Format("15:04:05"))
+		dst = append(dst, ' ', ' ')
+	}
+	code := kindColor(n)
+	dst = s.paint(dst, code, fmt.Sprintf("%-10s", n.Kind))
+	dst = append(dst, ' ', ' ')
+	if n.Level >= slog.LevelWarn {
+		dst = s.paint(dst, code, printable(n.Text))
+	} else {
+		dst = append(dst, printable(n.Text)...)
+	}
+	dst = append(dst, '\n')
+	for _, d := range n.Detail {
+		dst = append(dst, strings.Repeat(" ", 22)...)
+		dst = s.paint(dst, dim, printable(d))
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+// kindColor colours trouble first, then the kind.
+func kindColor(n observe.Notice) string {
+	switch {
+	case n.Level >= slog.LevelError:
+		return red
+	case n.Level >= slog.LevelWarn:
+		return yellow
+	}
+	switch n.Kind {
+	case observe.KindConnect, observe.KindDisconnect:
+		return green
+	case observe.KindPush, observe.KindFired, observe.KindMessage:
+		return cyan
+	case observe.KindOutput, observe.KindInvocation:
+		return dim
+	}
+	return ""
+}
+
+// printable keeps what clients and functions sent from steering the terminal:
+// control characters but tab are shown as escapes. Colours that a function
+// prints are lost with them.
+func printable(text string) string {
+	safe := func(r rune) bool { return r == '\t' || (r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f)) }
+	if strings.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if safe(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "\\x%02x", r)
+		}
+	}
+	return b.String()
+}

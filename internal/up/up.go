@@ -1,0 +1,251 @@
+// Package up is the development command: it reads a template, starts a server,
+// applies the one to the other, and tells the story on the terminal until it is
+// told to end.
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/client"
+	"tidegate/internal/observe"
+	"tidegate/internal/server"
+	"tidegate/internal/stack"
+)
+
+// account is the one AWS account of a machine.
+const account = "000000000000"
+
+// drainTime is how long the end may take: $disconnect is delivered, functions stop.
+const drainTime = 10 * time.Second
+
+// Options are what the command line says.
+type Options struct {
+	Template     string   // a file or a folder; "" means this folder
+	Hosts        []string // nil means loopback, both families
+	Ports        []int
+	DataDir      string // "" means .tidegate beside the template
+	Prune        bool
+	AllowOrigins []string
+	Parameters   map[string]string
+	Region       string
+	StackName    string
+	IAM          string // enforce, warn or off; "" means warn
+	Strict       bool
+	LogFormat    string // auto, text or json
+
+	Out, Err io.Writer
+	Terminal bool // a person reads Out
+	Color    bool
+}
+
+// Run runs the template until ctx ends. A template that can't run is a
+// stack.Diagnostics or ErrNoTemplate.
+func Run(ctx context.Context, o Options) error {
+	template, err := Load(o)
+	if err != nil {
+		return err
+	}
+	serverOptions, err := o.server(template)
+	if err != nil {
+		return err
+	}
+	tale := &story{out: o.Out, json: o.LogFormat == "json" || (o.LogFormat != "text" && !o.Terminal), color: o.Color}
+	observer := observe.New()
+	notices, _ := observer.Subscribe()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		tale.follow(notices)
+	}()
+	defer func() {
+		observer.Close()
+		<-told
+	}()
+	for _, n := range template.Notes {
+		tale.note(slog.LevelInfo, "%s", n)
+	}
+	serverOptions.Observer = observer
+	known := &names{}
+	for _, f := range template.Functions() {
+		known.add(f.Name, f.LogicalID)
+	}
+	serverOptions.Display = known.display
+	s, err := server.Open(ctx, serverOptions)
+	if err != nil {
+		return err
+	}
+	r := run{Options: o, template: template, server: s, tale: tale, names: known, dataDir: serverOptions.DataDir}
+	err = r.serve(ctx)
+	os.Remove(filepath.Join(r.dataDir, client.RunFile))
+	return errors.Join(err, r.end())
+}
+
+// A run is one template on one server.
+type run struct {
+	Options
+	template *stack.Stack
+	server   *server.Server
+	tale     *story
+	names    *names
+	dataDir  string
+}
+
+// serve applies the template, says where it is, and waits for ctx.
+func (r *run) serve(ctx context.Context) error {
+	if err := r.writeRunFile(); err != nil {
+		return err
+	}
+	deployer := &stack.Deployer{Endpoint: r.server.Endpoint(), Client: r.server.Client(), Credentials: r.server.RootKey(), Region: r.Region,
+		Progress: func(s stack.Step) {
+			r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindProgress, Level: slog.LevelInfo, Text: s.String()})
+		}}
+	result, err := deployer.Apply(ctx, r.template)
+	if ctx.Err() != nil {
+		return nil // told to end while starting
+	}
+	if err != nil {
+		return err
+	}
+	for _, n := range result.Notes[len(r.template.Notes):] { // the template's own were told
+		r.tale.note(slog.LevelInfo, "%s", n)
+	}
+	for _, named := range append(result.Functions, result.Rules...) {
+		r.names.add(named.Name, named.LogicalID)
+	}
+	r.server.SetReady()
+	r.announce(result)
+	<-ctx.Done()
+	return nil
+}
+
+// end stops everything in good order.
+func (r *run) end() error {
+	r.tale.say("", "Stopping: clients are told, functions end.")
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return errors.Join(r.server.Drain(ctx), r.server.Close())
+}
+
+// server turns the command line into the server's options.
+func (o Options) server(template *stack.Stack) (server.Options, error) {
+	dataDir := o.DataDir
+	if dataDir == "" {
+		dataDir = filepath.Join(filepath.Dir(template.Path), ".tidegate")
+	}
+	dataDir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return server.Options{}, err
+	}
+	state, cache, err := server.UserDirs()
+	if err != nil {
+		return server.Options{}, err
+	}
+	hosts := o.Hosts
+	if len(hosts) == 0 {
+		hosts = []string{"127.0.0.1", "::1"}
+	}
+	loopback := true
+	for _, h := range hosts {
+		loopback = loopback && isLoopback(h)
+	}
+	mode := awshttp.Mode(o.IAM)
+	switch {
+	case !loopback && (mode == awshttp.Warn || mode == awshttp.Off):
+		return server.Options{}, fmt.Errorf("--iam %s is for loopback only: on %s anyone could call every API; leave it out, or listen on loopback", mode, strings.Join(hosts, ", "))
+	case !loopback:
+		mode = awshttp.Enforce
+	case mode == "":
+		mode = awshttp.Warn
+	}
+	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
+		IAM: mode, AllowOrigins: o.AllowOrigins, Loopback: loopback, Folders: true}, nil
+}
+
+// isLoopback says that only this machine reaches the host.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// names are what the user calls what AWS's APIs know by physical names. They are
+// safe for concurrent use.
+type names struct{ logical sync.Map }
+
+// add remembers a logical id.
+func (n *names) add(physical, logical string) {
+	if physical != "" {
+		n.logical.Store(physical, logical)
+	}
+}
+
+// display turns a physical name into the logical id, when there is one.
+func (n *names) display(physical string) string {
+	if id, ok := n.logical.Load(physical); ok {
+		return id.(string)
+	}
+	return physical
+}
+
+// writeRunFile tells other commands where this Tidegate is.
+func (r *run) writeRunFile() error {
+	return client.WriteRun(r.dataDir, client.Run{
+		Endpoint: r.server.Endpoint(), PID: os.Getpid(), Region: r.Region, Stack: r.template.Name,
+		AccessKeyID: r.server.RootKey().AccessKeyID, SecretFile: r.server.RootKeyFile(),
+		CACert: r.server.CACert(), CABundle: r.server.CABundle(),
+	})
+}
+
+// announce says what runs and where.
+func (r *run) announce(result *stack.Result) {
+	if r.tale.json {
+		r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindNote, Level: slog.LevelInfo, Text: "ready",
+			Attrs: []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}})
+		return
+	}
+	lines := []string{"", "Ready. Clients connect to:"}
+	for _, u := range r.urls(result) {
+		lines = append(lines, "  "+u)
+	}
+	lines = append(lines, "AWS APIs: "+r.server.Endpoint()+`   (eval "$(tidegate env)" points aws and SDKs there)`)
+	if f := r.server.RootKeyFile(); f != "" {
+		lines = append(lines, "Root key: "+r.server.RootKey().AccessKeyID+", its secret in "+f)
+	}
+	names := make([]string, 0, len(result.Outputs))
+	for k := range result.Outputs {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	for _, k := range names {
+		lines = append(lines, fmt.Sprintf("Output %s = %s", k, printable(result.Outputs[k])))
+	}
+	for _, rule := range result.Rules {
+		lines = append(lines, "Rule "+rule.LogicalID+" fires on its schedule; now: tidegate fire "+rule.LogicalID)
+	}
+	r.tale.say(append(lines, "Ctrl-C ends.", "")...)
+}
+
+// urls are those that clients connect to.
+func (r *run) urls(result *stack.Result) []string {
+	var urls []string
+	for _, api := range result.APIs {
+		for _, s := range api.Stages {
+			urls = append(urls, r.server.StageURL(api.ID, s.Name))
+		}
+	}
+	return urls
+}
