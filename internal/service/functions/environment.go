@@ -228,7 +228,7 @@ func (e *environment) lost(inv *invocation) answer {
 
 // readyGrace is how long an environment may take between its answer and its
 // next request until another is used instead.
-const readyGrace = 50 * time.Millisecond
+const readyGrace = 200 * time.Millisecond
 
 // invoke hands the invocation to the process and waits for its answer. It
 // returns errReplaced when the process didn't take it.
@@ -287,7 +287,7 @@ func (e *environment) invoke(inv *invocation, res *result) error {
 // deliverLate waits a moment for a runtime that is still on its way from its
 // last answer to its next request.
 func (e *environment) deliverLate(inv *invocation) error {
-	t := time.NewTimer(readyGrace)
+	t := time.NewTimer(e.s.readyGrace)
 	defer t.Stop()
 	select {
 	case e.deliver <- inv:
@@ -302,11 +302,14 @@ func (e *environment) deliverLate(inv *invocation) error {
 	}
 }
 
+// rejoinEvery is how often a late environment is looked at.
+const rejoinEvery = 50 * time.Millisecond
+
 // rejoin puts a late environment back once it is ready.
 func (e *environment) rejoin() {
 	t := time.NewTimer(e.fn.timeout())
 	defer t.Stop()
-	poll := time.NewTicker(readyGrace)
+	poll := time.NewTicker(rejoinEvery)
 	defer poll.Stop()
 	for {
 		select {

@@ -93,10 +93,10 @@ type Service struct {
 	queue   *queue
 	manage  http.Handler
 	invoker http.Handler
-	// initLimit is how long a function may take to load; shorter in a test.
-	initLimit time.Duration
-	ctx       context.Context // ends at Close
-	cancel    context.CancelFunc
+	// initLimit and readyGrace are the constants of these names; a test sets others.
+	initLimit, readyGrace time.Duration
+	ctx                   context.Context // ends at Close
+	cancel                context.CancelFunc
 
 	mu        sync.Mutex
 	functions map[string]*function
@@ -140,7 +140,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{},
-		freed: make(chan struct{}), initLimit: initLimit,
+		freed: make(chan struct{}), initLimit: initLimit, readyGrace: readyGrace,
 	}
 	if s.runtime, err = writeRuntime(dir); err != nil {
 		return nil, fmt.Errorf("functions: writing the runtime's files: %w", err)

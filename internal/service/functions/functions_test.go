@@ -129,6 +129,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	f.Service = s
+	s.readyGrace = 10 * time.Second // a busy machine must not look like a busy handler
 	t.Cleanup(func() { s.Close(context.Background()) })
 	return f
 }
