@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"sync"
 	"time"
 )
@@ -22,23 +23,42 @@ var keys keyCache
 // A keyCache maps scopes to signing keys. The zero value is ready.
 type keyCache struct {
 	mu sync.RWMutex
-	m  map[keyScope][sha256.Size]byte
+	m  map[keyScope]*signingKey
+}
+
+// A signingKey is a derived key with HMACs that have taken it in already.
+type signingKey struct {
+	key   [sha256.Size]byte
+	idles sync.Pool // of hash.Hash
+}
+
+// sum returns the HMAC of text under the key.
+func (k *signingKey) sum(text []byte) (sum [sha256.Size]byte) {
+	h, ok := k.idles.Get().(hash.Hash)
+	if !ok {
+		h = hmac.New(sha256.New, k.key[:])
+	}
+	h.Write(text)
+	h.Sum(sum[:0])
+	h.Reset()
+	k.idles.Put(h)
+	return sum
 }
 
 // get returns the scope's key, derived when it isn't there. A full cache drops
 // the keys of other days, and when there are none, an arbitrary one.
-func (c *keyCache) get(s keyScope) [sha256.Size]byte {
+func (c *keyCache) get(s keyScope) *signingKey {
 	c.mu.RLock()
 	key, ok := c.m[s]
 	c.mu.RUnlock()
 	if ok {
 		return key
 	}
-	key = derive(s)
+	key = &signingKey{key: derive(s)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
-		c.m = make(map[keyScope][sha256.Size]byte)
+		c.m = make(map[keyScope]*signingKey)
 	}
 	if len(c.m) >= maxKeys {
 		for old := range c.m {
@@ -85,10 +105,8 @@ func signature(canonical []byte, secret, region, service string, t time.Time) (s
 	b = hex.AppendEncode(b, hash[:])
 
 	key := keys.get(keyScope{secret, t.Format(dayFormat), region, service})
-	h := hmac.New(sha256.New, key[:])
-	h.Write(b)
-	var sum [sha256.Size]byte
-	hex.Encode(sig[:], h.Sum(sum[:0]))
+	sum := key.sum(b)
+	hex.Encode(sig[:], sum[:])
 	return sig
 }
 

@@ -370,7 +370,7 @@ func TestKeyCacheBound(t *testing.T) {
 	var c keyCache
 	for i := range maxKeys + 10 {
 		s := keyScope{fmt.Sprint(i), "20240229", "r", "s"}
-		if c.get(s) != derive(s) || c.get(s) != derive(s) {
+		if c.get(s).key != derive(s) || c.get(s).key != derive(s) {
 			t.Fatal("the cache returns another key")
 		}
 		if len(c.m) > maxKeys {
