@@ -325,6 +325,11 @@ func (a *applier) remove(ctx context.Context, g recordedAs, deletedAPIs map[stri
 		}
 	}
 	h := handlerOf(g.old.Type)
+	if heir := a.heir(g); heir != "" {
+		a.r.notef(place{resource: heir}, "took over %s from %s, which left the template; CloudFormation would refuse to make it while the other is there", g.old.PhysicalID, g.id)
+		forget()
+		return nil
+	}
 	switch {
 	case h == nil || deletedAPIs[g.old.Details["ApiId"]]:
 		forget() // goes with its API
@@ -348,6 +353,19 @@ func (a *applier) remove(ctx context.Context, g recordedAs, deletedAPIs map[stri
 	}
 	forget()
 	return nil
+}
+
+// heir returns the logical id of another resource of the template that now is
+// what g was: somebody renamed the logical id of a route or of a function that
+// has a name. It must not be deleted under its new one.
+func (a *applier) heir(g recordedAs) string {
+	for _, id := range keys(a.values.known) {
+		now := a.values.known[id]
+		if id != g.id && now.Type == g.old.Type && now.PhysicalID == g.old.PhysicalID && now.Details["ApiId"] == g.old.Details["ApiId"] {
+			return id
+		}
+	}
+	return ""
 }
 
 func (a *applier) tell(s Step) {

@@ -284,7 +284,10 @@ func edit(t *testing.T, change func(resources map[string]any)) string {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		t.Fatal(err)
 	}
-	change(doc["Resources"].(map[string]any))
+	resources := doc["Resources"].(map[string]any)
+	resources["Named"] = map[string]any{"Type": "AWS::Lambda::Function", "Properties": map[string]any{"FunctionName": "fixed", "Runtime": "nodejs20.x", "Handler": "index.x", "Role": "r", "Code": map[string]any{"ZipFile": "1"}}}
+	resources["Policy"] = map[string]any{"Type": "AWS::IAM::Policy", "Properties": map[string]any{"PolicyName": "more", "Roles": []any{map[string]any{"Ref": "Role"}}, "PolicyDocument": map[string]any{}}}
+	change(resources)
 	out, _ := json.Marshal(doc)
 	path := filepath.Join(t.TempDir(), "template.json")
 	if err := os.WriteFile(path, out, 0o600); err != nil {
@@ -325,6 +328,12 @@ func TestApplyChanges(t *testing.T) {
 		{"a role's policy renamed", func(r map[string]any) {
 			props(r, "Role")["Policies"].([]any)[0].(map[string]any)["PolicyName"] = "shove"
 		}, []string{"PutRolePolicy", "DeleteRolePolicy"}, ""},
+		{"a route's logical id", func(r map[string]any) { r["Ping2"] = r["PingRoute"]; delete(r, "PingRoute") }, []string{"UpdateRoute"}, "took over r"},
+		{"the logical id of a function with a name", func(r map[string]any) {
+			r["Echo2"] = map[string]any{"Type": "AWS::Lambda::Function", "Properties": map[string]any{"FunctionName": "fixed", "Runtime": "nodejs20.x", "Handler": "index.x", "Role": "r", "Code": map[string]any{"ZipFile": "1"}}}
+			delete(r, "Named")
+		}, []string{"CreateFunction", "UpdateFunctionConfiguration", "UpdateFunctionCode"}, "took over fixed from Named"},
+		{"the logical id of a policy", func(r map[string]any) { r["Policy2"] = r["Policy"]; delete(r, "Policy") }, []string{"PutRolePolicy"}, ""},
 		{"nothing", func(r map[string]any) {}, nil, ""},
 		{"a rule gone", func(r map[string]any) { delete(r, "Timer"); delete(r, "TimerMay") }, []string{"RemoveTargets", "DeleteRule", "RemovePermission"}, ""},
 		{"the API gone", func(r map[string]any) {

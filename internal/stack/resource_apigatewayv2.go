@@ -448,11 +448,11 @@ func (h childHandler) create(ctx context.Context, a *applier, c *change) (Record
 const maxPages = 100
 
 // find returns the id of a member with the same keys that no resource of the
-// stack has yet, or "".
+// template has yet, or "".
 func (h childHandler) find(ctx context.Context, a *applier, details map[string]string, body map[string]any) (string, error) {
 	taken := map[string]bool{}
-	for _, r := range a.record.Resources {
-		if r.Details["ApiId"] == details["ApiId"] {
+	for id, r := range a.record.Resources {
+		if a.s.byID[id] != nil && r.Details["ApiId"] == details["ApiId"] {
 			taken[r.PhysicalID] = true
 		}
 	}

@@ -301,10 +301,24 @@ func (h policyHandler) update(ctx context.Context, a *applier, c *change) (Recor
 
 func (policyHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
 	for _, role := range lines(old.Details[policyRoles]) {
+		if a.hasPolicy(role, old.Details["PolicyName"]) {
+			continue // another logical id has it now
+		}
 		_, err := a.iam(ctx, "DeleteRolePolicy", "RoleName", role, "PolicyName", old.Details["PolicyName"])
 		if err != nil && !isNotFound(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasPolicy reports whether a resource applied in this run is that policy of
+// that role.
+func (a *applier) hasPolicy(role, name string) bool {
+	for _, now := range a.values.known {
+		if now.Type == "AWS::IAM::Policy" && now.Details["PolicyName"] == name && slices.Contains(lines(now.Details[policyRoles]), role) {
+			return true
+		}
+	}
+	return false
 }
