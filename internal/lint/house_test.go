@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -54,9 +55,12 @@ func report(t *testing.T, found []Finding) {
 	}
 }
 
+// load parses the house once for all tests.
+var load = sync.OnceValues(func() (*Module, error) { return Load(os.DirFS(root)) })
+
 func house(t *testing.T) *Module {
 	t.Helper()
-	m, err := Load(os.DirFS(root))
+	m, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
