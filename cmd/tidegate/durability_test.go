@@ -27,7 +27,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	for w := range 8 {
 		writers.Go(func() {
 			for i := 0; ; i++ {
-				id := fmt.Sprintf("w%d-%d", w, i)
+				id := fmt.Sprintf("w%d-%012d=", w, i) // has the look of a connection's: pushing to it says gone
 				body, _ := json.Marshal(map[string]any{"TableName": table, "Item": map[string]any{"connectionId": map[string]string{"S": id}}})
 				resp, _, err := s.client.Do(t.Context(), "dynamodb", http.MethodPost, "/", header, body)
 				if err != nil || resp.StatusCode != http.StatusOK {

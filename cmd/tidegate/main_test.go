@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,7 +89,10 @@ type stackUnderTest struct {
 func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 	t.Helper()
 	s := &stackUnderTest{t: t, dir: dir, log: &logBuffer{}}
-	s.cmd = tidegate(context.Background(), dir, append([]string{"up", "--port", "0", "--log-format", "text"}, args...)...)
+	if !slices.Contains(args, "--port") {
+		args = append(args, "--port", "0")
+	}
+	s.cmd = tidegate(context.Background(), dir, append([]string{"up", "--log-format", "text"}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

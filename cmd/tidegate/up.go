@@ -112,7 +112,11 @@ func region() string {
 // invalidTemplate gives errors of the template their exit code.
 func invalidTemplate(err error) error {
 	var bad stack.Diagnostics
-	if errors.As(err, &bad) || errors.Is(err, up.ErrNoTemplate) {
+	var refused *stack.APIError
+	switch {
+	case errors.As(err, &bad), errors.Is(err, up.ErrNoTemplate):
+		return &exitError{exitUsage, err}
+	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500: // an API says what the loader could not know
 		return &exitError{exitUsage, err}
 	}
 	return err

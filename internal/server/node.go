@@ -63,7 +63,7 @@ func openRegistry(ctx context.Context, node kv.Bucket, bound int) (*connection.R
 			return nil, fmt.Errorf("the data dir's incarnation is damaged: %w", err)
 		}
 	}
-	next := (last + 1) % (connection.MaxIncarnation + 1)
+	next := last%connection.MaxIncarnation + 1 // from 1 to the most, then again
 	if _, err := node.Swap(ctx, keyIncarnation, []byte(strconv.FormatUint(next, 10)), e.Revision); err != nil {
 		return nil, fmt.Errorf("make the incarnation durable: %w", err)
 	}

@@ -44,6 +44,9 @@ import (
 	"tidegate/sigv4"
 )
 
+// readyWait bounds how long the stored stages may take to be compiled.
+const readyWait = 30 * time.Second
+
 // maxConnections is how many clients one process holds at most.
 const maxConnections = 1 << 20
 
@@ -212,6 +215,9 @@ var endpointVariables = []string{"APIGATEWAYV2", "DYNAMODB", "EVENTBRIDGE", "IAM
 // functionEnvironment is what every function's environment gets beside AWS's own.
 func (s *Server) functionEnvironment(functions.Function) []string {
 	env := []string{"NODE_EXTRA_CA_CERTS=" + s.ca.CertPath(), "AWS_CA_BUNDLE=" + s.caBundle, "SSL_CERT_FILE=" + s.caBundle, "REQUESTS_CA_BUNDLE=" + s.caBundle}
+	// A function is written for its own runtime; what SDKs remark on this machine's
+	// Node.js, and on their own age, would only bury what the function says.
+	env = append(env, "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1", "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true")
 	for _, v := range endpointVariables {
 		env = append(env, "AWS_ENDPOINT_URL_"+v+"="+s.Endpoint())
 	}
@@ -245,6 +251,11 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		Failed:   s.options.Observer.RolloutFailed,
 	})
 	s.running.Go(func() { follower.Run(ctx) })
+	select { // what was deployed before serves from the first connection on
+	case <-follower.Ready():
+	case <-time.After(readyWait):
+		return errors.New("the stages of the data dir could not be read in time; try again, or choose another --data-dir")
+	}
 	plane := control.New(control.Config{
 		Catalog: resources, Region: s.options.Region,
 		Check: func(d *apigw.Definition, st *apigw.Stage) error {
@@ -351,19 +362,11 @@ type discard struct{}
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // Drain ends what clients see: none is admitted any more, all are closed, and
-// every $disconnect is delivered, or ctx ends.
+// every $disconnect is delivered, or ctx ends. The APIs answer all the while: it
+// is $disconnect functions that call them.
 func (s *Server) Drain(ctx context.Context) error {
-	if s.gateway == nil {
-		return nil
-	}
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	err := s.gateway.Drain(ctx)
-	if s.schedules != nil {
-		s.schedules.Close()
-	}
-	return err
+	s.schedules.Close()
+	return s.gateway.Drain(ctx)
 }
 
 // Close ends everything. What was acknowledged is on disk.

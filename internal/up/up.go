@@ -107,10 +107,8 @@ func (r *run) serve(ctx context.Context) error {
 	if err := r.writeRunFile(); err != nil {
 		return err
 	}
-	deployer := &stack.Deployer{Endpoint: r.server.Endpoint(), Client: r.server.Client(), Credentials: r.server.RootKey(), Region: r.Region,
-		Progress: func(s stack.Step) {
-			r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindProgress, Level: slog.LevelInfo, Text: s.String()})
-		}}
+	progress := newProgress(r.tale)
+	deployer := &stack.Deployer{Endpoint: r.server.Endpoint(), Client: r.server.Client(), Credentials: r.server.RootKey(), Region: r.Region, Progress: progress.step}
 	result, err := deployer.Apply(ctx, r.template)
 	if ctx.Err() != nil {
 		return nil // told to end while starting
@@ -118,6 +116,7 @@ func (r *run) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	progress.end()
 	for _, n := range result.Notes[len(r.template.Notes):] { // the template's own were told
 		r.tale.note(slog.LevelInfo, "%s", n)
 	}
