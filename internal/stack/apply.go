@@ -192,7 +192,10 @@ func (a *applier) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.deleteRest(ctx)
+	if err := a.deleteRest(ctx); err != nil {
+		return err
+	}
+	return a.settle(ctx)
 }
 
 // forgetLost drops from the record what is no longer there, so that it is made

@@ -281,7 +281,8 @@ func (f *fake) lambda(r *http.Request, in map[string]any) (string, int, any) {
 	case parts[3] == "policy":
 		operation = map[string]string{"POST": "AddPermission", "DELETE": "RemovePermission"}[r.Method]
 	default:
-		operation = "UpdateFunction" + map[string]string{"code": "Code", "configuration": "Configuration"}[parts[3]]
+		verb := map[string]string{"GET": "Get", "PUT": "Update"}[r.Method]
+		operation = verb + "Function" + map[string]string{"code": "Code", "configuration": "Configuration"}[parts[3]]
 	}
 	f.note(operation, in)
 	if e := f.refused(operation, in); e != nil {
