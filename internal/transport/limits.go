@@ -11,7 +11,8 @@ type Limits struct {
 	Header           int           // a request's head, request line included; over it: 431
 	HeaderLines      int           // header fields of a request; over it: 431
 	Body             int           // the largest body of a request that is offered to OnRequest; larger ones go to the fallback
-	HandshakeTimeout time.Duration // from the accept, or the last answer, to the end of a whole request; over it: 408
+	HandshakeTimeout time.Duration // from the accept, or a further request's first byte, to the end of a whole request; over it: 408
+	KeepAlive        time.Duration // between two requests of a connection; over it: closed
 	EarlyBytes       int           // what a client may send before its handshake is answered; over it reading waits for the answer
 
 	Frame          int           // one frame's payload, inbound; over it: close code 1009
@@ -40,6 +41,7 @@ func DefaultLimits() Limits {
 		HeaderLines:      100,
 		Body:             256 << 10, // above PostToConnection's 128 KiB, so that its 413 is the handler's
 		HandshakeTimeout: 10 * time.Second,
+		KeepAlive:        2 * time.Minute,
 		EarlyBytes:       64 << 10,
 		Frame:            32 << 10,
 		Message:          128 << 10,
@@ -71,6 +73,7 @@ func (l Limits) Validate() error {
 		{"SendQueue", int64(l.SendQueue), 256},
 		{"Idle", int64(l.Idle), 0},
 		{"Lifetime", int64(l.Lifetime), 0},
+		{"KeepAlive", int64(l.KeepAlive), int64(time.Millisecond)},
 		{"WriteTimeout", int64(l.WriteTimeout), int64(time.Millisecond)},
 		{"CloseTimeout", int64(l.CloseTimeout), int64(time.Millisecond)},
 		{"Ping", int64(l.Ping), 0},

@@ -56,6 +56,7 @@ type conn struct {
 	accepting bool // Accept runs bind; the reader waits
 	reading   bool // the reader is in a read that kick must end
 	late      bool // the deadline for a whole request has passed
+	keptAlive bool // between two requests; the reading goroutine's alone
 	shutting  bool // once all is written, our direction of the socket is shut
 	closeSent bool // a close frame is queued or was sent
 	closeRecv bool // the client's close frame came

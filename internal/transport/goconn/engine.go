@@ -246,7 +246,7 @@ func (e *Engine) wait(d time.Duration) bool {
 // of the shortest of them.
 func sweepInterval(l *transport.Limits) time.Duration {
 	tick := time.Second
-	for _, d := range []time.Duration{l.HandshakeTimeout, l.WriteTimeout, l.CloseTimeout, l.Idle, l.Lifetime, l.Ping} {
+	for _, d := range []time.Duration{l.HandshakeTimeout, l.KeepAlive, l.WriteTimeout, l.CloseTimeout, l.Idle, l.Lifetime, l.Ping} {
 		if d > 0 {
 			tick = min(tick, d/4)
 		}

@@ -133,15 +133,31 @@ func (c *conn) readHead(scan *transport.HeadScanner, buf *[]byte) (end int, rerr
 		if rerr := c.lateness(len(*buf) > 0); rerr != nil {
 			return 0, rerr
 		}
+		c.requestBegins(len(*buf) > 0)
 		var err error
 		if *buf, err = c.readMore(*buf, phaseHead); err != nil {
 			return 0, nil
+		}
+		if c.isLate() && len(*buf) == 0 && c.keptAlive {
+			return 0, nil // it was kept open in case of another request: no fault
 		}
 		if c.isLate() && len(*buf) == 0 {
 			c.dropped(transport.DropInfo{Reason: transport.DropHandshakeTimeout})
 			return 0, nil
 		}
 	}
+}
+
+// requestBegins starts the time that a whole request may take, on a connection
+// that waited for one between requests.
+func (c *conn) requestBegins(begun bool) {
+	if !begun || !c.keptAlive {
+		return
+	}
+	c.keptAlive = false
+	c.mu.Lock()
+	c.enterLocked(phaseHead, c.e.limits.HandshakeTimeout)
+	c.mu.Unlock()
 }
 
 func (c *conn) isLate() bool {
@@ -274,7 +290,8 @@ func (c *conn) awaitAnswer(r *reply) bool {
 	c.waitFlushedLocked()
 	next := r.keepAlive && !c.aborted
 	if next {
-		c.enterLocked(phaseHead, c.e.limits.HandshakeTimeout)
+		c.keptAlive = true
+		c.enterLocked(phaseHead, c.e.limits.KeepAlive)
 	} else {
 		c.enterLocked(phaseClosing, c.e.limits.CloseTimeout)
 	}

@@ -25,6 +25,7 @@ func RunVirtual(t *testing.T, newEngine NewEngine) {
 		{"NoLimits", testNoLimits},
 		{"Ping", testPing},
 		{"HandshakeTimeout", testHandshakeTimeout},
+		{"KeepAlive", testKeepAlive},
 		{"PendingFor29Seconds", testPendingFor29Seconds},
 		{"CloseTimeout", testCloseTimeout},
 		{"WriteTimeoutOfAPipe", testWriteTimeoutOfAPipe},
@@ -227,6 +228,47 @@ func testHandshakeTimeout(t *testing.T, e env) {
 		c.wantEnd()
 		within(t, time.Since(begin), 10*time.Second)
 	}
+}
+
+// Between two requests a connection may rest for longer than a request may
+// take, and its end is no fault; a request that has begun has its own deadline.
+func testKeepAlive(t *testing.T, e env) {
+	h := newRecorder(t)
+	h.request = func(_ *transport.Request, r transport.Reply) bool {
+		r.Respond(204, nil, nil)
+		return true
+	}
+	drops := 0
+	ln := newPipeListener()
+	engine := e.newEngine(transport.DefaultLimits(), transport.EventListener{Dropped: func(transport.DropInfo) { drops++ }})
+	s := start(t, engine, ln, ln.dial, h, nil)
+	c := s.patientClient()
+	ask := func() {
+		t.Helper()
+		c.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if res, _ := c.response("GET"); res.StatusCode != 204 {
+			t.Fatalf("status %d, want 204", res.StatusCode)
+		}
+	}
+	ask()
+	time.Sleep(time.Minute)
+	ask()
+	begin := time.Now()
+	c.wantEnd()
+	within(t, time.Since(begin), 2*time.Minute)
+	synctest.Wait()
+	if drops != 0 {
+		t.Errorf("%d drops were reported for a connection that only rested", drops)
+	}
+
+	c = s.patientClient()
+	ask()
+	c.write("GET / HT")
+	begin = time.Now()
+	if res, _ := c.response("GET"); res.StatusCode != 408 {
+		t.Errorf("half a second request: status %d, want 408", res.StatusCode)
+	}
+	within(t, time.Since(begin), 10*time.Second)
 }
 
 // A handshake may wait for its answer as long as $connect's integration may
