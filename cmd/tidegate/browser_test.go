@@ -144,3 +144,45 @@ func quoteJS(s string) string {
 	b, _ := json.Marshal(s)
 	return string(b)
 }
+
+// TestAllowedPage has a page of an origin that --allow-origin names call with
+// headers for which the browser asks first, and read every answer.
+func TestAllowedPage(t *testing.T) {
+	t.Parallel()
+	ctx := browser(t)
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte("<title>friend</title>"))
+	}))
+	defer page.Close()
+	s := upMock(t, "--allow-origin", page.URL)
+	victim := s.dial()
+	calls := `(async () => {
+		const base = ` + quoteJS(s.run.Endpoint) + `, id = ` + quoteJS(s.only()) + `;
+		const out = {};
+		let r = await fetch(base + "/", {method: "POST", body: "{}", headers: {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"}});
+		out.tables = r.status + " " + await r.text();
+		r = await fetch(base + "/Prod/@connections/" + encodeURIComponent(id), {method: "POST", body: "from a page", headers: {"X-Amz-Date": "x"}});
+		out.push = r.status + " " + await r.text();
+		r = await fetch(base + "/Prod/@connections/x", {method: "DELETE"});
+		out.mistake = r.status + " " + r.headers.get("x-amzn-ErrorType");
+		return JSON.stringify(out);
+	})()`
+	if err := chromedp.Do(ctx, chromedp.Navigate(page.URL)); err != nil {
+		t.Fatal(err)
+	}
+	result, err := chromedp.Run(ctx, chromedp.Evaluate[string](calls, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%v; tidegate up said:\n%s", err, s.log)
+	}
+	var got map[string]string
+	if err := json.Unmarshal([]byte(result), &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"tables": `200 {"TableNames":[]}`, "push": "200 ", "mistake": "400 BadRequestException"} {
+		if got[name] != want {
+			t.Errorf("%s: the page got %q, want %q", name, got[name], want)
+		}
+	}
+	victim.want("from a page")
+}

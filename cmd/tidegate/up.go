@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tidegate/internal/edge"
 	"tidegate/internal/stack"
 	"tidegate/internal/up"
 )
@@ -71,6 +72,13 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) er
 	case "", "enforce", "warn", "off":
 	default:
 		return usage("--iam is enforce, warn or off, not %q", o.IAM)
+	}
+	for i, text := range o.AllowOrigins {
+		origin, err := edge.ParseOrigin(text)
+		if err != nil {
+			return usage("--allow-origin: %v", err)
+		}
+		o.AllowOrigins[i] = origin
 	}
 	for _, p := range o.Ports {
 		if p < 0 || p > 65535 {

@@ -79,6 +79,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			e.refuse(w, r, no)
 			return
 		}
+		if e.guard.share(w, r) {
+			return
+		}
 	}
 	switch path := r.URL.Path; {
 	case path == "/ping" && len(e.gateway.StagesNamed("ping")) == 0:

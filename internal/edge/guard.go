@@ -12,7 +12,8 @@ import (
 // machine, however well a request is signed. A WebSocket handshake to a stage is
 // for pages and passes, but for its Host.
 type Guard struct {
-	// AllowOrigins are origins (scheme://host[:port]) whose pages may call.
+	// AllowOrigins are origins whose pages may call and read the answers, as
+	// ParseOrigin returns them.
 	AllowOrigins []string
 	// Addresses are those that we listen on; loopback is always among them.
 	Addresses []netip.Addr
