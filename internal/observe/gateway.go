@@ -22,14 +22,10 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 		},
 		MessageEnd: func(i gateway.MessageInfo) {
 			n := subjectNotice(KindMessage, "MESSAGE", i.Subject, i.Outcome, i.Err, i.Duration)
-			route := string(i.RouteKey)
-			if route == "" {
-				route = "(no route)"
-			}
-			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow(route, i.Target, display), string(i.Outcome), short(i.Duration)), "  ")
+			n.Text = messageText(&i, display)
 			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("bytes", i.Size))
 			if i.Frame != nil {
-				n.Detail = append(n.Detail, "client got "+clip(i.Frame))
+				n.Detail = append(n.Detail, clip("client got ", i.Frame))
 			}
 			o.Note(n)
 		},
@@ -70,10 +66,10 @@ func (o *Observer) Transport() transport.EventListener {
 
 // subjectNotice begins a notice about one event of a connection.
 func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Outcome, err error, d time.Duration) Notice {
-	n := Notice{Kind: kind, Level: slog.LevelInfo, Attrs: []slog.Attr{
+	n := Notice{Kind: kind, Level: slog.LevelInfo, Attrs: append(make([]slog.Attr, 0, 12), // with room for three more
 		slog.String("apiId", s.APIID), slog.String("stage", string(s.Stage)), slog.String("routeKey", string(s.RouteKey)),
 		slog.String("connectionId", s.ConnectionID), slog.String("requestId", s.RequestID), slog.String("eventType", eventType),
-		slog.String("target", s.Target), slog.String("outcome", string(outcome)), slog.Duration("ms", d)}}
+		slog.String("target", s.Target), slog.String("outcome", string(outcome)), slog.Duration("ms", d))}
 	if outcome != gateway.Done {
 		n.Level = slog.LevelWarn
 	}
@@ -84,15 +80,38 @@ func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Ou
 	return n
 }
 
+// messageText is the line of one message. There is one for every message that a
+// client sends, so it costs one allocation.
+func messageText(i *gateway.MessageInfo, display func(string) string) string {
+	var buf [256]byte
+	text := append(append(buf[:0], i.Stage...), "  "...)
+	text = append(append(text, i.ConnectionID...), "  "...)
+	if i.RouteKey == "" {
+		text = append(text, "(no route)"...)
+	} else {
+		text = append(text, i.RouteKey...)
+	}
+	if i.Target != "" {
+		text = append(append(text, " → "...), targetName(i.Target, display)...)
+	}
+	text = append(append(text, "  "...), i.Outcome...)
+	return string(appendShort(append(text, "  "...), i.Duration))
+}
+
 // arrow says what a route calls, by a function's own name.
 func arrow(route, target string, display func(string) string) string {
 	if target == "" {
 		return route
 	}
+	return route + " → " + targetName(target, display)
+}
+
+// targetName is what a person calls an integration's target.
+func targetName(target string, display func(string) string) string {
 	if i := strings.LastIndex(target, ":function:"); i >= 0 {
-		target = display(target[i+len(":function:"):])
+		return display(target[i+len(":function:"):])
 	}
-	return route + " → " + target
+	return target
 }
 
 // outcome is silent about what went well.
@@ -114,11 +133,11 @@ func words[S ~string](first S, rest ...string) []string {
 	return out
 }
 
-// clip shortens a frame to what fits a line.
-func clip(b []byte) string {
+// clip is a frame behind what is said of it, shortened to what fits a line.
+func clip(says string, frame []byte) string {
 	const most = 200
-	if len(b) <= most {
-		return string(b)
+	if len(frame) <= most {
+		return says + string(frame)
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(b[:most]), ""), len(b))
+	return fmt.Sprintf("%s%s… (%d bytes)", says, strings.ToValidUTF8(string(frame[:most]), ""), len(frame))
 }

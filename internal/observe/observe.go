@@ -5,7 +5,6 @@
 package observe
 
 import (
-	"encoding/json"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,40 +49,6 @@ func (n *Notice) Attr(name string) string {
 		}
 	}
 	return ""
-}
-
-// AppendJSON appends the notice as one JSON object: time, level, kind, msg and
-// the details.
-func (n *Notice) AppendJSON(dst []byte) []byte {
-	field := func(key string, v any) {
-		b, err := json.Marshal(v)
-		if err != nil {
-			b, _ = json.Marshal(err.Error())
-		}
-		if dst[len(dst)-1] != '{' {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, '"')
-		dst = append(dst, key...)
-		dst = append(dst, '"', ':')
-		dst = append(dst, b...)
-	}
-	dst = append(dst, '{')
-	field("time", n.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-	field("level", n.Level.String())
-	field("kind", n.Kind)
-	field("msg", n.Text)
-	if len(n.Detail) > 0 {
-		field("detail", n.Detail)
-	}
-	for _, a := range n.Attrs {
-		v := a.Value.Any()
-		if d, ok := v.(time.Duration); ok {
-			v = float64(d.Microseconds()) / 1000 // milliseconds
-		}
-		field(a.Key, v)
-	}
-	return append(dst, '}')
 }
 
 // backlog is how many notices may wait for a reader before further ones are

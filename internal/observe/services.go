@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -149,12 +150,27 @@ func (o *Observer) unverified() func(service, key, requestID string) {
 }
 
 // short is a duration as a person reads it.
-func short(d time.Duration) string {
+func short(d time.Duration) string { return string(appendShort(nil, d)) }
+
+// appendShort is short for who has a place to put it: 760µs, 1.2ms, 3.45s.
+func appendShort(dst []byte, d time.Duration) []byte {
 	switch {
+	case d < 0:
+		return append(dst, d.String()...)
 	case d < time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
+		d = d.Round(10 * time.Microsecond)
 	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
+		d = d.Round(100 * time.Microsecond)
+	default:
+		return append(dst, d.Round(10*time.Millisecond).String()...)
 	}
-	return d.Round(10 * time.Millisecond).String()
+	switch {
+	case d == 0:
+		return append(dst, "0s"...)
+	case d < time.Millisecond:
+		return append(strconv.AppendInt(dst, d.Microseconds(), 10), "µs"...)
+	case d < time.Second:
+		return append(strconv.AppendFloat(dst, float64(d.Microseconds())/1000, 'f', -1, 64), "ms"...)
+	}
+	return append(dst, "1s"...)
 }

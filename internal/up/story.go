@@ -17,26 +17,57 @@ type story struct {
 	out   io.Writer
 	json  bool
 	color bool
+	lines []byte // what out gets next; kept for its room
 }
 
-// follow tells every notice until the channel is closed.
+// maxLines bounds what is written at once.
+const maxLines = 32 << 10
+
+// follow tells every notice until the channel is closed. What waits by then is
+// written together: a busy server spends its time on clients, not on lines.
 func (s *story) follow(notices <-chan observe.Notice) {
 	for n := range notices {
-		s.tell(n)
+		s.mu.Lock()
+		s.add(n)
+		for more := true; more && len(s.lines) < maxLines; {
+			select {
+			case n, more = <-notices:
+				if more {
+					s.add(n)
+				}
+			default:
+				more = false
+			}
+		}
+		s.write()
+		s.mu.Unlock()
 	}
 }
 
 // tell writes one notice.
 func (s *story) tell(n observe.Notice) {
-	var line []byte
-	if s.json {
-		line = append(n.AppendJSON(nil), '\n')
-	} else {
-		line = s.appendText(nil, n)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out.Write(line)
+	s.add(n)
+	s.write()
+}
+
+// add adds the notice's lines. The caller holds mu.
+func (s *story) add(n observe.Notice) {
+	if s.json {
+		s.lines = append(n.AppendJSON(s.lines), '\n')
+	} else {
+		s.lines = s.appendText(s.lines, n)
+	}
+}
+
+// write writes the lines. The caller holds mu.
+func (s *story) write() {
+	s.out.Write(s.lines)
+	s.lines = s.lines[:0]
+	if cap(s.lines) > 4*maxLines {
+		s.lines = nil // a long trace is no measure for what follows
+	}
 }
 
 // note is tell for what up itself has to say.
@@ -75,12 +106,13 @@ func (s *story) paint(dst []byte, code, text string) []byte {
 
 func (s *story) appendText(dst []byte, n observe.Notice) []byte {
 	if !n.Time.IsZero() {
-		dst = s.paint(dst, dim, n.Time.Local().Format("15:04:05"))
+		var clock [8]byte
+		dst = s.paint(dst, dim, string(n.Time.Local().AppendFormat(clock[:0], "15:04:05")))
 		dst = append(dst, ' ', ' ')
 	}
 	code := kindColor(n)
-	dst = s.paint(dst, code, fmt.Sprintf("%-10s", n.Kind))
-	dst = append(dst, ' ', ' ')
+	dst = s.paint(dst, code, n.Kind)
+	dst = append(dst, blanks[:2+max(0, 10-len(n.Kind))]...)
 	if n.Level >= slog.LevelWarn {
 		dst = s.paint(dst, code, printable(n.Text))
 	} else {
@@ -88,12 +120,15 @@ func (s *story) appendText(dst []byte, n observe.Notice) []byte {
 	}
 	dst = append(dst, '\n')
 	for _, d := range n.Detail {
-		dst = append(dst, strings.Repeat(" ", 22)...)
+		dst = append(dst, blanks...)
 		dst = s.paint(dst, dim, printable(d))
 		dst = append(dst, '\n')
 	}
 	return dst
 }
+
+// blanks are as wide as time and kind.
+const blanks = "                      "
 
 // kindColor colours trouble first, then the kind.
 func kindColor(n observe.Notice) string {

@@ -1,0 +1,44 @@
+package up
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"tidegate/internal/observe"
+)
+
+// TestStoryTellsEverything wants every notice told, in order, however many wait
+// at a time.
+func TestStoryTellsEverything(t *testing.T) {
+	var out bytes.Buffer
+	s := &story{out: &out}
+	const n = 3000 // more than one write takes
+	notices := make(chan observe.Notice, n)
+	var want strings.Builder
+	for i := range n {
+		notices <- observe.Notice{Kind: observe.KindNote, Text: fmt.Sprint("note ", i), Detail: []string{"and why"}}
+		fmt.Fprintf(&want, "note        note %d\n                      and why\n", i)
+	}
+	close(notices)
+	s.follow(notices)
+	if out.String() != want.String() {
+		t.Errorf("%d bytes were told, want %d; the first:\n%.200s", out.Len(), want.Len(), out.String())
+	}
+}
+
+func TestStoryLine(t *testing.T) {
+	at := time.Date(2026, 11, 22, 16, 5, 6, 0, time.Local)
+	n := observe.Notice{Time: at, Kind: observe.KindInvocation, Level: slog.LevelError, Text: "Chat\x1b[2J", Detail: []string{"at x"}}
+	plain, colored := &story{}, &story{color: true}
+	if got, want := string(plain.appendText(nil, n)), "16:05:06  invocation  Chat\\x1b[2J\n                      at x\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	want := "\x1b[2m16:05:06\x1b[0m  \x1b[31minvocation\x1b[0m  \x1b[31mChat\\x1b[2J\x1b[0m\n                      \x1b[2mat x\x1b[0m\n"
+	if got := string(colored.appendText(nil, n)); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
