@@ -55,6 +55,8 @@ func TestLoadProblems(t *testing.T) {
 		{"a wrong service", "Resources:\n  R: {Type: AWS::Lamda::Function}\n", `R.Type: there is no resource type AWS::Lamda::Function; did you mean "AWS::Lambda::Function"?`},
 		{"a type that isn't built", "Resources:\n  R: {Type: AWS::ApiGatewayV2::Authorizer}\n", "t.yaml:2:3: R.Type: resource type AWS::ApiGatewayV2::Authorizer is not built yet"},
 		{"a nested stack", "Resources:\n  R: {Type: AWS::CloudFormation::Stack}\n", "R.Type: nested stacks (AWS::CloudFormation::Stack) are not supported"},
+		{"a mapping template", "Resources:\n  R:\n    Type: AWS::ApiGatewayV2::IntegrationResponse\n    Properties: {ApiId: a, IntegrationId: i, IntegrationResponseKey: $default, ResponseTemplates: {'200': '$input.body'}}\n",
+			"t.yaml:4:107: R.Properties.ResponseTemplates.200: mapping templates with VTL ($ or #) are not built yet"},
 		{"a layer", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Layers: [x]}\n", "F.Properties.Layers: is not built yet"},
 		{"an event of a service it has", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Events: {E: {Type: ScheduleV2}}}\n",
 			"F.Properties.Events.E.Type: event type ScheduleV2 is not built yet; Schedule is"},

@@ -177,6 +177,21 @@ func checkIntegration(res *resource, r *reporter) {
 			r.errorf(res.place().in("Properties"), "integration type %s needs the property IntegrationMethod", typ)
 		}
 	}
+	checkTemplates(res, "RequestTemplates", r)
+}
+
+// checkTemplates reports mapping templates that aren't constants; the
+// deployment would refuse them too, without their line.
+func checkTemplates(res *resource, name string, r *reporter) {
+	templates := res.properties.get(name)
+	if templates == nil {
+		return
+	}
+	for _, m := range templates.members {
+		if text, ok := m.value.scalar(); ok && strings.ContainsAny(text, "$#") {
+			r.errorf(res.propertyPlace(name).in(m.name).at(m.value), "mapping templates with VTL ($ or #) are not built yet; use a constant, or a function")
+		}
+	}
 }
 
 // checkStage reports a deployment on a stage that deploys itself.

@@ -108,6 +108,8 @@ func checkTogether(res *resource, r *reporter) {
 		checkAPI(res, r)
 	case "AWS::ApiGatewayV2::Integration":
 		checkIntegration(res, r)
+	case "AWS::ApiGatewayV2::IntegrationResponse":
+		checkTemplates(res, "ResponseTemplates", r)
 	case "AWS::ApiGatewayV2::Stage":
 		checkStage(res, r)
 	case "AWS::Lambda::Function":
