@@ -145,6 +145,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if s.runtime, err = writeRuntime(dir); err != nil {
 		return nil, fmt.Errorf("functions: writing the runtime's files: %w", err)
 	}
+	// What functions of an earlier process left behind when it was killed: the
+	// folder is ours alone, so is whatever has it in its environment.
+	killStragglers("LAMBDA_RUNTIME_DIR=" + s.runtime + "\x00")
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
