@@ -1,0 +1,179 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/kv/filekv"
+	"tidegate/internal/observe"
+	"tidegate/sigv4"
+)
+
+type rootOnly struct{}
+
+func (rootOnly) Lookup(id string) (awshttp.Identity, bool) {
+	switch id {
+	case "root":
+		return awshttp.Identity{Secret: "s", Principal: awshttp.Principal{Kind: awshttp.Root}}, true
+	case "role":
+		return awshttp.Identity{Secret: "s", Principal: awshttp.Principal{Kind: awshttp.Role}}, true
+	}
+	return awshttp.Identity{}, false
+}
+
+func newPages(t *testing.T, mode awshttp.Mode) (*Service, *observe.Observer) {
+	t.Helper()
+	store, err := filekv.Open(filepath.Join(t.TempDir(), "kv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	records, err := store.Bucket(t.Context(), "stacks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := observe.New()
+	return New(Config{
+		Gate:        &awshttp.Gate{Identities: rootOnly{}, Mode: mode},
+		Records:     records,
+		StageURL:    func(api, stage string) string { return "ws://h/" + api + "/" + stage },
+		Connections: func() []Connection { return []Connection{{ID: "b", ConnectedAt: time.Unix(2, 0)}, {ID: "a", ConnectedAt: time.Unix(1, 0)}} },
+		Fire: func(_ context.Context, rule string) error {
+			if rule != "r" {
+				return awshttp.Errorf(http.StatusNotFound, "ResourceNotFoundException", "no rule %s", rule)
+			}
+			return nil
+		},
+		Observer: o,
+	}), o
+}
+
+// ask sends one request, signed with the key unless it is empty.
+func ask(s http.Handler, method, path, body, key string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	if key != "" {
+		sigv4.Sign(r, []byte(body), sigv4.Credentials{AccessKeyID: key, SecretAccessKey: "s"}, SigningName, "us-east-1", time.Now())
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+const chatRecord = `{"name":"chat","resources":{
+	"Api":{"type":"AWS::ApiGatewayV2::Api","physicalId":"abc","details":{"Name":"My API"}},
+	"Prod":{"type":"AWS::ApiGatewayV2::Stage","physicalId":"Prod","details":{"ApiId":"abc"}},
+	"Fn":{"type":"AWS::Lambda::Function","physicalId":"chat-Fn","arn":"arn:fn"},
+	"Every":{"type":"AWS::Events::Rule","physicalId":"chat-Every","arn":"arn:rule"},
+	"Table":{"type":"AWS::DynamoDB::Table","physicalId":"chat-Table","arn":"arn:table"}},
+	"outputs":{"Out":"value"}}`
+
+func TestStackPage(t *testing.T) {
+	s, _ := newPages(t, awshttp.Warn)
+	if w := ask(s, "GET", "/_tidegate/stacks/chat", "", ""); w.Code != 404 {
+		t.Errorf("no record yet: %d", w.Code)
+	}
+	if w := ask(s, "PUT", "/_tidegate/stacks/chat", "{", ""); w.Code != 400 {
+		t.Errorf("a broken record: %d", w.Code)
+	}
+	if w := ask(s, "PUT", "/_tidegate/stacks/chat%20%2B", chatRecord, ""); w.Code != 200 {
+		t.Fatalf("PUT: %d %s", w.Code, w.Body)
+	}
+	if w := ask(s, "GET", "/_tidegate/stacks/chat%20%2B", "", ""); w.Body.String() != chatRecord {
+		t.Errorf("GET gave %s", w.Body)
+	}
+	want := `{"apis":[{"logicalId":"Api","id":"abc","name":"My API","stages":[{"name":"Prod","url":"ws://h/abc/Prod"}]}],` +
+		`"functions":[{"logicalId":"Fn","name":"chat-Fn","arn":"arn:fn"}],"rules":[{"logicalId":"Every","name":"chat-Every","arn":"arn:rule"}],` +
+		`"tables":[{"logicalId":"Table","name":"chat-Table","arn":"arn:table"}],"outputs":{"Out":"value"}}`
+	if w := ask(s, "GET", "/_tidegate/stack", "", ""); w.Body.String() != want {
+		t.Errorf("the page is\n%s\nwant\n%s", w.Body, want)
+	}
+	ask(s, "DELETE", "/_tidegate/stacks/chat%20%2B", "", "")
+	if w := ask(s, "GET", "/_tidegate/stacks/chat%20%2B", "", ""); w.Code != 404 {
+		t.Errorf("after DELETE: %d", w.Code)
+	}
+}
+
+func TestReadyAndHealth(t *testing.T) {
+	s, _ := newPages(t, awshttp.Enforce)
+	if w := ask(s, "GET", "/_tidegate/health", "", ""); w.Code != 200 {
+		t.Errorf("health: %d", w.Code)
+	}
+	if w := ask(s, "GET", "/_tidegate/ready", "", ""); w.Code != 503 {
+		t.Errorf("before: %d, want 503", w.Code)
+	}
+	s.SetReady()
+	if w := ask(s, "GET", "/_tidegate/ready", "", ""); w.Code != 200 {
+		t.Errorf("after: %d, want 200", w.Code)
+	}
+}
+
+func TestOnlyTheRootWhenEnforced(t *testing.T) {
+	s, _ := newPages(t, awshttp.Enforce)
+	for _, page := range [][2]string{{"GET", "/_tidegate/stack"}, {"GET", "/_tidegate/connections"}, {"GET", "/_tidegate/events"},
+		{"PUT", "/_tidegate/stacks/x"}, {"POST", "/_tidegate/rules/r/fire"}, {"GET", "/_tidegate/nowhere"}} {
+		for _, key := range []string{"", "stranger", "role"} {
+			if w := ask(s, page[0], page[1], "{}", key); w.Code != 403 {
+				t.Errorf("%s %s with key %q: %d, want 403", page[0], page[1], key, w.Code)
+			}
+		}
+	}
+	if w := ask(s, "GET", "/_tidegate/connections", "", "root"); w.Code != 200 {
+		t.Errorf("the root: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestConnectionsAndFire(t *testing.T) {
+	s, _ := newPages(t, awshttp.Warn)
+	var page struct {
+		Connections []struct {
+			ID string `json:"connectionId"`
+		}
+	}
+	if err := json.Unmarshal(ask(s, "GET", "/_tidegate/connections", "", "").Body.Bytes(), &page); err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Connections) != 2 || page.Connections[0].ID != "a" {
+		t.Errorf("want the oldest first: %+v", page)
+	}
+	if w := ask(s, "POST", "/_tidegate/rules/r/fire", "", ""); w.Code != 202 {
+		t.Errorf("fire: %d", w.Code)
+	}
+	if w := ask(s, "POST", "/_tidegate/rules/q/fire", "", ""); w.Code != 404 || !strings.Contains(w.Body.String(), "no rule q") {
+		t.Errorf("fire an unknown rule: %d %s", w.Code, w.Body)
+	}
+	if w := ask(s, "GET", "/_tidegate/nowhere", "", ""); w.Code != 404 {
+		t.Errorf("an unknown page: %d", w.Code)
+	}
+}
+
+func TestEventsAreStreamed(t *testing.T) {
+	s, o := newPages(t, awshttp.Warn)
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/_tidegate/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req) // returns once the headers came: we are subscribed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	o.Note(observe.Notice{Kind: observe.KindPush, Text: "hello"})
+	lines := bufio.NewReader(resp.Body)
+	first, _ := lines.ReadString('\n')
+	second, _ := lines.ReadString('\n')
+	if first != "event: push\n" || !strings.Contains(second, `"msg":"hello"`) {
+		t.Errorf("got %q %q", first, second)
+	}
+}
