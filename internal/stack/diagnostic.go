@@ -128,13 +128,17 @@ func (r *reporter) errorf(p place, format string, args ...any) {
 	r.report(p, "", format, args...)
 }
 
-// report adds a problem with a hint.
+// report adds a problem with a hint. The same problem at the same place is told
+// once, whichever resources it reaches from there, as from SAM's Globals.
 func (r *reporter) report(p place, hint, format string, args ...any) {
 	if len(r.diagnostics) >= maxDiagnostics {
 		return
 	}
 	d := Diagnostic{Position: r.position(p), Resource: p.resource, Property: p.property, Message: fmt.Sprintf(format, args...), Hint: hint}
-	if !slices.Contains(r.diagnostics, d) {
+	told := func(o Diagnostic) bool {
+		return o == d || o.Position == d.Position && d.Line != 0 && o.Message == d.Message
+	}
+	if !slices.ContainsFunc(r.diagnostics, told) {
 		r.diagnostics = append(r.diagnostics, d)
 	}
 }

@@ -135,7 +135,11 @@ func (s *Stack) localCode(res *resource, where string, at place, r *reporter) *c
 		r.report(at, didYouMean(filepath.Base(full), entries(filepath.Dir(full))), "there is no folder or zip file %s", shown(s, full))
 		return nil
 	case info.IsDir():
-		s.checkHandler(res, r, "the folder "+shown(s, full), func(name string) bool {
+		name := "the folder " + shown(s, full)
+		if full == filepath.Dir(s.Path) {
+			name = "the template's folder"
+		}
+		s.checkHandler(res, r, name, func(name string) bool {
 			i, err := os.Stat(filepath.Join(full, filepath.FromSlash(name)))
 			return err == nil && i.Mode().IsRegular()
 		}, func(dir string) []string { return entries(filepath.Join(full, filepath.FromSlash(dir))) })
@@ -165,8 +169,8 @@ func (s *Stack) localCode(res *resource, where string, at place, r *reporter) *c
 // slash-separated path is a file of the code, list what lies in a folder of it.
 func (s *Stack) checkHandler(res *resource, r *reporter, where string, exists func(string) bool, list func(string) []string) {
 	handler, ok := res.properties.get("Handler").scalar()
-	if !ok {
-		return
+	if runtime, known := res.properties.get("Runtime").scalar(); !ok || known && !strings.HasPrefix(runtime, "nodejs") {
+		return // the runtime was reported, and other languages name handlers otherwise
 	}
 	at := res.propertyPlace("Handler")
 	dir, base := path.Split(handler)

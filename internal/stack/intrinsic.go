@@ -34,6 +34,8 @@ type environment struct {
 	file       string
 	pseudo     map[string]*value
 	parameters map[string]*value
+	// onUse reports a parameter that has no value when something first uses it.
+	onUse      map[string]func()
 	mappings   *value
 	conditions map[string]*condition
 	// aliases are SAM's names for what it made: MyApi.Stage is the stage.
@@ -63,6 +65,7 @@ func newEnvironment(s *Stack, t *template, overrides map[string]string, r *repor
 			"AWS::NotificationARNs": {kind: list},
 		},
 		parameters: map[string]*value{},
+		onUse:      map[string]func(){},
 		mappings:   t.mappings,
 		conditions: map[string]*condition{},
 		aliases:    map[string]string{},
@@ -239,6 +242,10 @@ func (e *evaluator) ref(v, arg *value, at place) *value {
 func (env *environment) named(name string) *value {
 	if x := env.pseudo[name]; x != nil {
 		return x
+	}
+	if report := env.onUse[name]; report != nil {
+		delete(env.onUse, name)
+		report()
 	}
 	return env.parameters[name]
 }

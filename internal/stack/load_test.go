@@ -64,8 +64,20 @@ func TestLoadProblems(t *testing.T) {
 			`there is no event type "Shedule"; did you mean "Schedule"?`},
 		{"authorization", "Resources:\n  R:\n    Type: AWS::ApiGatewayV2::Route\n    Properties:\n      ApiId: x\n      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: y\n      ApiKeyRequired: true\n",
 			"t.yaml:7:7: R.Properties.AuthorizationType: is not built yet: only AuthorizationType NONE is\n" +
-				"t.yaml:8:7: R.Properties.AuthorizerId: is not built yet: only AuthorizationType NONE is\n" +
 				"t.yaml:9:7: R.Properties.ApiKeyRequired: is not built yet: only false is"},
+		{"an authorizer without authorization", "Resources:\n  R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: x, RouteKey: $connect, AuthorizerId: y}}\n",
+			"R.Properties.AuthorizerId: is not built yet: only AuthorizationType NONE is"},
+		{"one cause, one error: an integration with AWS", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: x\n      IntegrationType: AWS\n      CredentialsArn: y\n      IntegrationMethod: 1\n      Shape: round\n",
+			"t.yaml:6:24: I.Properties.IntegrationType: integration type AWS is not built yet; AWS_PROXY, HTTP_PROXY and MOCK are\n" +
+				"t.yaml:9:7: I.Properties.Shape: there is no property \"Shape\""},
+		{"one cause, one error: a runtime for all", "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Runtime: python3.14, CodeUri: src}}\nResources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: lambda_function.handler}}\n  G: {Type: AWS::Serverless::Function, Properties: {Handler: other.handler}}\n  H: {Type: AWS::SNS::Topic, DependsOn: X}\n",
+			"t.yaml:2:31: F.Properties.Runtime: runtime python3.14 is not built yet; nodejs* is\n" +
+				"t.yaml:6:41: H.DependsOn: \"X\" is neither a resource nor a parameter"},
+		{"one cause, one error: a parameter without a value", "Parameters: {P: {Type: String}}\nConditions: {C: !Equals [!Ref P, 'true']}\nResources:\n  A:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: {Name: !Sub 'x-${P}', ProtocolType: !Ref P, DisableExecuteApiEndpoint: !Ref P, RouteSelectionExpression: a, Description: !If [C, a, b]}\n  B: {Type: AWS::SNS::Topic, DependsOn: X}\n",
+			"t.yaml:1:14: Parameters.P: the parameter has no Default and no value was given; give one with --parameter-overrides P=VALUE\n" +
+				"t.yaml:7:41: B.DependsOn: \"X\" is neither a resource nor a parameter"},
+		{"no code and nothing beside the template", samHead + "  F: {Type: AWS::Serverless::Function, Properties: {Handler: app.handler, Runtime: nodejs20.x}}\n",
+			`F.Properties.Handler: handler "app.handler" has no file in the template's folder; tried app.js, app.mjs, app.cjs`},
 		{"Auth of a WebSocketApi", samHead + "  A:\n    Type: AWS::Serverless::WebSocketApi\n    Properties: {RouteSelectionExpression: x, Routes: {$connect: {FunctionArn: y}}, Auth: {AuthType: AWS_IAM}}\n",
 			"A.Properties.Auth: is not built yet: only AuthType NONE is"},
 		{"a route key", samHead + "  A:\n    Type: AWS::Serverless::WebSocketApi\n    Properties: {RouteSelectionExpression: x, Routes: {$nonsense: {FunctionArn: y}}}\n",
@@ -182,6 +194,7 @@ func TestParameters(t *testing.T) {
 		{"secret", "P: {Type: String, NoEcho: true, AllowedValues: [a]}", map[string]string{"P": "hunter2"}, "!the value of parameter P is not one of a"},
 		{"list", "P: {Type: CommaDelimitedList, Default: 'a, b'}", nil, "a,b"},
 		{"SSM", "P: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a/b}", nil, `!Tidegate has no Systems Manager to read the parameter "/a/b" from; give the value with --parameter-overrides P=VALUE`},
+		{"SSM unused", "P: {Type: String, Default: a}, Q: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a/b}", nil, "a"},
 		{"SSM overridden", "P: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a/b}", map[string]string{"P": "x"}, "x"},
 		{"SSM name", "P: {Type: 'AWS::SSM::Parameter::Name', Default: /a/b}", nil, "/a/b"},
 		{"type", "P: {Type: Strong, Default: a}", nil, `!unknown parameter type "Strong"; did you mean "String"?`},
@@ -338,6 +351,8 @@ func TestPolicyTemplates(t *testing.T) {
       Policies:
         - DynamoDBReadPolicy: {TableName: !Ref T}
         - AmazonDynamoDBReadOnlyAccess
+        - AmazonAPIGatewayInvokeFullAccess
+        - AWSLambdaRole
         - !Sub arn:${AWS::Partition}:iam::aws:policy/Other
         - Version: 2012-10-17
           Statement: [{Effect: Allow, Action: "x:y", Resource: "*"}]
@@ -346,12 +361,12 @@ func TestPolicyTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	role := s.byID["FRole"].properties
-	wantManaged := `["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole","arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess","arn:aws:iam::aws:policy/AmazonDynamoDBReadOnlyAccess","arn:aws:iam::aws:policy/Other"]`
+	wantManaged := `["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole","arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess","arn:aws:iam::aws:policy/AmazonDynamoDBReadOnlyAccess","arn:aws:iam::aws:policy/AmazonAPIGatewayInvokeFullAccess","arn:aws:iam::aws:policy/service-role/AWSLambdaRole","arn:aws:iam::aws:policy/Other"]`
 	if got := role.get("ManagedPolicyArns").json(); got != wantManaged {
 		t.Errorf("managed policies: %s", got)
 	}
 	inline := role.get("Policies")
-	if len(inline.items) != 2 || inline.items[0].get("PolicyName").text != "FRolePolicy0" || inline.items[1].get("PolicyName").text != "FRolePolicy3" {
+	if len(inline.items) != 2 || inline.items[0].get("PolicyName").text != "FRolePolicy0" || inline.items[1].get("PolicyName").text != "FRolePolicy5" {
 		t.Fatalf("inline policies: %s", inline.json())
 	}
 	statement := inline.items[0].get("PolicyDocument").get("Statement").items[0]
@@ -359,6 +374,18 @@ func TestPolicyTemplates(t *testing.T) {
 		`"Resource":[{"Fn::Join":["",["arn:aws:dynamodb:us-east-1:000000000000:table/",{"Ref":"T"}]]},{"Fn::Join":["",["arn:aws:dynamodb:us-east-1:000000000000:table/",{"Ref":"T"},"/index/*"]]}]}`
 	if got := statement.json(); got != want {
 		t.Errorf("statement:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestNoCodeURI wants a function without CodeUri to have the template's folder
+// as its code, as with SAM's own tools.
+func TestNoCodeURI(t *testing.T) {
+	s, err := loadText(t, samHead+"  F: {Type: AWS::Serverless::Function, Properties: {Handler: src/app.handler, Runtime: nodejs20.x}}\n", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.byID["F"].properties.get("Code").json(); got != `"."` {
+		t.Errorf("code is %s, want the template's folder", got)
 	}
 }
 

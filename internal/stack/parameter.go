@@ -32,9 +32,7 @@ func (env *environment) readParameters(declared *value, overrides map[string]str
 			}
 		}
 		override, overridden := overrides[m.name]
-		if v := p.value(override, overridden, r); v != nil {
-			env.parameters[m.name] = v
-		}
+		env.parameters[m.name] = env.value(p, override, overridden, r)
 	}
 	for name := range overrides {
 		if declared.get(name) == nil {
@@ -55,21 +53,22 @@ func (p parameter) member(name string) string {
 	return s
 }
 
-// value returns the parameter's value, or nil when there is none; a value that
-// breaks a constraint is reported and still returned, so that what refers to
-// it isn't reported too.
-func (p parameter) value(override string, overridden bool, r *reporter) *value {
+// value returns the parameter's value. What is wrong with it is reported; a value
+// that breaks a constraint is still returned, and one that there isn't is
+// unknown, so that what refers to it isn't reported too.
+func (env *environment) value(p parameter, override string, overridden bool, r *reporter) *value {
+	missing := &value{kind: unknown, text: "?"}
 	typ := p.member("Type")
 	if problem := checkParameterType(typ); problem != "" {
 		r.report(p.at.in("Type").at(p.decl.get("Type")), didYouMean(typ, []string{"String", "Number", "List<Number>", "CommaDelimitedList"}), "%s", problem)
-		return &value{kind: text}
+		return missing
 	}
 	given := override
 	if !overridden {
 		fallback := p.decl.get("Default")
 		if fallback == nil {
 			r.report(p.at, fmt.Sprintf("give one with --parameter-overrides %s=VALUE", p.name), "the parameter has no Default and no value was given")
-			return &value{kind: text}
+			return missing
 		}
 		s, ok := fallback.scalar()
 		if !ok && fallback.kind != null {
@@ -78,9 +77,13 @@ func (p parameter) value(override string, overridden bool, r *reporter) *value {
 		given = s
 	}
 	if strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") && !overridden {
-		r.report(p.at.in("Type").at(p.decl.get("Type")), fmt.Sprintf("give the value with --parameter-overrides %s=VALUE", p.name),
-			"Tidegate has no Systems Manager to read the parameter %q from", clip(given))
-		return &value{kind: text}
+		// CDK declares one in every template and never uses it, so only use is
+		// an error.
+		env.onUse[p.name] = func() {
+			r.report(p.at.in("Type").at(p.decl.get("Type")), fmt.Sprintf("give the value with --parameter-overrides %s=VALUE", p.name),
+				"Tidegate has no Systems Manager to read the parameter %q from", clip(given))
+		}
+		return missing
 	}
 	inner := strings.TrimSuffix(strings.TrimPrefix(typ, "AWS::SSM::Parameter::Value<"), ">")
 	if !strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") {

@@ -65,7 +65,7 @@ var policyTemplates = sync.OnceValue(func() map[string]policyTemplate {
 var serviceRolePolicies = []string{
 	"AWSLambdaBasicExecutionRole", "AWSLambdaDynamoDBExecutionRole", "AWSLambdaKinesisExecutionRole", "AWSLambdaMSKExecutionRole",
 	"AWSLambdaRole", "AWSLambdaSQSQueueExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AWSLambdaENIManagementAccess",
-	"AmazonAPIGatewayPushToCloudWatchLogs", "AmazonAPIGatewayInvokeFullAccess",
+	"AmazonAPIGatewayPushToCloudWatchLogs",
 }
 
 // policies sorts a function's Policies into managed ARNs and inline documents.

@@ -300,8 +300,7 @@ func (x *expander) functionCode(res *resource) *value {
 	case inline != nil:
 		return objectAt(inline, "ZipFile", inline)
 	case uri == nil:
-		x.r.errorf(res.place().in("Properties"), "a function needs the property CodeUri or InlineCode")
-		return (&value{kind: unknown}).placed(p)
+		return textAt(".", p) // as SAM's tools do
 	case uri.kind == object && uri.get("Bucket") != nil:
 		return objectAt(uri, "S3Bucket", uri.get("Bucket"), "S3Key", uri.get("Key"), "S3ObjectVersion", uri.get("Version"))
 	}

@@ -90,6 +90,7 @@ func (res *resource) check(r *reporter) {
 		return
 	}
 	res.schema = schema
+	res.properties = withoutConsequences(res)
 	checked := conformObject(res.properties, schema.properties, res.propertyPlace(""), r)
 	if !checked.quiet {
 		for _, name := range keys(schema.properties) {
@@ -99,6 +100,28 @@ func (res *resource) check(r *reporter) {
 		}
 	}
 	checkTogether(res, r)
+}
+
+// withoutConsequences returns the resource's properties less those that belong
+// to one that is refused anyway, so that each cause is told once.
+func withoutConsequences(res *resource) *value {
+	var drop []string
+	switch res.typ {
+	case "AWS::ApiGatewayV2::Route":
+		if t, _ := res.properties.get("AuthorizationType").scalar(); t != "" && t != "NONE" {
+			drop = []string{"AuthorizerId", "AuthorizationScopes"}
+		}
+	case "AWS::ApiGatewayV2::Integration":
+		if t, _ := res.properties.get("IntegrationType").scalar(); t == "AWS" || t == "HTTP" {
+			drop = []string{"CredentialsArn"}
+		}
+	}
+	if drop == nil || res.properties.kind != object {
+		return res.properties
+	}
+	out := *res.properties
+	out.members = slices.DeleteFunc(slices.Clone(out.members), func(m member) bool { return slices.Contains(drop, m.name) })
+	return &out
 }
 
 // checkTogether reports what only several properties together say.
