@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -230,5 +231,42 @@ func TestValidate(t *testing.T) {
 	}
 	if out, stderr, code := output(t, folder(t, map[string]string{"template.yaml": mockAPI}), "", "validate"); code != 0 || !strings.Contains(out, `"valid": true`) {
 		t.Errorf("a valid template: exit %d: %s%s", code, out, stderr)
+	}
+}
+
+// TestHandshakeOnAUsedConnection: a proxy may reuse the connection that it made
+// for plain requests.
+func TestHandshakeOnAUsedConnection(t *testing.T) {
+	t.Parallel()
+	s := upMock(t)
+	host := strings.TrimPrefix(s.run.Endpoint, "http://")
+	c, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	r := bufio.NewReader(c)
+	for _, step := range []struct {
+		send string
+		want int
+	}{
+		{"GET /_tidegate/health HTTP/1.1\r\nHost: " + host + "\r\n\r\n", 200},
+		{"GET /Prod HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 101},
+	} {
+		io.WriteString(c, step.send)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != step.want {
+			t.Fatalf("%q: %+v, %v", step.send, resp, err)
+		}
+		if step.want == 200 {
+			io.Copy(io.Discard, resp.Body)
+		}
+	}
+	io.WriteString(c, "\x81\x91\x00\x00\x00\x00{\"action\":\"ping\"}")
+	want := "\x81\x0d{\"pong\":true}"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
 	}
 }

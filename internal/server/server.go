@@ -74,6 +74,7 @@ type Server struct {
 	inside   *http.Server    // serves memory
 	handed   *memoryListener // what the engine leaves to net/http
 	fallback *http.Server    // serves handed
+	returned *memoryListener // what net/http leaves to the engine
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -82,7 +83,7 @@ type Server struct {
 // process holds is touched. Close it.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Server{options: o, memory: newMemoryListener(), handed: newMemoryListener(), stop: stop}
+	s := &Server{options: o, memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -275,7 +276,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	if err != nil {
 		return err
 	}
-	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.schedules.Fire, Observer: s.options.Observer})
+	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer})
 	addresses, err := s.reachable()
 	if err != nil {
 		return err
@@ -329,12 +330,19 @@ func (s *Server) reachable() ([]netip.Addr, error) {
 // serve begins to accept.
 func (s *Server) serve(handlers map[string]http.Handler) error {
 	quiet := log.New(discard{}, "", 0) // what net/http would log is the client's fault
+	fault := func(text string) {
+		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelError, Text: text})
+	}
 	s.inside = &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		service, _, _ := strings.Cut(r.Host, ".")
+		defer tellPanic(r, fault)
 		handlers[service].ServeHTTP(w, r)
 	})}
 	s.fallback = &http.Server{
-		ErrorLog: quiet, Handler: s.edge, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: quiet, ConnContext: connContext,
+		Handler:           &fallbackHandler{Handler: s.edge, back: s.returned, panicked: fault, bodyTime: bodyTime, takeTime: takeTime},
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
 	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.options.Observer.Transport(), TLS: s.ca.TLSConfig()})
@@ -343,7 +351,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 	}
 	s.running.Go(func() { s.inside.Serve(s.memory) })
 	s.running.Go(func() { s.fallback.Serve(s.handed) })
-	for _, l := range s.listeners {
+	for _, l := range append([]net.Listener{s.returned}, s.listeners...) {
 		s.running.Go(func() {
 			s.engine.Serve(l, s.edge, func(c net.Conn) {
 				if s.handed.hand(context.Background(), c) != nil {
@@ -394,6 +402,7 @@ func (s *Server) Close() error {
 	}
 	s.memory.Close()
 	s.handed.Close()
+	s.returned.Close()
 	s.stop()
 	s.running.Wait()
 	if s.tables != nil {
@@ -457,6 +466,18 @@ func (s *Server) StageURL(apiID, name string) string {
 		return fmt.Sprintf("ws://%s/%s/%s", s.host(), apiID, name)
 	}
 	return fmt.Sprintf("ws://%s/%s", s.host(), name)
+}
+
+// fire fires a rule; what is wrong reaches the caller.
+func (s *Server) fire(ctx context.Context, rule string) error {
+	err := s.schedules.Fire(ctx, rule)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, schedules.ErrNoRule):
+		return awshttp.Errorf(http.StatusNotFound, "ResourceNotFoundException", "%v", err)
+	}
+	return awshttp.Errorf(http.StatusBadRequest, "ValidationException", "%v", err)
 }
 
 // connections lists who is connected.
