@@ -183,7 +183,13 @@ func (s *stackUnderTest) httpURL() string { return "http" + strings.TrimPrefix(s
 // dial connects a client to the only stage.
 func (s *stackUnderTest) dial() *testSocket {
 	s.t.Helper()
-	ws, err := client.Dial(s.t.Context(), s.url(), client.DialOptions{})
+	return s.dialURL(s.url(), client.DialOptions{})
+}
+
+// dialURL connects a client with options of its own.
+func (s *stackUnderTest) dialURL(url string, o client.DialOptions) *testSocket {
+	s.t.Helper()
+	ws, err := client.Dial(s.t.Context(), url, o)
 	if err != nil {
 		s.t.Fatalf("%v; tidegate up said:\n%s", err, s.log)
 	}
