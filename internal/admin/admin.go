@@ -155,21 +155,30 @@ func (s *Service) getRecord(c *awshttp.Call) (any, error) {
 		return &awshttp.Response{Status: http.StatusNotFound, Value: map[string]string{"message": fmt.Sprintf("there is no stack %q", name)}}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	return &awshttp.Response{Raw: e.Value}, nil
 }
 
 func (s *Service) putRecord(c *awshttp.Call) (any, error) {
-	if !json.Valid(c.Body) {
-		return nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "a stack's record is JSON")
+	// One that can't be read would break the page of all stacks.
+	if err := json.Unmarshal(c.Body, &record{}); err != nil {
+		return nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "this is no stack's record: %v", err)
 	}
 	_, err := s.Records.Put(c.Context(), recordKey(c.Request.PathValue("name")), c.Body)
-	return nil, err
+	return nil, refused(err)
 }
 
 func (s *Service) deleteRecord(c *awshttp.Call) (any, error) {
-	return &awshttp.Response{Status: http.StatusNoContent}, s.Records.Delete(c.Context(), recordKey(c.Request.PathValue("name")))
+	return &awshttp.Response{Status: http.StatusNoContent}, refused(s.Records.Delete(c.Context(), recordKey(c.Request.PathValue("name"))))
+}
+
+// refused makes a name or record that can't be kept the caller's mistake.
+func refused(err error) error {
+	if errors.Is(err, kv.ErrInvalid) {
+		return awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "%v", err)
+	}
+	return err
 }
 
 // recordKey makes any name a key: kv takes fewer characters than a URL.

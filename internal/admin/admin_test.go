@@ -42,10 +42,12 @@ func newPages(t *testing.T, mode awshttp.Mode) (*Service, *observe.Observer) {
 	}
 	o := observe.New()
 	return New(Config{
-		Gate:        &awshttp.Gate{Identities: rootOnly{}, Mode: mode},
-		Records:     records,
-		StageURL:    func(api, stage string) string { return "ws://h/" + api + "/" + stage },
-		Connections: func() []Connection { return []Connection{{ID: "b", ConnectedAt: time.Unix(2, 0)}, {ID: "a", ConnectedAt: time.Unix(1, 0)}} },
+		Gate:     &awshttp.Gate{Identities: rootOnly{}, Mode: mode},
+		Records:  records,
+		StageURL: func(api, stage string) string { return "ws://h/" + api + "/" + stage },
+		Connections: func() []Connection {
+			return []Connection{{ID: "b", ConnectedAt: time.Unix(2, 0)}, {ID: "a", ConnectedAt: time.Unix(1, 0)}}
+		},
 		Fire: func(_ context.Context, rule string) error {
 			if rule != "r" {
 				return awshttp.Errorf(http.StatusNotFound, "ResourceNotFoundException", "no rule %s", rule)
@@ -80,8 +82,17 @@ func TestStackPage(t *testing.T) {
 	if w := ask(s, "GET", "/_tidegate/stacks/chat", "", ""); w.Code != 404 {
 		t.Errorf("no record yet: %d", w.Code)
 	}
-	if w := ask(s, "PUT", "/_tidegate/stacks/chat", "{", ""); w.Code != 400 {
-		t.Errorf("a broken record: %d", w.Code)
+	for _, broken := range []string{"{", "[1]", `{"resources":7}`, ""} {
+		if w := ask(s, "PUT", "/_tidegate/stacks/chat", broken, ""); w.Code != 400 {
+			t.Errorf("the broken record %q: %d", broken, w.Code)
+		}
+	}
+	for _, name := range []string{"..%2f..%2fx", strings.Repeat("a", 3000), "%2e%2ex"} {
+		for _, method := range []string{"GET", "PUT", "DELETE"} {
+			if w := ask(s, method, "/_tidegate/stacks/"+name, chatRecord, ""); w.Code != 400 {
+				t.Errorf("%s of the name %.20q: %d %s", method, name, w.Code, w.Body)
+			}
+		}
 	}
 	if w := ask(s, "PUT", "/_tidegate/stacks/chat%20%2B", chatRecord, ""); w.Code != 200 {
 		t.Fatalf("PUT: %d %s", w.Code, w.Body)
