@@ -13,6 +13,9 @@ type command struct {
 
 type process struct{ pid int }
 
+// killStragglers has nothing to end: no function ran.
+func killStragglers(string) {}
+
 type starter struct{}
 
 func newStarter() *starter { return &starter{} }
