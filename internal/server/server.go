@@ -214,8 +214,8 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 var endpointVariables = []string{"APIGATEWAYV2", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "STS"}
 
 // functionEnvironment is what every function's environment gets beside AWS's own.
-func (s *Server) functionEnvironment(functions.Function) []string {
-	env := []string{"NODE_EXTRA_CA_CERTS=" + s.ca.CertPath(), "AWS_CA_BUNDLE=" + s.caBundle, "SSL_CERT_FILE=" + s.caBundle, "REQUESTS_CA_BUNDLE=" + s.caBundle}
+func (s *Server) functionEnvironment(f functions.Function) []string {
+	env := append(nodeTrust(f, s.ca.CertPath(), s.caBundle), "AWS_CA_BUNDLE="+s.caBundle, "SSL_CERT_FILE="+s.caBundle, "REQUESTS_CA_BUNDLE="+s.caBundle)
 	// A function is written for its own runtime; what SDKs remark on this machine's
 	// Node.js, and on their own age, would only bury what the function says.
 	env = append(env, "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1", "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true")
@@ -223,6 +223,24 @@ func (s *Server) functionEnvironment(functions.Function) []string {
 		env = append(env, "AWS_ENDPOINT_URL_"+v+"="+s.Endpoint())
 	}
 	return env
+}
+
+// nodeTrust has a function's Node.js trust our authority beside the system's
+// roots. NODE_EXTRA_CA_CERTS would do, but makes Node.js 20 read all roots at each
+// start, which doubles it. OpenSSL's store is read at the
+// first TLS connection, from SSL_CERT_FILE. Where that can't be, because there is
+// no bundle or the function has such settings of its own, it is the former.
+// https://nodejs.org/api/cli.html#--use-bundled-ca---use-openssl-ca
+func nodeTrust(f functions.Function, ca, bundle string) []string {
+	for _, own := range []string{"NODE_OPTIONS", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if _, ok := f.Variables[own]; ok {
+			bundle = ca
+		}
+	}
+	if bundle == ca {
+		return []string{"NODE_EXTRA_CA_CERTS=" + ca}
+	}
+	return []string{"NODE_OPTIONS=--use-openssl-ca"}
 }
 
 // openGateway opens what serves clients: the gateway, the control plane that
