@@ -151,32 +151,45 @@ func appendConnectFields(dst []byte, r *ConnectRequest) []byte {
 
 // EventHeader returns the handshake's header as the CONNECT event shows it, in
 // the client's order: Connection, Upgrade and Content-Length are stripped, and
-// the X-Amzn-Trace-Id and X-Forwarded-* that the client didn't send are added.
+// an X-Amzn-Trace-Id is added when the client sent none. X-Forwarded-Port and
+// -Proto tell of the gateway's own socket; the client's address is appended to
+// the X-Forwarded-For that it sent, so that the last one there can be trusted.
 // The result is the caller's.
 func (r *ConnectRequest) EventHeader() []Field {
-	added := [...]Field{
-		{"X-Amzn-Trace-Id", r.TraceID},
-		{"X-Forwarded-For", r.ForwardedFor},
-		{"X-Forwarded-Port", r.ForwardedPort},
-		{"X-Forwarded-Proto", r.ForwardedProto},
-	}
-	fields := make([]Field, 0, len(r.Header)+len(added))
+	fields := make([]Field, 0, len(r.Header)+4)
+	var forwardedFor []string
 	for _, f := range r.Header {
 		switch {
+		case strings.EqualFold(f.Name, "X-Forwarded-For"):
+			if f.Value != "" {
+				forwardedFor = append(forwardedFor, f.Value)
+			}
 		case strings.EqualFold(f.Name, "Connection"),
 			strings.EqualFold(f.Name, "Upgrade"),
-			strings.EqualFold(f.Name, "Content-Length"):
-			continue
+			strings.EqualFold(f.Name, "Content-Length"),
+			strings.EqualFold(f.Name, "X-Forwarded-Port"),
+			strings.EqualFold(f.Name, "X-Forwarded-Proto"):
+		default:
+			fields = append(fields, f)
 		}
-		fields = append(fields, f)
 	}
-	for _, f := range added {
-		if f.Value == "" || r.HasHeader(f.Name) {
-			continue
-		}
-		fields = append(fields, f)
+	if r.ForwardedFor != "" {
+		forwardedFor = append(forwardedFor, r.ForwardedFor)
 	}
-	return fields
+	if !r.HasHeader("X-Amzn-Trace-Id") {
+		fields = appendField(fields, "X-Amzn-Trace-Id", r.TraceID)
+	}
+	fields = appendField(fields, "X-Forwarded-For", strings.Join(forwardedFor, ", "))
+	fields = appendField(fields, "X-Forwarded-Port", r.ForwardedPort)
+	return appendField(fields, "X-Forwarded-Proto", r.ForwardedProto)
+}
+
+// appendField appends a field that has a value.
+func appendField(fields []Field, name, value string) []Field {
+	if value == "" {
+		return fields
+	}
+	return append(fields, Field{Name: name, Value: value})
 }
 
 // appendFields appends a single-value map, which takes the last value of a

@@ -198,15 +198,16 @@ func decode(t *testing.T, c *Context, r *ConnectRequest, body string) (decodedEv
 
 func TestConnectRepeatedNames(t *testing.T) {
 	r := &ConnectRequest{
-		Header:       []Field{{"X-N", "1"}, {"Host", "h"}, {"x-n", "2"}, {"X-Na", "3"}, {"x-forwarded-for", "10.0.0.1"}},
+		Header: []Field{{"X-N", "1"}, {"Host", "h"}, {"x-n", "2"}, {"X-Na", "3"}, {"x-forwarded-for", "10.0.0.1"},
+			{"X-Forwarded-Proto", "gopher"}, {"X-Forwarded-For", "10.0.0.2"}, {"x-forwarded-port", "70"}},
 		Query:        []Field{{"b", "1"}, {"a", ""}, {"b", "2 & \"3\""}, {"B", "4"}},
 		ForwardedFor: "123.45.123.45", ForwardedPort: "8420", ForwardedProto: "http",
 	}
 	e, text := decode(t, captured(TypeConnect), r, "")
 	want := decodedEvent{
-		Headers: map[string]string{"Host": "h", "X-N": "2", "X-Na": "3", "x-forwarded-for": "10.0.0.1",
+		Headers: map[string]string{"Host": "h", "X-N": "2", "X-Na": "3", "X-Forwarded-For": "10.0.0.1, 10.0.0.2, 123.45.123.45",
 			"X-Forwarded-Port": "8420", "X-Forwarded-Proto": "http"},
-		MultiValueHeaders: map[string][]string{"Host": {"h"}, "X-N": {"1", "2"}, "X-Na": {"3"}, "x-forwarded-for": {"10.0.0.1"},
+		MultiValueHeaders: map[string][]string{"Host": {"h"}, "X-N": {"1", "2"}, "X-Na": {"3"}, "X-Forwarded-For": {"10.0.0.1, 10.0.0.2, 123.45.123.45"},
 			"X-Forwarded-Port": {"8420"}, "X-Forwarded-Proto": {"http"}},
 		Query:           map[string]string{"a": "", "b": "2 & \"3\"", "B": "4"},
 		MultiValueQuery: map[string][]string{"a": {""}, "b": {"1", "2 & \"3\""}, "B": {"4"}},
@@ -218,7 +219,7 @@ func TestConnectRepeatedNames(t *testing.T) {
 	if r.Header[0].Name != "X-N" || r.Query[0].Name != "b" {
 		t.Errorf("the handshake was sorted: %v", r)
 	}
-	if !strings.HasPrefix(text, `{"headers":{"Host":"h","x-forwarded-for":`) {
+	if !strings.HasPrefix(text, `{"headers":{"Host":"h","X-Forwarded-For":`) {
 		t.Errorf("not sorted without regard to case: %s", text)
 	}
 }
