@@ -53,7 +53,7 @@ func (o *Observer) Transport() transport.EventListener {
 			default:
 				level = slog.LevelWarn
 			}
-			o.Note(Notice{Kind: KindDropped, Level: level, Text: i.String(), Attrs: []slog.Attr{slog.String("reason", i.Reason)}})
+			o.Note(Notice{Kind: KindDropped, Level: level, Text: strings.TrimPrefix(i.String(), "dropped: "), Attrs: []slog.Attr{slog.String("reason", i.Reason)}})
 		},
 		AcceptFailed: func(i transport.AcceptFailedInfo) {
 			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: i.String()})
@@ -62,6 +62,13 @@ func (o *Observer) Transport() transport.EventListener {
 			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: i.String(), Detail: strings.Split(string(i.Stack), "\n")})
 		},
 	}
+}
+
+// firstLine is what a line of the story tells of a text that may have more; the
+// rest is in the trace, and whole in the attributes.
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSuffix(first, "\r")
 }
 
 // subjectNotice begins a notice about one event of a connection.
@@ -74,7 +81,7 @@ func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Ou
 		n.Level = slog.LevelWarn
 	}
 	if err != nil {
-		n.Detail = append(n.Detail, "why: "+err.Error())
+		n.Detail = append(n.Detail, "why: "+firstLine(err.Error()))
 		n.Attrs = append(n.Attrs, slog.String("why", err.Error()))
 	}
 	return n

@@ -11,6 +11,8 @@ import (
 
 	"tidegate/internal/awshttp"
 	"tidegate/internal/gateway"
+	"tidegate/internal/service/functions"
+	"tidegate/internal/transport"
 )
 
 func asIs(name string) string { return name }
@@ -52,6 +54,29 @@ func TestMessagesAreTold(t *testing.T) {
 	var got map[string]any
 	if err := json.Unmarshal(n.AppendJSON(nil), &got); err != nil || got["routeKey"] != "send" || got["ms"] != 3.0 {
 		t.Errorf("JSON %v, %v", got, err)
+	}
+}
+
+// TestLinesStayLines wants the first line of a message that has more, as of a
+// module that isn't found, and all of it in the attributes.
+func TestLinesStayLines(t *testing.T) {
+	o := New()
+	notices, stop := o.Subscribe()
+	defer stop()
+	const message = "Cannot find module 'x'\nRequire stack:\n- app.js"
+	o.Functions(asIs).InvocationEnd(functions.InvocationEnd{Function: "F", RequestID: "r", ErrorType: "Runtime.ImportModuleError", ErrorMessage: message})
+	n := next(t, notices)
+	if !strings.HasSuffix(n.Text, "  Runtime.ImportModuleError: Cannot find module 'x'  [r]") || n.Attr("errorMessage") != message {
+		t.Errorf("invocation: %q with %v", n.Text, n.Attrs)
+	}
+	o.Gateway(asIs).ConnectEnd(gateway.ConnectInfo{Outcome: gateway.FunctionError, Err: errors.New(message)})
+	n = next(t, notices)
+	if len(n.Detail) != 1 || n.Detail[0] != "why: Cannot find module 'x'" || n.Attr("why") != message {
+		t.Errorf("handshake: %q with %v", n.Detail, n.Attrs)
+	}
+	o.Transport().Dropped(transport.DropInfo{Reason: transport.DropFrameTooBig, Bytes: 9, Code: 1009})
+	if n = next(t, notices); !strings.HasPrefix(n.Text, transport.DropFrameTooBig) {
+		t.Errorf("dropped: %q", n.Text)
 	}
 }
 

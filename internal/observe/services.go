@@ -43,7 +43,7 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 			}
 			if i.ErrorType != "" {
 				n.Level = slog.LevelError
-				n.Text += fmt.Sprintf("  %s: %s  [%s]", i.ErrorType, i.ErrorMessage, i.RequestID)
+				n.Text += fmt.Sprintf("  %s: %s  [%s]", i.ErrorType, firstLine(i.ErrorMessage), i.RequestID)
 				n.Attrs = append(n.Attrs, slog.String("errorType", i.ErrorType), slog.String("errorMessage", i.ErrorMessage))
 				n.Detail = i.Trace
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"tidegate/internal/observe"
 )
@@ -55,6 +56,9 @@ func (s *story) tell(n observe.Notice) {
 // add adds the notice's lines. The caller holds mu.
 func (s *story) add(n observe.Notice) {
 	if s.json {
+		if n.Time.IsZero() { // as what up itself has to say, which text tells without a clock
+			n.Time = time.Now()
+		}
 		s.lines = append(n.AppendJSON(s.lines), '\n')
 	} else {
 		s.lines = s.appendText(s.lines, n)

@@ -2,6 +2,7 @@ package up
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -27,6 +28,20 @@ func TestStoryTellsEverything(t *testing.T) {
 	s.follow(notices)
 	if out.String() != want.String() {
 		t.Errorf("%d bytes were told, want %d; the first:\n%.200s", out.Len(), want.Len(), out.String())
+	}
+}
+
+// TestStoryInJSON wants every line to have a time, up's own notes too.
+func TestStoryInJSON(t *testing.T) {
+	var out bytes.Buffer
+	s := &story{out: &out, json: true}
+	s.note(slog.LevelInfo, "a note")
+	var got struct {
+		Time time.Time
+		Msg  string
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Msg != "a note" || got.Time.Year() < 2026 {
+		t.Errorf("%s: %v; want a note with its time", out.Bytes(), err)
 	}
 }
 
