@@ -59,11 +59,14 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if !ok {
 		return nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage}
 	}
-	route := s.Connect()
+	route, throttle := s.Connect(), s.Throttle
 	if route != nil {
-		if !route.Throttle.Allow(start) {
-			return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled}
-		}
+		throttle = route.Throttle
+	}
+	if !throttle.Allow(start) {
+		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled}
+	}
+	if route != nil {
 		if missing := route.Missing(r); len(missing) > 0 {
 			return nil, &Rejection{
 				Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
@@ -90,13 +93,16 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if err == nil {
 		info.BackendStatus = answer.Status
 	}
-	if rejection := rejectionOf(answer, err); rejection != nil {
+	rejection := rejectionOf(answer, err)
+	if rejection == nil {
+		admission.Header, rejection = subprotocol(answer.Header)
+	}
+	if rejection != nil {
 		g.registry.Release(c)
 		g.withdrawn.Delete(c)
 		g.end()
 		return nil, rejection
 	}
-	admission.Header = subprotocol(answer.Header)
 	return admission, nil
 }
 
@@ -128,14 +134,22 @@ func rejectionOf(answer *stage.Answer, err error) *Rejection {
 }
 
 // subprotocol picks from $connect's answer the only header that a client sees
-// (spec 1.3). API Gateway doesn't check that it was offered.
-func subprotocol(header []event.Field) []event.Field {
+// (spec 1.3). API Gateway doesn't check that it was offered. A value that no
+// header can have is a malformed answer.
+func subprotocol(header []event.Field) ([]event.Field, *Rejection) {
 	for _, f := range header {
-		if strings.EqualFold(f.Name, "Sec-WebSocket-Protocol") && f.Value != "" {
-			return []event.Field{{Name: "Sec-WebSocket-Protocol", Value: f.Value}}
+		if !strings.EqualFold(f.Name, "Sec-WebSocket-Protocol") || f.Value == "" {
+			continue
 		}
+		if strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return nil, &Rejection{
+				Status: http.StatusBadGateway, Text: textInternal, Outcome: MalformedResponse,
+				Err: fmt.Errorf("$connect answered Sec-WebSocket-Protocol %q, which has a control character", f.Value),
+			}
+		}
+		return []event.Field{{Name: "Sec-WebSocket-Protocol", Value: f.Value}}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // parameterNames turns route.request.querystring.N into N.

@@ -225,6 +225,7 @@ func TestHandshakeStatuses(t *testing.T) {
 		{"a status without a name", answer(499, ""), 499, RejectedByBackend, "BadRequestException", "Forbidden"},
 		{"101 is not the function's to say", answer(101, ""), 502, MalformedResponse, "InternalServerErrorException", "Internal server error"},
 		{"a status out of range", answer(700, ""), 502, MalformedResponse, "InternalServerErrorException", "Internal server error"},
+		{"a subprotocol with a line break", answer(200, "", event.Field{Name: "Sec-WebSocket-Protocol", Value: "a\r\nX-Evil: 1"}), 502, MalformedResponse, "InternalServerErrorException", "Internal server error"},
 		{"function error", fail(integration.ErrFunction), 502, FunctionError, "InternalServerErrorException", "Internal server error"},
 		{"malformed", fail(integration.ErrMalformed), 502, MalformedResponse, "InternalServerErrorException", "Internal server error"},
 		{"refused", fail(integration.ErrRefused), 500, InvocationRefused, "InternalServerErrorException", "Internal server error"},
@@ -349,7 +350,12 @@ func TestThrottledHandshakeAndMessage(t *testing.T) {
 	}
 	def.Routes = def.Routes[1:]
 	g.compile(def, st)
+	if _, err := g.gateway.Connect(context.Background(), request()); !errors.As(err, &no) || no.Status != 429 {
+		t.Errorf("without a $connect route: %v", err)
+	}
+	g.compile(def, &apigw.Stage{Name: "Prod"})
 	s := g.connect()
+	g.compile(def, st)
 	s.send("x")
 	if len(s.got()) != 1 || !strings.HasPrefix(s.got()[0], `{"message": "Too Many Requests", `) || g.messages[0].Outcome != Throttled {
 		t.Errorf("%q", s.got())

@@ -32,11 +32,11 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 		def: def, binder: b,
 		stage: &Stage{
 			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables,
-			routes: map[apigw.RouteKey]*Route{},
+			Throttle: newThrottle(st.DefaultRouteSettings),
+			routes:   map[apigw.RouteKey]*Route{},
 		},
 		integrations: map[string]*Integration{},
 		failed:       map[string]bool{},
-		throttle:     newThrottle(st.DefaultRouteSettings),
 		settings:     st.RouteSettings,
 	}
 	if strings.HasPrefix(string(st.Name), reservedPrefix) {
@@ -67,7 +67,6 @@ type compiler struct {
 	integrations map[string]*Integration
 	failed       map[string]bool // ids of integrations that did not compile
 	errs         []error
-	throttle     *Throttle // of routes without their own
 	settings     map[apigw.RouteKey]apigw.RouteSettings
 }
 
@@ -93,7 +92,7 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 	if r.AuthorizationType != "" && r.AuthorizationType != "NONE" {
 		return fmt.Errorf("authorizationType %s is not supported yet, only NONE", r.AuthorizationType)
 	}
-	route := &Route{Key: r.Key, TwoWay: r.TwoWay(), declared: r.RequestParameters, Throttle: c.throttle}
+	route := &Route{Key: r.Key, TwoWay: r.TwoWay(), declared: r.RequestParameters, Throttle: c.stage.Throttle}
 	if own := newThrottle(c.settings[r.Key]); own != nil {
 		route.Throttle = own
 	}

@@ -25,6 +25,9 @@ type Stage struct {
 	// It is the API's setting, not the deployment's: whoever publishes the
 	// snapshot sets it before.
 	DisableExecuteAPIEndpoint bool
+	// Throttle is that of the stage's default settings: it admits handshakes when
+	// there is no $connect route, and is shared by routes without their own.
+	Throttle *Throttle
 
 	routes     map[apigw.RouteKey]*Route // the custom ones
 	connect    *Route
