@@ -184,6 +184,24 @@ func TestHandshakeByName(t *testing.T) {
 	}
 }
 
+// TestHTTP2Alone wants the refusal to name the host, so that a person sees which
+// service it is that Tidegate lacks.
+func TestHTTP2Alone(t *testing.T) {
+	config := open(t, t.TempDir()).TLSConfig()
+	const host = "bedrock-runtime.us-east-1.amazonaws.com"
+	near, far := net.Pipe()
+	defer near.Close()
+	go tls.Client(far, &tls.Config{ServerName: host, NextProtos: []string{"h2"}, InsecureSkipVerify: true}).Handshake()
+	if err := tls.Server(near, config).Handshake(); !errors.Is(err, ErrHTTP2) || !strings.Contains(err.Error(), host) {
+		t.Errorf("h2 alone: %v, want ErrHTTP2 with the host", err)
+	}
+	for _, protocols := range [][]string{nil, {"http/1.1"}, {"h2", "http/1.1"}} {
+		if c, err := config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: host, SupportedProtos: protocols}); c != nil || err != nil {
+			t.Errorf("%q: %v, %v; want them to go on", protocols, c, err)
+		}
+	}
+}
+
 func TestLeavesAreKeptAndBounded(t *testing.T) {
 	a := open(t, t.TempDir())
 	first, err := a.Certificate("x.localhost")

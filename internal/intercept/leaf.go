@@ -23,6 +23,9 @@ const maxLeaves = 256
 // ErrName says that a name was asked for that the authority doesn't vouch for.
 var ErrName = errors.New("intercept: not a name that Tidegate answers for")
 
+// ErrHTTP2 says that a client speaks nothing but HTTP/2.
+var ErrHTTP2 = errors.New("intercept: a client that speaks HTTP/2 alone; Tidegate speaks HTTP/1.1, as SDKs do with every service that it has")
+
 // leaves are the certificates made so far, by name.
 type leaves struct {
 	mu   sync.Mutex
@@ -35,8 +38,16 @@ type leaves struct {
 // outside of the authority's domains gets none.
 func (a *Authority) TLSConfig() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		// SDKs speak HTTP/2 alone to a few services that Tidegate lacks, Bedrock
+		// and Kinesis among them: the error says which was meant.
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if slices.Contains(hello.SupportedProtos, "h2") && !slices.Contains(hello.SupportedProtos, "http/1.1") {
+				return nil, fmt.Errorf("%w: %.253q", ErrHTTP2, hello.ServerName)
+			}
+			return nil, nil
+		},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return a.Certificate(hello.ServerName) },
 	}
 }
