@@ -391,6 +391,28 @@ Resources:
     Properties: { ApiId: !Ref Api, StageName: live, AutoDeploy: true, StageVariables: { greeting: ahoy } }
 `
 
+// TestValidateTakesUpsArguments wants what stands after up to work after
+// validate too.
+func TestValidateTakesUpsArguments(t *testing.T) {
+	t.Parallel()
+	const template = "Parameters: { A: { Type: String }, B: { Type: Number } }\nResources: { T: { Type: AWS::SNS::Topic, Properties: { TopicName: !Sub '${A}-${B}' } } }\n"
+	dir := folder(t, map[string]string{"app.yaml": template})
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"-t", "app.yaml", "--parameter-overrides", "A=x", "B=1"}, 0},
+		{[]string{"app.yaml", "--parameter-overrides", "A=x B=1"}, 0},
+		{[]string{"app.yaml", "--parameter-overrides", "ParameterKey=A,ParameterValue=x", "ParameterKey=B,ParameterValue=1"}, 0},
+		{[]string{"app.yaml", "--parameter-overrides", "A=x"}, exitUsage},
+		{[]string{"app.yaml", "other.yaml"}, exitUsage},
+	} {
+		if _, stderr, code := output(t, dir, "", append([]string{"validate"}, tt.args...)...); code != tt.code {
+			t.Errorf("validate %q: exit %d, want %d; it said %s", tt.args, code, tt.code, stderr)
+		}
+	}
+}
+
 // TestHTTPProxy wants a backend to get what request parameters make of a
 // handshake and of messages, and only a two-way route to answer.
 func TestHTTPProxy(t *testing.T) {

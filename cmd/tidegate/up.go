@@ -47,18 +47,11 @@ template.yaml, template.yml or template.json in this folder. Ctrl-C ends it.`,
 	return cmd
 }
 
-// upArguments sorts positional arguments into the template and K=V overrides,
-// and fills in what the environment says.
+// upArguments checks the flags and fills in what the environment says.
 func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) error {
-	for _, a := range args {
-		switch {
-		case len(overrides) > 0 && strings.Contains(a, "="):
-			overrides = append(overrides, a)
-		case o.Template == "":
-			o.Template = a
-		default:
-			return usage("up takes one template at most, and got %q too: %s", a, cmd.UseLine())
-		}
+	overrides, err := templateArguments(cmd, &o.Template, args, overrides)
+	if err != nil {
+		return err
 	}
 	if o.Region == "" {
 		o.Region = region()
@@ -85,9 +78,24 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) er
 			return usage("--port is a number up to 65535, not %d", p)
 		}
 	}
-	var err error
 	o.Parameters, err = parameterOverrides(overrides)
 	return err
+}
+
+// templateArguments sorts positional arguments into the template and further
+// overrides, which follow --parameter-overrides without a flag of their own.
+func templateArguments(cmd *cobra.Command, template *string, args, overrides []string) ([]string, error) {
+	for _, a := range args {
+		switch {
+		case len(overrides) > 0 && strings.Contains(a, "="):
+			overrides = append(overrides, a)
+		case *template == "":
+			*template = a
+		default:
+			return nil, usage("%s takes one template at most, and got %q too: %s", cmd.Name(), a, cmd.UseLine())
+		}
+	}
+	return overrides, nil
 }
 
 // parameterOverrides reads K=V, and ParameterKey=K,ParameterValue=V as the AWS

@@ -16,18 +16,20 @@ func validateCommand() *cobra.Command {
 		Use:   "validate [TEMPLATE or DIR]",
 		Short: "Check a template without running anything",
 		Long:  "Check a template without running or downloading anything. Exits 2 when it can't run, and says why, each with file and line.",
-		Args:  arguments(0, 1, "one template at most"),
+		Args:  func(*cobra.Command, []string) error { return nil }, // checked below: K=V may follow a flag
 	}
-	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, K=V … (repeatable)")
+	var template string
+	cmd.Flags().StringVarP(&template, "template", "t", "", "the template, or the folder that holds it")
+	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, K=V … (further K=V may follow)")
 	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o := up.Options{Region: region(), Strict: *strict}
-		if len(args) == 1 {
-			o.Template = args[0]
+		o := up.Options{Template: template, Region: region(), Strict: *strict}
+		given, err := templateArguments(cmd, &o.Template, args, *overrides)
+		if err != nil {
+			return err
 		}
-		var err error
-		if o.Parameters, err = parameterOverrides(*overrides); err != nil {
+		if o.Parameters, err = parameterOverrides(given); err != nil {
 			return err
 		}
 		s, err := up.Load(o)
