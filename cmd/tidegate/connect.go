@@ -64,7 +64,11 @@ func stageURL(cmd *cobra.Command, endpoint, url string) (string, string, error) 
 		if !strings.HasPrefix(url, "ws://") && !strings.HasPrefix(url, "wss://") {
 			return "", "", usage("%q is not a WebSocket URL such as ws://localhost:8420/dev", url)
 		}
-		return url, run.CACert, nil // no run file is no error here: the URL may lead anywhere
+		ca := run.CACert // no run file is no error here: the URL may lead anywhere
+		if ca == "" {
+			ca = os.Getenv("AWS_CA_BUNDLE") // what tidegate env sets
+		}
+		return url, ca, nil
 	}
 	if err != nil {
 		return "", "", err

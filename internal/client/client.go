@@ -58,8 +58,17 @@ func Find(endpoint, dir string) (Run, error) {
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			return Run{}, fmt.Errorf("the endpoint %q is not a URL such as http://localhost:8420", endpoint)
 		}
-		return Run{Endpoint: strings.TrimSuffix(endpoint, "/"), Region: "us-east-1", AccessKeyID: "tidegate"}, nil
+		endpoint = strings.TrimSuffix(endpoint, "/")
+		if r, err := findRunFile(dir); err == nil && r.Endpoint == endpoint {
+			return r, nil // the same Tidegate, with its keys and its authority
+		}
+		return Run{Endpoint: endpoint, Region: "us-east-1", AccessKeyID: "tidegate"}, nil
 	}
+	return findRunFile(dir)
+}
+
+// findRunFile reads the nearest run file: in dir's .tidegate, or above.
+func findRunFile(dir string) (Run, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return Run{}, err

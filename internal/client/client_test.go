@@ -29,6 +29,9 @@ func TestFind(t *testing.T) {
 	if got, err := Find("http://other:1/", deep); err != nil || got.Endpoint != "http://other:1" {
 		t.Errorf("an endpoint wins: %+v, %v", got, err)
 	}
+	if got, err := Find(want.Endpoint+"/", deep); err != nil || got != want {
+		t.Errorf("the endpoint of the run file: %+v, %v", got, err)
+	}
 	for _, bad := range []string{"localhost:8420", "ws://x", "http://", "%"} {
 		if _, err := Find(bad, deep); err == nil || !strings.Contains(err.Error(), "http://localhost:8420") {
 			t.Errorf("endpoint %q: %v", bad, err)

@@ -34,9 +34,6 @@ type Config struct {
 	Services map[string]http.Handler
 	// Own serves /_tidegate/*; nil answers 404.
 	Own http.Handler
-	// Fallback gets calls to services that Services lacks; nil answers them with
-	// an error that names the service.
-	Fallback http.Handler
 	// Guard keeps web pages out; nil lets every origin and host in.
 	Guard  *Guard
 	Events EventListener
@@ -50,7 +47,6 @@ type Edge struct {
 	management Management
 	services   map[string]http.Handler
 	own        http.Handler
-	fallback   http.Handler
 	guard      *Guard
 	events     EventListener
 }
@@ -65,7 +61,7 @@ func New(c Config) *Edge {
 	}
 	return &Edge{
 		ctx: c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
-		services: c.Services, own: c.Own, fallback: c.Fallback, guard: c.Guard, events: c.Events,
+		services: c.Services, own: c.Own, guard: c.Guard, events: c.Events,
 	}
 }
 
@@ -162,11 +158,7 @@ func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service stri
 		return
 	}
 	if e.events.UnknownService != nil {
-		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), Forwarded: e.fallback != nil})
-	}
-	if e.fallback != nil {
-		e.fallback.ServeHTTP(w, r)
-		return
+		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target")})
 	}
 	writeUnknownService(w, r, service)
 }

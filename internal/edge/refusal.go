@@ -66,11 +66,10 @@ func (i RefusedInfo) String() string {
 
 // An UnknownServiceInfo tells of a call to a service that Tidegate lacks.
 type UnknownServiceInfo struct {
-	Service   string // its signing name
-	Method    string
-	Path      string
-	Target    string // X-Amz-Target
-	Forwarded bool   // it went to the fallback
+	Service string // its signing name
+	Method  string
+	Path    string
+	Target  string // X-Amz-Target
 }
 
 // String returns one line for a log.
@@ -78,9 +77,6 @@ func (i UnknownServiceInfo) String() string {
 	what := i.Target
 	if what == "" {
 		what = i.Method + " " + i.Path
-	}
-	if i.Forwarded {
-		return fmt.Sprintf("%s to %s, which Tidegate lacks, went to the fallback endpoint", what, i.Service)
 	}
 	return fmt.Sprintf("%s to %s, which Tidegate lacks: %s", what, i.Service, remedy(i.Service))
 }

@@ -144,7 +144,7 @@ func remedy(service string) string {
 	if id == "" {
 		id = strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(service))
 	}
-	return "set AWS_ENDPOINT_URL_" + id + " for the caller, or start Tidegate with --fallback-endpoint URL"
+	return "set AWS_ENDPOINT_URL_" + id + " for the caller to where that service is"
 }
 
 // writeUnknownService answers a call to a service that Tidegate lacks so that
