@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -103,17 +104,29 @@ const RootKeyFile = "root.key"
 func rootSecret(dir string) (string, error) {
 	file := filepath.Join(dir, RootKeyFile)
 	b, err := os.ReadFile(file)
-	if err == nil && len(strings.TrimSpace(string(b))) >= 32 {
-		return strings.TrimSpace(string(b)), nil
-	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("read the root key: %w", err)
+	}
+	if err == nil && len(strings.TrimSpace(string(b))) >= 32 && onlyOurs(file) {
+		return strings.TrimSpace(string(b)), nil
+	}
+	// A key that others could read is one no more. Writing to a file that is there
+	// would keep its mode.
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("replace the root key: %w", err)
 	}
 	secret := randomSecret()
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("store the root key: %w", err)
 	}
 	return secret, nil
+}
+
+// onlyOurs says that nobody but the file's owner may read it. Windows has no
+// such bits; there the folder's own rules hold.
+func onlyOurs(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && (runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0)
 }
 
 // randomSecret is 160 random bits in hex.

@@ -212,8 +212,11 @@ func (r *run) writeRunFile() error {
 // announce says what runs and where.
 func (r *run) announce(result *stack.Result) {
 	if r.tale.json {
-		r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindNote, Level: slog.LevelInfo, Text: "ready",
-			Attrs: []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}})
+		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}
+		if f := r.server.RootKeyFile(); f != "" {
+			attrs = append(attrs, slog.String("rootKeyFile", f))
+		}
+		r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindNote, Level: slog.LevelInfo, Text: "ready", Attrs: attrs})
 		return
 	}
 	lines := []string{"", "Ready. Clients connect to:"}
