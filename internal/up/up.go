@@ -131,7 +131,7 @@ func (r *run) serve(ctx context.Context) error {
 
 // end stops everything in good order.
 func (r *run) end() error {
-	r.tale.say("", "Stopping: clients are told, functions end.")
+	r.tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	return errors.Join(r.server.Drain(ctx), r.server.Close())
