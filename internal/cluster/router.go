@@ -20,7 +20,10 @@ var ErrElsewhere = errors.New("the connection belongs to another API or stage")
 
 // A Target is a connection as a caller of the Management API names it.
 type Target struct {
-	ID    connection.ID
+	ID connection.ID
+	// Text is the id as the caller wrote it, for those who listen: a well-formed
+	// id that was never issued has no other. Empty means what ID is written as.
+	Text  string
 	APIID string
 	Stage apigw.StageName
 	// Caller is the ARN of who asks, for those who listen.
@@ -59,8 +62,12 @@ func (r *Router) Push(ctx context.Context, to Target, payload []byte, binary boo
 	}
 	start := time.Now()
 	err := r.push(to, payload, binary)
+	text := to.Text
+	if text == "" {
+		text = r.here.Registry.Codec().String(to.ID)
+	}
 	r.events.PushEnd(PushInfo{
-		ConnectionID: r.here.Registry.Codec().String(to.ID),
+		ConnectionID: text,
 		APIID:        to.APIID,
 		Stage:        to.Stage,
 		Caller:       to.Caller,

@@ -84,7 +84,13 @@ func TestRouter(t *testing.T) {
 	all(to, nil)
 	all(Target{ID: c.ID(), APIID: "other", Stage: "Prod"}, ErrElsewhere)
 	all(Target{ID: c.ID(), APIID: "api", Stage: "other"}, ErrElsewhere)
-	all(Target{APIID: "api", Stage: "Prod"}, apigw.ErrGone)
+	all(Target{Text: "neverissuedatall=", APIID: "api", Stage: "Prod"}, apigw.ErrGone)
+	if id := heard[len(heard)-1].ConnectionID; id != "neverissuedatall=" {
+		t.Errorf("an id that was never issued was told as %q", id)
+	}
+	if id := heard[1].ConnectionID; id != c.String() {
+		t.Errorf("a push to %s was told as one to %q", c, id)
+	}
 
 	s.err = apigw.ErrQueueFull
 	if err := router.Push(ctx, to, []byte("much"), false); !errors.Is(err, apigw.ErrQueueFull) {

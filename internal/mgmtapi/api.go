@@ -65,7 +65,7 @@ func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID stri
 	h["x-amzn-RequestId"] = []string{requestID}
 	h["x-amz-apigw-id"] = []string{event.NewRequestID()}
 	if err != nil {
-		e := a.failed(r, requestID, err)
+		e := a.failed(r, requestID, text, err)
 		h["x-amzn-ErrorType"] = []string{e.Code}
 		write(w, e.Status, errorBody(e))
 		return
@@ -104,7 +104,7 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 	if apiID == "" {
 		return call.RequestID, nil, apigw.ErrGone
 	}
-	target := cluster.Target{ID: id, APIID: apiID, Stage: stage, Caller: call.Principal.ARN}
+	target := cluster.Target{ID: id, Text: text, APIID: apiID, Stage: stage, Caller: call.Principal.ARN}
 	ctx := r.Context()
 	switch r.Method {
 	case http.MethodPost:
@@ -155,13 +155,15 @@ func tooLarge(err error) error {
 	return err
 }
 
-// failed returns what the caller sees, and tells the gate's listener.
-func (a *API) failed(r *http.Request, requestID string, err error) *awshttp.Error {
+// failed returns what the caller sees, and tells the gate's listener. text is
+// the connection's id as the caller wrote it.
+func (a *API) failed(r *http.Request, requestID, text string, err error) *awshttp.Error {
 	var e *awshttp.Error
 	switch {
 	case errors.As(err, &e):
 	case errors.Is(err, apigw.ErrGone):
-		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true}
+		// The body is empty on AWS; the message is for the listener.
+		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: r.Method + " of connection " + text}
 	case errors.Is(err, cluster.ErrElsewhere):
 		e = awshttp.Errorf(http.StatusForbidden, "ForbiddenException", "Forbidden")
 	case errors.Is(err, apigw.ErrQueueFull):

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,8 @@ type fixture struct {
 	codec  *connection.Codec
 	url    string
 	id     string
+	// refused is what the gate's listener heard last.
+	refused atomic.Pointer[awshttp.Error]
 }
 
 // newFixture serves the Management API of one API's stage Prod under /Prod.
@@ -96,7 +99,9 @@ func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
 	}
 	f.id = c.String()
 	api := New(Config{
-		Gate:   &awshttp.Gate{Identities: identities{}, Mode: mode, Account: account, Region: region},
+		Gate: &awshttp.Gate{Identities: identities{}, Mode: mode, Account: account, Region: region, Events: awshttp.EventListener{
+			Refused: func(_, _ string, e *awshttp.Error) { f.refused.Store(e) },
+		}},
 		Router: f.router, Codec: codec,
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,7 +142,7 @@ func TestSDKSuccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := cluster.Target{ID: id, APIID: "abc", Stage: "Prod", Caller: "arn:aws:iam::" + account + ":root"}
+	want := cluster.Target{ID: id, Text: f.id, APIID: "abc", Stage: "Prod", Caller: "arn:aws:iam::" + account + ":root"}
 	if f.router.target != want {
 		t.Errorf("target %+v, want %+v", f.router.target, want)
 	}
@@ -274,6 +279,12 @@ func TestOnTheWire(t *testing.T) {
 		}
 		if resp.Header.Get("x-amzn-RequestId") == "" || resp.Header.Get("x-amz-apigw-id") == "" {
 			t.Errorf("%s %s: no ids in %v", tt.method, tt.path, resp.Header)
+		}
+		if tt.status == 410 {
+			// The answer has no body, but the terminal must name the connection.
+			if e := f.refused.Load(); e == nil || e.Message != tt.method+" of connection "+f.id {
+				t.Errorf("%s %s was told as %v", tt.method, tt.path, e)
+			}
 		}
 	}
 }
