@@ -27,7 +27,8 @@ import (
 )
 
 // The benchmarks of docs/performance.md: each runs the program as its users do,
-// a process of its own, and measures from outside. Where it can be said, CPU is
+// a process of its own (of the test binary, which is a little bigger than the
+// program), and measures from outside. Where it can be said, CPU is
 // the server's own, its functions' and the load's left out. They need Linux for
 // what /proc tells of a process.
 
@@ -119,19 +120,6 @@ type benchRun struct {
 	host   string
 }
 
-// benchProgram builds the program; a test binary would be bigger and start later.
-var benchProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tidegate-bench-")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "tidegate")
-	if out, err := exec.Command("go", "build", "-o", file, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return file, nil
-})
-
 // benchFolder writes the stack's files into a clean folder.
 func benchFolder(b *testing.B) string {
 	dir := b.TempDir()
@@ -146,10 +134,6 @@ func benchFolder(b *testing.B) string {
 // startBench starts the program on the template in dir and waits until it is ready.
 func startBench(b *testing.B, dir string, args ...string) *benchRun {
 	b.Helper()
-	program, err := benchProgram()
-	if err != nil {
-		b.Fatal(err)
-	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -158,8 +142,7 @@ func startBench(b *testing.B, dir string, args ...string) *benchRun {
 	_, port, _ := net.SplitHostPort(host)
 	free.Close()
 	r := &benchRun{b: b, host: host}
-	r.cmd = exec.Command(program, append([]string{"up", "--port", port}, args...)...)
-	r.cmd.Dir, r.cmd.Env = dir, cleanEnv()
+	r.cmd = tidegate(context.Background(), dir, append([]string{"up", "--port", port}, args...)...)
 	var said bytes.Buffer
 	r.cmd.Stdout, r.cmd.Stderr = &said, &said
 	began := time.Now()
@@ -305,7 +288,7 @@ func BenchmarkReady(b *testing.B) {
 	for _, again := range []bool{false, true} {
 		b.Run(map[bool]string{false: "new", true: "again"}[again], func(b *testing.B) {
 			dir := benchFolder(b)
-			startBench(b, dir).end() // builds the program; makes the certificate authority
+			startBench(b, dir).end() // makes the certificate authority
 			var ready, memory []float64
 			for b.Loop() {
 				if !again {
