@@ -65,6 +65,14 @@ func TestGate(t *testing.T) {
 	badToken := &sigv4.Credentials{AccessKeyID: "ROLE", SecretAccessKey: "s2", SessionToken: "other"}
 	wrong := &sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "other"}
 	unknown := &sigv4.Credentials{AccessKeyID: "NOBODY", SecretAccessKey: "x"}
+	tokened := &sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "s1", SessionToken: "tok"}
+	sign := func(service, region string, late time.Duration) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Del("Authorization")
+			r.Header.Del("X-Amz-Date")
+			sigv4.Sign(r, []byte("hello"), *root, service, region, time.Now().Add(late))
+		}
+	}
 	tamper := func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("jello")) }
 	for _, tt := range []struct {
 		name   string
@@ -83,6 +91,12 @@ func TestGate(t *testing.T) {
 		{"wrong secret, always refused", Off, wrong, "thing:Read", nil, 403, "InvalidSignatureException"},
 		{"changed body", Off, root, "thing:Read", tamper, 403, "InvalidSignatureException"},
 		{"unsigned, enforced", Enforce, nil, "thing:Read", nil, 403, "MissingAuthenticationTokenException"},
+		{"a token with long-lived keys, enforced", Enforce, tokened, "thing:Read", nil, 403, "UnrecognizedClientException"},
+		{"a token with long-lived keys, warned", Warn, tokened, "thing:Read", nil, 200, ""},
+		{"another region, enforced", Enforce, root, "thing:Read", sign("thing", "eu-west-1", 0), 403, "InvalidSignatureException"},
+		{"another region, warned", Warn, root, "thing:Read", sign("thing", "eu-west-1", 0), 200, ""},
+		{"another service", Warn, root, "thing:Read", sign("other", "us-east-1", 0), 403, "InvalidSignatureException"},
+		{"an old signature", Warn, root, "thing:Read", sign("thing", "us-east-1", -time.Hour), 403, "InvalidSignatureException"},
 		{"unsigned, warned", Warn, nil, "thing:Read", nil, 200, ""},
 		{"unknown key, enforced", Enforce, unknown, "thing:Read", nil, 403, "UnrecognizedClientException"},
 		{"unknown key, warned", Warn, unknown, "thing:Read", nil, 200, ""},
@@ -93,6 +107,54 @@ func TestGate(t *testing.T) {
 				t.Errorf("status %d %q, want %d %q; body %s", status, code, tt.status, tt.code, body)
 			}
 		})
+	}
+}
+
+// Each protocol words what the gate refuses as its services do.
+func TestRefusalsByProtocol(t *testing.T) {
+	g := newGate(t, Enforce)
+	g.Region = "eu-central-1"
+	p := Protocol{Gate: g, Service: "iam"}
+	none := map[string]HandlerFunc{"Get": func(*Call) (any, error) { return nil, nil }}
+	rest, query := p.REST(func(*Call) (any, error) { return nil, nil }), p.Query("n", none)
+	events := p.JSON("1.1", "AWSEvents", "", none)
+	const body = "Action=Get"
+	root, nobody, wrong := sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "s1"}, sigv4.Credentials{AccessKeyID: "NOBODY", SecretAccessKey: "x"}, sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "x"}
+	for _, tt := range []struct {
+		name   string
+		h      http.Handler
+		who    *sigv4.Credentials
+		region string
+		late   time.Duration
+		status int
+		text   string
+	}{
+		{"global service", query, &root, "us-east-1", 0, 200, "<GetResponse"},
+		{"other region", query, &root, "us-west-2", 0, 403, "<Code>SignatureDoesNotMatch</Code><Message>Credential should be scoped to a valid region.<"},
+		{"unsigned", query, nil, "", 0, 403, "<Code>MissingAuthenticationToken</Code>"},
+		{"unknown key", query, &nobody, "us-east-1", 0, 403, "<Code>InvalidClientTokenId</Code>"},
+		{"wrong secret", query, &wrong, "us-east-1", 0, 403, "<Code>SignatureDoesNotMatch</Code>"},
+		{"old", rest, &root, "us-east-1", -time.Hour, 403, `{"message":"Signature expired: `},
+		{"early", rest, &root, "us-east-1", time.Hour, 403, `{"message":"Signature not yet current: `},
+		{"unknown key", events, &nobody, "us-east-1", 0, 400, `{"__type":"UnrecognizedClientException",`},
+		{"unsigned", events, nil, "", 0, 400, `{"__type":"MissingAuthenticationTokenException",`},
+	} {
+		r := httptest.NewRequest("POST", "http://localhost/", strings.NewReader(body))
+		if tt.who != nil {
+			sigv4.Sign(r, []byte(body), *tt.who, "iam", tt.region, time.Now().Add(tt.late))
+		}
+		w := httptest.NewRecorder()
+		tt.h.ServeHTTP(w, r)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.text) {
+			t.Errorf("%s: %d %s, want %d %s", tt.name, w.Code, w.Body, tt.status, tt.text)
+		}
+	}
+	r := httptest.NewRequest("GET", "http://localhost/", nil)
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x")
+	w := httptest.NewRecorder()
+	rest.ServeHTTP(w, r)
+	if w.Code != 403 || strings.Contains(w.Body.String(), "sigv4") || w.Header().Get("X-Amzn-Errortype") != "IncompleteSignatureException" {
+		t.Errorf("an incomplete signature: %d %s", w.Code, w.Body)
 	}
 }
 

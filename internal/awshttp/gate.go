@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"tidegate/internal/iampolicy"
@@ -107,26 +108,40 @@ func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID str
 		return g.stranger(service, "", requestID, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"))
 	}
 	if err != nil {
-		return Principal{}, "", Errorf(http.StatusForbidden, "IncompleteSignatureException", "%v", err)
+		return Principal{}, "", Errorf(http.StatusForbidden, "IncompleteSignatureException", "%s", reason(err, sigv4.ErrIncomplete))
 	}
 	id, known := g.Identities.Lookup(auth.AccessKeyID)
 	if !known {
 		p, _, err := g.stranger(service, auth.AccessKeyID, requestID, Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid."))
 		return p, auth.Region, err
 	}
-	if id.Token != "" && subtle.ConstantTimeCompare([]byte(id.Token), []byte(auth.SessionToken)) != 1 {
+	// Long-lived keys have no token. One that comes along all the same, as out of
+	// a developer's environment, is refused by AWS.
+	if (id.Token != "" || g.Mode == Enforce) && subtle.ConstantTimeCompare([]byte(id.Token), []byte(auth.SessionToken)) != 1 {
 		return Principal{}, "", Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	if auth.Service != service {
 		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", service)
 	}
+	if g.Mode == Enforce && !g.inScope(service, auth.Region) {
+		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "Credential should be scoped to a valid region.")
+	}
 	switch err := auth.Verify(r, body, id.Secret, time.Now()); {
 	case errors.Is(err, sigv4.ErrExpired):
-		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "%s", trimPackage(err))
+		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "%s", reason(err, sigv4.ErrExpired))
 	case err != nil:
 		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
 	return id.Principal, auth.Region, nil
+}
+
+// globalRegion is the region that callers of global services sign for.
+const globalRegion = "us-east-1"
+
+// inScope reports whether AWS would take a signature for the region. Without
+// Enforce any will do: a region that a handler hard-codes shall not stop it.
+func (g *Gate) inScope(service, region string) bool {
+	return region == g.Region || region == globalRegion && (service == "iam" || service == "sts")
 }
 
 // stranger is a caller without proof: refused under Enforce, else the root.
@@ -215,11 +230,8 @@ func NewRequestID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
-// trimPackage returns the error's text without "sigv4: ".
-func trimPackage(err error) string {
-	s := err.Error()
-	if len(s) > 7 && s[:7] == "sigv4: " {
-		return s[7:]
-	}
-	return s
+// reason returns the error's text without that of the sentinel that it wraps:
+// AWS says the reason only.
+func reason(err, sentinel error) string {
+	return strings.TrimPrefix(err.Error(), sentinel.Error()+": ")
 }

@@ -30,6 +30,20 @@ type Protocol struct {
 	// InternalCode is the error code of a failure that is not the caller's fault;
 	// empty means InternalServerError (query: InternalFailure).
 	InternalCode string
+
+	query bool // errors have the query protocol's codes
+}
+
+// queryCodes are the codes of common errors in the query protocol, by those of
+// the other protocols.
+//
+// Source: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+var queryCodes = map[string]string{
+	"AccessDeniedException":               "AccessDenied",
+	"IncompleteSignatureException":        "IncompleteSignature",
+	"InvalidSignatureException":           "SignatureDoesNotMatch",
+	"MissingAuthenticationTokenException": "MissingAuthenticationToken",
+	"UnrecognizedClientException":         "InvalidClientTokenId",
 }
 
 // REST is the rest-json protocol: an operation has a method and a path, errors
@@ -76,7 +90,12 @@ func (p Protocol) JSON(version, prefix, namespace string, ops map[string]Handler
 			if namespace != "" && !strings.Contains(code, "#") {
 				code = namespace + "#" + code
 			}
-			write(w, e.Status, contentType, e.body("__type", code))
+			// These services say 400 where others say 403, with the same codes.
+			status := e.Status
+			if status == http.StatusForbidden {
+				status = http.StatusBadRequest
+			}
+			write(w, status, contentType, e.body("__type", code))
 			return
 		}
 		if v == nil {
@@ -90,6 +109,7 @@ func (p Protocol) JSON(version, prefix, namespace string, ops map[string]Handler
 // The value returned must be an XML element; Response and result wrappers are
 // made here as <{Action}Response><{Action}Result>…</></>.
 func (p Protocol) Query(namespace string, ops map[string]HandlerFunc) http.Handler {
+	p.query = true
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := p.open(r)
 		var v any
@@ -145,6 +165,11 @@ func (p Protocol) failed(c *Call, operation string, err error) *Error {
 		code = "InternalServerError"
 	}
 	e := asError(err, code)
+	if name, ok := queryCodes[e.Code]; ok && p.query {
+		renamed := *e
+		renamed.Code = name
+		e = &renamed
+	}
 	var own *Error
 	switch {
 	case !errors.As(err, &own) && p.Gate.Events.Failed != nil:

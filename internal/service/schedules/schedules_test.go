@@ -545,7 +545,7 @@ func TestErrors(t *testing.T) {
 	if _, body := f.call(t, rootKey, "PutRule", `{"Name":"r","ScheduleExpression":"cron(0 1 * * * *)"}`); !strings.Contains(body, "just one of day-of-month and day-of-week must be ?") {
 		t.Errorf("%s", body)
 	}
-	if status, body := f.call(t, roleKey, "PutRule", `{"Name":"r","ScheduleExpression":"rate(1 minute)"}`); status != 403 || !strings.Contains(body, "events:PutRule") {
+	if status, body := f.call(t, roleKey, "PutRule", `{"Name":"r","ScheduleExpression":"rate(1 minute)"}`); status != 400 || !strings.Contains(body, "events:PutRule") {
 		t.Errorf("a role that may not: %d %s", status, body)
 	}
 	if status, body := f.call(t, roleKey, "DescribeRule", `{"Name":"tick"}`); status != 200 || body != `{"Name":"tick","Arn":"`+ruleARN+`","State":"ENABLED","ScheduleExpression":"rate(1 day)","EventBusName":"default","CreatedBy":"000000000000"}` {
