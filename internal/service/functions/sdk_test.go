@@ -53,6 +53,7 @@ func TestSDKIsBrought(t *testing.T) {
 	}{
 		{"v2", "nodejs8.10", map[string]string{"index.js": `const AWS = require('aws-sdk'); exports.handler = (e, c, cb) => cb(null, AWS.name);`}, `"aws-sdk"`},
 		{"v3", "nodejs20.x", map[string]string{"index.js": `const { name } = require("@aws-sdk/client-dynamodb"); exports.handler = async () => name;`}, `"@aws-sdk/client-dynamodb"`},
+		{"dynamic", "nodejs22.x", map[string]string{"index.js": `exports.handler = async () => (await import('@aws-sdk/client-dynamodb')).name;`}, `"@aws-sdk/client-dynamodb"`},
 		{"esm", "nodejs22.x", map[string]string{"index.mjs": `import { name } from '@aws-sdk/client-dynamodb'; export const handler = async () => name;`}, `"@aws-sdk/client-dynamodb"`},
 		{"another", "nodejs18.x", map[string]string{"index.js": `const { name } = require('@aws-sdk/client-s3'); exports.handler = async () => name;`}, `"@aws-sdk/client-s3"`},
 		{"computed", "nodejs20.x", map[string]string{"index.js": `const p = '@aws-sdk/client-' + 'sqs'; const { name } = require(p); exports.handler = async () => name;`}, `"@aws-sdk/client-sqs"`},
@@ -68,7 +69,7 @@ func TestSDKIsBrought(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Version 2; the base of version 3, shared by two functions; that with S3; that
+	// Version 2; the base of version 3, shared by three functions; that with S3; that
 	// with SQS. A package of the function's own needs none.
 	if n := strings.Count(string(b), "\n"); n != 4 {
 		t.Errorf("npm ran %d times, want 4:\n%s", n, b)
@@ -117,5 +118,75 @@ func TestMissingPackages(t *testing.T) {
 	want := map[string]bool{"aws-sdk": true, "@aws-sdk/client-s3": true, "@aws-sdk/lib-dynamodb": true, "@smithy/types": true, "@aws-sdk/client-sqs": true, "@aws-sdk/util-dynamodb": true, "@aws-sdk/client-lambda": true}
 	if diff := cmp.Diff(want, missingPackages(dir)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestInstallationIsStopped ends npm, so that what waits for it fails, and leaves
+// nothing half installed.
+func TestInstallationIsStopped(t *testing.T) {
+	bin, cache := t.TempDir(), t.TempDir()
+	began := filepath.Join(bin, "began")
+	script := "#!/bin/sh\nmkdir -p node_modules/half\n: > '" + began + "'\nexec sleep 600\n"
+	if err := os.WriteFile(filepath.Join(bin, "npm"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	stale := filepath.Join(cache, "sdk", ".installing-1")
+	if err := os.MkdirAll(stale, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(c *Config) { c.Cache = cache })
+	f.create("waits", map[string]string{"index.js": `exports.handler = async () => require('@aws-sdk/client-dynamodb').name;`})
+	answered := make(chan string, 1)
+	go func() {
+		_, got, _ := f.invoke("waits", `{}`)
+		answered <- got
+	}()
+	eventually(t, "npm", func() bool { _, err := os.Stat(began); return err == nil })
+	f.StopInstalling()
+	if got := <-answered; !strings.Contains(got, "Cannot find module") {
+		t.Errorf("the invocation got %s", got)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	left, err := filepath.Glob(filepath.Join(cache, "sdk", "*installing*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestNPMReason(t *testing.T) {
+	for _, tt := range []struct{ out, want string }{
+		{"npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error FetchError: request failed\nnpm error     at ClientRequest.<anonymous> (x.js:1)\n\nnpm error A complete log of this run can be found in: /x\n", "code ECONNREFUSED; syscall connect; FetchError: request failed"},
+		{"npm ERR! code E404\r\nnpm ERR! 404 Not Found\r\n", "code E404; 404 Not Found"},
+		{"network unreachable\n", "network unreachable"},
+		{"", ""},
+		{strings.Repeat("é", 400), strings.Repeat("é", 150) + "…"},
+	} {
+		if got := npmReason(tt.out); got != tt.want {
+			t.Errorf("%q became %q, want %q", tt.out, got, tt.want)
+		}
+	}
+}
+
+// TestFolderThatIsGone is named, not Node.js.
+func TestFolderThatIsGone(t *testing.T) {
+	f := newFixture(t)
+	dir := f.create("gone", map[string]string{"index.js": `exports.handler = async () => 1;`})
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if status, got, _ := f.invoke("gone", `{}`); status != 500 || !strings.Contains(got, dir) || !strings.Contains(got, "put it back") {
+		t.Errorf("%d %s", status, got)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index.js"), []byte(`exports.handler = async () => 2;`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, _ := f.invoke("gone", `{}`); got != "2" {
+		t.Errorf("put back: %s", got)
 	}
 }

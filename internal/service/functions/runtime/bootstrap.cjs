@@ -138,8 +138,8 @@ function isModule(file) {
 }
 
 // bringSDK lets ES modules find the SDK that Lambda brings; CommonJS finds it
-// by NODE_PATH, at which ES modules don't look.
-function bringSDK(esm) {
+// by NODE_PATH, at which ES modules and import() don't look.
+function bringSDK(esm, file) {
   const folder = env.TIDEGATE_SDK;
   if (!folder) return;
   const { registerHooks, register } = require('module');
@@ -160,8 +160,9 @@ function bringSDK(esm) {
         }
       },
     });
-  } else if (register && esm) {
-    // On older Node.js a hook costs a thread, so only ES modules pay for it.
+  } else if (register && (esm || /\bimport\s*\(/.test(fs.readFileSync(file, 'utf8')))) {
+    // On older Node.js a hook costs a thread, so only those pay for it that may
+    // need it.
     register(pathToFileURL(path.join(__dirname, 'resolve.mjs')).href, { data: { parent } });
   }
 }
@@ -190,7 +191,7 @@ async function loadModule(root, folder, name, base) {
     let file = [base, base + '.js', base + '.mjs', base + '.cjs'].find(isFile);
     if (!file) file = require.resolve(name, { paths: [folder, root] });
     const esm = isModule(file);
-    bringSDK(esm);
+    bringSDK(esm, file);
     if (!esm) return require(file);
     return await import(require('url').pathToFileURL(file).href);
   } catch (err) {
