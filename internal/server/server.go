@@ -392,6 +392,7 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 // is $disconnect functions that call them.
 func (s *Server) Drain(ctx context.Context) error {
 	s.schedules.Close()
+	s.functions.StopInstalling()
 	return s.gateway.Drain(ctx)
 }
 

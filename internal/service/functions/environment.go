@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -81,6 +82,11 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	node, err := s.node()
 	if err != nil {
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: err.Error(), MessageKey: "Message"}
+	}
+	// Without it, starting would fail with a text that names Node.js as missing.
+	if info, err := os.Stat(fn.codeDir); err != nil || !info.IsDir() {
+		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
+			Message: fmt.Sprintf("the function's code folder %s is gone; put it back", fn.codeDir)}
 	}
 	prep := s.prepare(fn)
 	select {

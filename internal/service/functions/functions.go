@@ -97,6 +97,8 @@ type Service struct {
 	initLimit, readyGrace time.Duration
 	ctx                   context.Context // ends at Close
 	cancel                context.CancelFunc
+	installing            context.Context // ends at StopInstalling, at Close at the latest
+	stopInstalling        context.CancelFunc
 
 	mu        sync.Mutex
 	functions map[string]*function
@@ -152,6 +154,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.installing, s.stopInstalling = context.WithCancel(s.ctx)
 	s.starter = newStarter()
 	s.session = newSessions(&s.cfg)
 	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node}
@@ -194,6 +197,10 @@ func (s *Service) Changed(path string) {
 	}
 }
 
+// StopInstalling ends an installation under way and lets none begin: the
+// invocations that wait for it fail, and none holds up the end of a process.
+func (s *Service) StopInstalling() { s.stopInstalling() }
+
 // Close ends every execution environment, with what it has started, and gives
 // up asynchronous invocations that wait. Requests that come later are refused.
 func (s *Service) Close(ctx context.Context) error {
@@ -219,6 +226,11 @@ func (s *Service) Close(ctx context.Context) error {
 		s.exits.Wait()
 		close(ended)
 	}()
+	cleared := make(chan struct{})
+	go func() {
+		s.sdk.wait() // an installation removes what it has begun
+		close(cleared)
+	}()
 	select {
 	case <-ended:
 	case <-ctx.Done():
@@ -226,6 +238,10 @@ func (s *Service) Close(ctx context.Context) error {
 			e.proc.kill()
 		}
 		<-ended
+	}
+	select {
+	case <-cleared:
+	case <-ctx.Done():
 	}
 	s.starter.close()
 	return nil

@@ -103,7 +103,7 @@ func (s *Service) provide(fn *function, p *preparation) {
 	}
 	close(p.scanned)
 	if len(p.names) > 0 {
-		p.dir, p.err = s.sdk.ensure(s.ctx, fn, p.names)
+		p.dir, p.err = s.sdk.ensure(s.installing, fn, p.names)
 	}
 }
 
@@ -146,7 +146,7 @@ func (s *Service) bring(fn *function, name string) bool {
 	maps.Copy(next.names, old.names)
 	next.names[name] = true
 	close(next.scanned)
-	next.dir, next.err = s.sdk.ensure(s.ctx, fn, next.names)
+	next.dir, next.err = s.sdk.ensure(s.installing, fn, next.names)
 	s.mu.Lock()
 	if p := s.pool(fn.Name); p.prepared == old {
 		p.prepared = next
@@ -200,15 +200,27 @@ func (c *sdkCache) ensure(ctx context.Context, fn *function, names map[string]bo
 	if installed(folder) {
 		return folder, nil
 	}
+	if ctx.Err() != nil {
+		return "", errClosed
+	}
 	began := time.Now()
 	c.events.progress(Progress{Function: fn.Name, Text: "installing the AWS SDK that Lambda brings (" + label + "), once"})
 	if err := c.install(ctx, folder, specs); err != nil {
+		if ctx.Err() != nil {
+			return "", errClosed
+		}
 		err = fmt.Errorf("the AWS SDK that the function needs could not be installed: %w; %s, or try again when the network is there", err, advice)
 		c.events.progress(Progress{Function: fn.Name, Text: "installing the AWS SDK", Err: err})
 		return "", err
 	}
 	c.events.progress(Progress{Function: fn.Name, Text: fmt.Sprintf("installed the AWS SDK (%s) in %.1f s", label, time.Since(began).Seconds())})
 	return folder, nil
+}
+
+// wait waits for the installation under way, if any.
+func (c *sdkCache) wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 }
 
 func installed(folder string) bool {
@@ -280,6 +292,26 @@ func (c *sdkCache) nodeMajor() int {
 	return version()
 }
 
+// npmReason is what npm said, on one line, without its stack trace and where it
+// keeps its log.
+func npmReason(out string) string {
+	const most = 300
+	var parts []string
+	for line := range strings.Lines(out) {
+		line = strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(line, "npm error"), "npm ERR!"), " \r\n")
+		text := strings.TrimSpace(line)
+		if text == "" || strings.HasPrefix(text, "at ") || strings.HasPrefix(text, "A complete log") {
+			continue
+		}
+		parts = append(parts, text)
+	}
+	reason := strings.Join(parts, "; ")
+	if len(reason) > most {
+		reason = strings.ToValidUTF8(reason[:most], "") + "…"
+	}
+	return reason
+}
+
 // install has npm fill a temporary folder, which then gets its name in one
 // step. Another process that does the same is waited for.
 func (c *sdkCache) install(ctx context.Context, folder string, specs []string) error {
@@ -298,6 +330,13 @@ func (c *sdkCache) install(ctx context.Context, folder string, specs []string) e
 	defer unlock()
 	if installed(folder) {
 		return nil
+	}
+	// What is left of installations that were killed; the lock says that no other
+	// is under way.
+	if left, err := filepath.Glob(filepath.Join(parent, ".installing-*")); err == nil {
+		for _, dir := range left {
+			os.RemoveAll(dir)
+		}
 	}
 	tmp, err := os.MkdirTemp(parent, ".installing-*")
 	if err != nil {
@@ -319,8 +358,7 @@ func (c *sdkCache) install(ctx context.Context, folder string, specs []string) e
 	}
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
-		text := strings.TrimSpace(string(out))
-		return fmt.Errorf("npm: %w: %s", err, text[:min(len(text), 500)])
+		return fmt.Errorf("npm: %w: %s", err, npmReason(string(out)))
 	}
 	if !installed(tmp) {
 		return errors.New("npm installed nothing")
