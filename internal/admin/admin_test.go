@@ -42,7 +42,7 @@ func newPages(t *testing.T, mode awshttp.Mode) (*Service, *observe.Observer) {
 	}
 	o := observe.New()
 	return New(Config{
-		Gate:     &awshttp.Gate{Identities: rootOnly{}, Mode: mode},
+		Gate:     &awshttp.Gate{Identities: rootOnly{}, Mode: mode, Region: "us-east-1"},
 		Records:  records,
 		StageURL: func(api, stage string) string { return "ws://h/" + api + "/" + stage },
 		Connections: func() []Connection {
