@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -61,8 +60,9 @@ type Config struct {
 	// *.amazonaws.com go; nil or an empty answer leaves them alone.
 	Redirect func() string
 	Events   EventListener
-	// MaxEnvironments bounds the processes at one time; 0 means 16 and at least
-	// four a core. An invocation beyond waits 10 s for one, then is throttled.
+	// MaxEnvironments bounds the processes at one time; 0 means 64: most of them
+	// wait for something, and each costs some 50 MB. An invocation beyond waits
+	// 10 s for one, then is throttled.
 	MaxEnvironments int
 	// IdleAfter retires an environment that was not used for so long; 0 means 5
 	// minutes.
@@ -115,6 +115,8 @@ type Service struct {
 const (
 	defaultIdleAfter = 5 * time.Minute
 	accountLimit     = 1000 // concurrent executions in an account
+
+	defaultEnvironments = 64
 )
 
 // New opens the service: it loads the bucket and writes the runtime's files.
@@ -134,7 +136,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		cfg.Client = http.DefaultClient
 	}
 	if cfg.MaxEnvironments <= 0 {
-		cfg.MaxEnvironments = max(16, 4*runtime.NumCPU())
+		cfg.MaxEnvironments = defaultEnvironments
 	}
 	cfg.MaxEnvironments = min(cfg.MaxEnvironments, accountLimit)
 	if cfg.IdleAfter <= 0 {
