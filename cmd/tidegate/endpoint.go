@@ -22,7 +22,11 @@ func findRun(flag string) (client.Run, error) {
 	if flag == "" {
 		flag = os.Getenv("TIDEGATE_ENDPOINT")
 	}
-	return client.Find(flag, ".")
+	run, err := client.Find(flag, ".")
+	if run.Region == "" {
+		run.Region = region()
+	}
+	return run, err
 }
 
 // newClient returns a client of the running Tidegate.

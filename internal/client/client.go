@@ -51,7 +51,8 @@ func WriteRun(dataDir string, r Run) error {
 var ErrNotFound = errors.New("no running Tidegate found: start one with `tidegate up`, or say where it is with --endpoint URL or TIDEGATE_ENDPOINT")
 
 // Find locates a Tidegate: the endpoint given (a flag's or the environment's),
-// else the run file in the .tidegate of dir or of a folder above it.
+// else the run file in the .tidegate of dir or of a folder above it. Of an
+// endpoint without a run file the region isn't known.
 func Find(endpoint, dir string) (Run, error) {
 	if endpoint != "" {
 		u, err := url.Parse(endpoint)
@@ -62,7 +63,7 @@ func Find(endpoint, dir string) (Run, error) {
 		if r, err := findRunFile(dir); err == nil && r.Endpoint == endpoint {
 			return r, nil // the same Tidegate, with its keys and its authority
 		}
-		return Run{Endpoint: endpoint, Region: "us-east-1", AccessKeyID: "tidegate"}, nil
+		return Run{Endpoint: endpoint, AccessKeyID: "tidegate"}, nil
 	}
 	return findRunFile(dir)
 }
