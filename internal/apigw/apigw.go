@@ -63,7 +63,7 @@ func (r *Route) IntegrationID() string {
 }
 
 // TwoWay says whether the integration's answer goes to the client: the route
-// has a route response (spec 3.4).
+// has a route response.
 func (r *Route) TwoWay() bool { return len(r.Responses) > 0 }
 
 // A ParameterConstraint says whether a declared request parameter must be there.
@@ -149,7 +149,7 @@ type Stage struct {
 }
 
 // RouteSettings are a stage's settings of one route or of all. Nil throttles
-// mean the account's; a zero rejects everything (spec 8).
+// mean the account's; a zero rejects everything.
 type RouteSettings struct {
 	DataTraceEnabled       bool
 	DetailedMetricsEnabled bool

@@ -110,12 +110,12 @@ func (in *RouteSettingsInput) apply(rs *apigw.RouteSettings) {
 	}
 }
 
-// defaultRouteSettings are what a new stage has (spec 9.3).
+// defaultRouteSettings are what a new stage has.
 func defaultRouteSettings() apigw.RouteSettings { return apigw.RouteSettings{LoggingLevel: "OFF"} }
 
 // apply sets what the input names, all but the deployment.
 func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
-	if in.Description != nil && *in.Description != "" { // AWS doesn't clear it (spec 9.4)
+	if in.Description != nil && *in.Description != "" { // AWS doesn't clear it
 		st.Description = *in.Description
 	}
 	set(&st.AutoDeploy, in.AutoDeploy)

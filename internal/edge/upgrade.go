@@ -118,7 +118,7 @@ func (e *Edge) OnClose(conn transport.Conn, why transport.CloseReason) {
 	e.gateway.Disconnect(e.ctx, c, closeReason(why))
 }
 
-// closeReason puts the end of a connection into $disconnect's words (spec 1.6).
+// closeReason puts the end of a connection into $disconnect's words.
 func closeReason(why transport.CloseReason) event.CloseReason {
 	r := event.CloseReason{Code: int(why.Code), Text: why.Text}
 	if why.Code == ws.CloseGoingAway && !why.ByClient && r.Text == "" {

@@ -16,7 +16,7 @@ const (
 	testAgent = "Mozilla/5.0 (X11; Linux x86_64)"
 )
 
-// captured is the context of the events that spec 04 shows.
+// captured is the context of the events that were captured on AWS.
 func captured(t Type) *Context {
 	c := &Context{
 		APIID:        "aabbccdd",

@@ -133,8 +133,8 @@ func rejectionOf(answer *stage.Answer, err error) *Rejection {
 	}
 }
 
-// subprotocol picks from $connect's answer the only header that a client sees
-// (spec 1.3). API Gateway doesn't check that it was offered. A value that no
+// subprotocol picks from $connect's answer the only header that a client
+// sees. API Gateway doesn't check that it was offered. A value that no
 // header can have is a malformed answer.
 func subprotocol(header []event.Field) ([]event.Field, *Rejection) {
 	for _, f := range header {

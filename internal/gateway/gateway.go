@@ -162,7 +162,7 @@ func sortStages(list []*stage.Stage) {
 	})
 }
 
-// Close codes and texts of the gateway's own closes (spec 1.6).
+// Close codes and texts of the gateway's own closes.
 const (
 	closeGoingAway    = 1001
 	closeNoStatus     = 1005

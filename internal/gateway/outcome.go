@@ -60,7 +60,7 @@ type verdict struct {
 	text    string
 }
 
-// Texts that clients see (spec 1.2, 2.3).
+// Texts that clients see.
 const (
 	textForbidden       = "Forbidden"
 	textInternal        = "Internal server error"

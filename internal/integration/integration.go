@@ -35,7 +35,7 @@ type Response struct {
 }
 
 // The kinds of failure, to be tested with errors.Is. Statuses of a rejected
-// handshake and frames of a failed message follow from them (spec 1.2, 2.3).
+// handshake and frames of a failed message follow from them.
 var (
 	// ErrTimeout says that the backend took longer than the integration's
 	// timeout (504; Endpoint request timed out).

@@ -164,8 +164,8 @@ type templates struct {
 func (t templates) none() bool { return len(t.byKey) == 0 }
 
 // choose returns the template that the source selects, or nil. Without an
-// expression it is $default, application/json or the only one, in this order
-// (spec 3.2).
+// expression it is $default, application/json or the only one, in this
+// order.
 func (t templates) choose(src selection.Source) (*mapping.Template, error) {
 	if t.none() {
 		return nil, nil

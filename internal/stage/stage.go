@@ -65,7 +65,7 @@ func (s *Stage) Disconnect() *Route { return s.disconnect }
 // SelectRoute returns the route that a message means, or nil when there is none
 // (the client gets Forbidden). A message that isn't JSON, or whose key no
 // custom route has, goes to $default; so does one that names a key that begins
-// with '$': a client can't choose those (spec 2.2).
+// with '$': a client can't choose those.
 func (s *Stage) SelectRoute(payload []byte) *Route {
 	if s.selects {
 		return s.constant

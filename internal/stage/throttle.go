@@ -8,7 +8,9 @@ import (
 )
 
 // AWS's account-wide throttle, which fills in where a stage sets only one of
-// rate and burst (spec 8).
+// rate and burst.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 const (
 	accountRate  = 10000.0
 	accountBurst = 5000

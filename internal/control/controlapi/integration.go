@@ -22,7 +22,7 @@ type integrationOutput struct {
 	PayloadFormatVersion                   string                       `json:"payloadFormatVersion"`
 	RequestParameters                      map[string]string            `json:"requestParameters,omitempty"`
 	RequestTemplates                       map[string]string            `json:"requestTemplates,omitempty"`
-	ResponseParameters                     map[string]map[string]string `json:"responseParameters,omitzero"` // {} on MOCK, else absent (spec 3.1)
+	ResponseParameters                     map[string]map[string]string `json:"responseParameters,omitzero"` // {} on MOCK, else absent
 	TemplateSelectionExpression            string                       `json:"templateSelectionExpression,omitempty"`
 	TimeoutInMillis                        int64                        `json:"timeoutInMillis"`
 }
