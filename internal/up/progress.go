@@ -51,7 +51,7 @@ func (p *progress) end() {
 		}
 	}
 	if len(parts) > 0 {
-		p.tell(fmt.Sprintf("%s resources in %s", strings.Join(parts, ", "), time.Since(p.began).Round(time.Millisecond)))
+		p.tell(fmt.Sprintf("%s resources in %s", strings.Join(parts, ", "), observe.Short(time.Since(p.began))))
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *story) add(n observe.Notice) {
 			n.Time = time.Now()
 		}
 		s.lines = append(n.AppendJSON(s.lines), '\n')
-	} else {
+	} else if n.Level >= slog.LevelInfo { // below that, another line tells it
 		s.lines = s.appendText(s.lines, n)
 	}
 }

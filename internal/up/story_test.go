@@ -31,6 +31,18 @@ func TestStoryTellsEverything(t *testing.T) {
 	}
 }
 
+// TestStoryLeavesOut what another line tells, but for programs.
+func TestStoryLeavesOut(t *testing.T) {
+	n := observe.Notice{Kind: observe.KindInvocation, Level: slog.LevelDebug, Text: "told elsewhere"}
+	for _, json := range []bool{false, true} {
+		var out bytes.Buffer
+		(&story{out: &out, json: json}).tell(n)
+		if told := strings.Contains(out.String(), n.Text); told != json {
+			t.Errorf("JSON %v: told %v: %q", json, told, out.String())
+		}
+	}
+}
+
 // TestStoryInJSON wants every line to have a time, up's own notes too.
 func TestStoryInJSON(t *testing.T) {
 	var out bytes.Buffer

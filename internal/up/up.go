@@ -102,31 +102,41 @@ type run struct {
 	dataDir  string
 }
 
-// serve applies the template, says where it is, and waits for ctx.
+// serve applies the template, says where it is, and follows its edits until ctx
+// ends.
 func (r *run) serve(ctx context.Context) error {
 	if err := r.writeRunFile(); err != nil {
 		return err
 	}
-	progress := newProgress(r.tale)
-	deployer := &stack.Deployer{Endpoint: r.server.Endpoint(), Client: r.server.Client(), Credentials: r.server.RootKey(), Region: r.Region, Progress: progress.step}
-	result, err := deployer.Apply(ctx, r.template)
+	result, err := r.apply(ctx, r.template)
 	if ctx.Err() != nil {
 		return nil // told to end while starting
 	}
 	if err != nil {
 		return err
 	}
+	r.server.SetReady()
+	r.announce(result)
+	r.watch(ctx)
+	return nil
+}
+
+// apply makes the stack what the template says, and tells what that took.
+func (r *run) apply(ctx context.Context, template *stack.Stack) (*stack.Result, error) {
+	progress := newProgress(r.tale)
+	deployer := &stack.Deployer{Endpoint: r.server.Endpoint(), Client: r.server.Client(), Credentials: r.server.RootKey(), Region: r.Region, Progress: progress.step}
+	result, err := deployer.Apply(ctx, template)
+	if err != nil {
+		return nil, err
+	}
 	progress.end()
-	for _, n := range result.Notes[len(r.template.Notes):] { // the template's own were told
+	for _, n := range result.Notes[len(template.Notes):] { // the template's own were told
 		r.tale.note(slog.LevelInfo, "%s", n)
 	}
 	for _, named := range append(result.Functions, result.Rules...) {
 		r.names.add(named.Name, named.LogicalID)
 	}
-	r.server.SetReady()
-	r.announce(result)
-	<-ctx.Done()
-	return nil
+	return result, nil
 }
 
 // end stops everything in good order.
