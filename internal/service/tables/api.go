@@ -21,7 +21,7 @@ var laterOperations = []string{
 	"DescribeTableReplicaAutoScaling", "DisableKinesisStreamingDestination", "EnableKinesisStreamingDestination",
 	"ExecuteStatement", "ExecuteTransaction", "ExportTableToPointInTime", "GetResourcePolicy", "ImportTable", "ListBackups",
 	"ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports", "PutResourcePolicy",
-	"RestoreTableFromBackup", "RestoreTableToPointInTime", "TransactGetItems", "TransactWriteItems",
+	"RestoreTableFromBackup", "RestoreTableToPointInTime",
 	"UpdateContinuousBackups", "UpdateContributorInsights", "UpdateGlobalTable", "UpdateGlobalTableSettings",
 	"UpdateKinesisStreamingDestination", "UpdateTable", "UpdateTableReplicaAutoScaling",
 }
@@ -41,6 +41,8 @@ func (s *Service) routes() http.Handler {
 		"Scan":               s.scan,
 		"BatchGetItem":       s.batchGetItem,
 		"BatchWriteItem":     s.batchWriteItem,
+		"TransactGetItems":   s.transactGetItems,
+		"TransactWriteItems": s.transactWriteItems,
 		"TagResource":        s.tagResource,
 		"UntagResource":      s.untagResource,
 		"ListTagsOfResource": s.listTagsOfResource,

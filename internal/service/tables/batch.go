@@ -274,7 +274,7 @@ func (s *Service) batchWriteItem(c *awshttp.Call) (any, error) {
 	var commits []*commit
 	var used, collections []byte
 	for _, r := range requests {
-		units := capacity{write: true}
+		var units capacity
 		var sizes []byte
 		seen := map[string]bool{}
 		for i, p := range r.plans {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,7 +21,7 @@ import (
 )
 
 // TestKill kills a serving process amid concurrent writes and finds every
-// acknowledged write in what it left.
+// acknowledged write in what it left, and every transaction whole.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
@@ -50,12 +51,24 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	for _, table := range []string{"left", "right"} {
+		if _, err := c.CreateTable(ctx, &dynamodb.CreateTableInput{
+			TableName:            aws.String(table),
+			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: types.ScalarAttributeTypeS}},
+			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
+			BillingMode:          types.BillingModePayPerRequest,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	// Each worker owns an item that counts its acknowledged updates, and puts an
-	// item per round; every fifth is deleted again.
-	const workers, enough = 16, 400
+	// item per round; every fifth is deleted again. It also owns an item in each
+	// of two more tables, which its transactions count up together.
+	const workers, enough = 16, 300
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	counts := make([]int, workers)
+	counts, transactions := make([]int, workers), make([]int, workers)
 	present, absent := map[string]bool{}, map[string]bool{}
 	acknowledged := 0
 	reached := make(chan struct{})
@@ -86,7 +99,11 @@ func TestKill(t *testing.T) {
 				}); err != nil {
 					return
 				}
+				if _, err := c.TransactWriteItems(ctx, countBoth(w, i)); err != nil {
+					return
+				}
 				mu.Lock()
+				transactions[w]++
 				counts[w]++
 				if acknowledged++; acknowledged == enough {
 					close(reached)
@@ -134,5 +151,42 @@ func TestKill(t *testing.T) {
 			t.Errorf("worker %d was acknowledged %d updates, the table has %v", w, want, r)
 		}
 	}
-	t.Logf("%d updates, %d items, %d deletions acknowledged before the kill", acknowledged, len(present), len(absent))
+	for w, n := range transactions {
+		count := func(table string) value {
+			tb := sv.lookup(table)
+			if r := tb.read(tb.primaryKey(item{{"id", value{kind: kindString, text: fmt.Sprint("count", w)}}})); r != nil {
+				return r.item.get("c")
+			}
+			return value{kind: kindNumber, text: "0"}
+		}
+		left, right := count("left"), count("right")
+		if !left.equal(right) || compareNumbers(left.text, fmt.Sprint(n)) < 0 {
+			t.Errorf("worker %d was acknowledged %d transactions, the tables have %s and %s", w, n, left.text, right.text)
+		}
+		if n == 0 {
+			continue
+		}
+		// The last one that was acknowledged happened, and doesn't again.
+		srv := httptest.NewServer(sv)
+		_, err := newClient(srv.URL).TransactWriteItems(t.Context(), countBoth(w, n-1))
+		srv.Close()
+		if err != nil || !count("left").equal(left) {
+			t.Errorf("asked again, a transaction changed %s to %s (%v)", left.text, count("left").text, err)
+		}
+	}
+	t.Logf("%d updates and transactions, %d items, %d deletions acknowledged before the kill", acknowledged, len(present), len(absent))
+}
+
+// countBoth is worker w's transaction i: two items in two tables are one more.
+func countBoth(w, i int) *dynamodb.TransactWriteItemsInput {
+	one := func(table string) types.TransactWriteItem {
+		return types.TransactWriteItem{Update: &types.Update{
+			TableName: aws.String(table), Key: id(fmt.Sprint("count", w)),
+			UpdateExpression: aws.String("ADD c :one"), ExpressionAttributeValues: map[string]types.AttributeValue{":one": n(1)},
+		}}
+	}
+	return &dynamodb.TransactWriteItemsInput{
+		ClientRequestToken: aws.String(fmt.Sprintf("%d-%d", w, i)),
+		TransactItems:      []types.TransactWriteItem{one("left"), one("right")},
+	}
 }

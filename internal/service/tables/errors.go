@@ -20,6 +20,8 @@ const (
 	codeNotFound      = namespace + "#ResourceNotFoundException"
 	codeInUse         = namespace + "#ResourceInUseException"
 	codeLimit         = namespace + "#LimitExceededException"
+	codeCanceled      = namespace + "#TransactionCanceledException"
+	codeMismatch      = namespace + "#IdempotentParameterMismatchException"
 )
 
 // invalid is a ValidationException with the message.

@@ -33,6 +33,7 @@ var members = func() map[string]map[string]bool {
 	write := "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics ReturnValuesOnConditionCheckFailure "
 	read := "TableName ProjectionExpression ExpressionAttributeNames ReturnConsumedCapacity ConsistentRead "
 	page := read + "IndexName ExpressionAttributeValues FilterExpression ExclusiveStartKey Limit Select "
+	action := "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure "
 	m := map[string]map[string]bool{}
 	for op, list := range map[string]string{
 		"PutItem":    write + "Item",
@@ -41,6 +42,12 @@ var members = func() map[string]map[string]bool {
 		"GetItem":    read + "Key",
 		"Query":      page + "KeyConditionExpression ScanIndexForward",
 		"Scan":       page + "Segment TotalSegments",
+		// The actions of transactions.
+		"Put":            action + "Item",
+		"Update":         action + "Key UpdateExpression",
+		"Delete":         action + "Key",
+		"ConditionCheck": action + "Key",
+		"Get":            "TableName Key ProjectionExpression ExpressionAttributeNames",
 	} {
 		m[op] = map[string]bool{}
 		for _, name := range strings.Fields(list) {
@@ -53,18 +60,23 @@ var members = func() map[string]map[string]bool {
 // decodeInput reads the request's body.
 func decodeInput(body []byte, operation string) (*input, error) {
 	in := &input{operation: operation}
-	known := members[operation]
 	s := &scanner{b: body}
-	err := s.object(func(name string) error {
-		if !known[name] {
-			return unsupported("the parameter " + name + " of " + operation)
-		}
-		return in.member(s, name)
-	})
+	err := in.read(s)
 	if err == nil {
 		err = s.end()
 	}
 	return in, err
+}
+
+// read reads the members of in.operation.
+func (in *input) read(s *scanner) error {
+	known := members[in.operation]
+	return s.object(func(name string) error {
+		if !known[name] {
+			return unsupported("the parameter " + name + " of " + in.operation)
+		}
+		return in.member(s, name)
+	})
 }
 
 func (in *input) member(s *scanner, name string) (err error) {
@@ -304,7 +316,9 @@ func (c *constraints) between(n *int64, member string, low, high int64) {
 type capacity struct {
 	table, total float64
 	indexes      []indexUnits
-	write        bool
+	// split, when not empty, is the member that repeats the units as read or
+	// write units, which only transactions tell.
+	split string
 }
 
 type indexUnits struct {
@@ -323,6 +337,15 @@ func (c *capacity) addIndex(x *index, units float64) {
 		}
 	}
 	c.indexes = append(c.indexes, indexUnits{x.name, x.global, units})
+}
+
+// double makes what was counted twice as much: a transaction prepares and
+// commits each item.
+func (c *capacity) double() {
+	c.table, c.total = 2*c.table, 2*c.total
+	for i := range c.indexes {
+		c.indexes[i].units *= 2
+	}
 }
 
 func (c *capacity) addTable(units float64) {
@@ -381,11 +404,11 @@ func (c *capacity) addIndexWrite(x *index, old, new *row) {
 func (c *capacity) appendJSON(dst []byte, table, mode string) []byte {
 	dst = append(dst, `{"TableName":`...)
 	dst = appendJSONString(dst, table)
-	dst = append(dst, `,"CapacityUnits":`...)
-	dst = appendUnits(dst, c.total)
+	dst = append(dst, ',')
+	dst = c.appendUnits(dst, c.total)
 	if mode == "INDEXES" {
-		dst = append(dst, `,"Table":{"CapacityUnits":`...)
-		dst = append(appendUnits(dst, c.table), '}')
+		dst = append(dst, `,"Table":{`...)
+		dst = append(c.appendUnits(dst, c.table), '}')
 		for _, kind := range []struct {
 			name   string
 			global bool
@@ -402,8 +425,8 @@ func (c *capacity) appendJSON(dst []byte, table, mode string) []byte {
 				}
 				n++
 				dst = appendJSONString(dst, x.name)
-				dst = append(dst, `:{"CapacityUnits":`...)
-				dst = append(appendUnits(dst, x.units), '}')
+				dst = append(dst, ':', '{')
+				dst = append(c.appendUnits(dst, x.units), '}')
 			}
 			if n > 0 {
 				dst = append(dst, '}')
@@ -413,8 +436,14 @@ func (c *capacity) appendJSON(dst []byte, table, mode string) []byte {
 	return append(dst, '}')
 }
 
-func appendUnits(dst []byte, units float64) []byte {
-	return strconv.AppendFloat(dst, units, 'f', 1, 64)
+func (c *capacity) appendUnits(dst []byte, units float64) []byte {
+	dst = append(dst, `"CapacityUnits":`...)
+	dst = strconv.AppendFloat(dst, units, 'f', 1, 64)
+	if c.split != "" {
+		dst = append(appendJSONString(append(dst, ','), c.split), ':')
+		dst = strconv.AppendFloat(dst, units, 'f', 1, 64)
+	}
+	return dst
 }
 
 // wants tells whether the caller asked for consumed capacity.

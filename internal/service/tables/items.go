@@ -6,12 +6,12 @@ import (
 	"tidegate/internal/awshttp"
 )
 
-// A writePlan is a checked PutItem, UpdateItem or DeleteItem: what the state
-// machine executes under the table's lock.
+// A writePlan is a checked PutItem, UpdateItem, DeleteItem or ConditionCheck:
+// what the state machine executes under the table's lock.
 type writePlan struct {
 	condition *condition
 	// next makes the item from the one that is there, which may be nil; a nil
-	// result deletes.
+	// result deletes. A nil next changes nothing: only the condition counts.
 	next func(old item) (item, error)
 	// key is the item's place.
 	key string
@@ -20,8 +20,56 @@ type writePlan struct {
 	encoded []byte
 }
 
+// A change is what a plan makes of its item.
+type change struct {
+	old, new *row
+	// data is new's durable form.
+	data []byte
+	// none says that there is nothing to write.
+	none bool
+}
+
+// evaluate decides, under the table's lock, what the plan does; nothing has
+// changed yet. A failed condition returns the row that failed it as old.
+func (t *table) evaluate(p *writePlan) (change, error) {
+	old, _ := t.rows.Get(p.key)
+	var have item
+	if old != nil {
+		have = old.item
+	}
+	if p.condition != nil && !p.condition.holds(have) {
+		return change{old: old}, errConditionFailed
+	}
+	if p.next == nil {
+		return change{old: old, none: true}, nil
+	}
+	it, err := p.next(have)
+	if err != nil {
+		return change{old: old}, err
+	}
+	if it == nil {
+		return change{old: old, none: old == nil}, nil
+	}
+	c := change{old: old, new: &row{key: p.key, item: it, size: it.size()}, data: p.encoded}
+	if c.data == nil {
+		c.data = it.appendBinary(make([]byte, 0, c.new.size+c.new.size/4+16))
+	}
+	return c, nil
+}
+
+// apply makes the change, which isn't none, and returns its record for the log.
+func (t *table) apply(key string, c change) record {
+	if c.new == nil {
+		t.remove(key)
+		return record{kind: recordDrop, table: t.desc.TableId, key: key}
+	}
+	t.put(c.new)
+	return record{kind: recordPut, table: t.desc.TableId, key: key, data: c.data}
+}
+
 // execute applies the plan and returns the rows before and after; the commit is
-// to be waited for. A failed condition returns the row that failed it.
+// to be waited for, unless it is nil. A failed condition returns the row that
+// failed it.
 func (s *Service) execute(t *table, p *writePlan) (old, new *row, c *commit, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,32 +79,11 @@ func (s *Service) execute(t *table, p *writePlan) (old, new *row, c *commit, err
 	if err := s.store.usable(); err != nil {
 		return nil, nil, nil, err
 	}
-	old, _ = t.rows.Get(p.key)
-	var have item
-	if old != nil {
-		have = old.item
+	done, err := t.evaluate(p)
+	if err != nil || done.none {
+		return done.old, nil, nil, err
 	}
-	if p.condition != nil && !p.condition.holds(have) {
-		return old, nil, nil, errConditionFailed
-	}
-	it, err := p.next(have)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if it == nil {
-		if old == nil {
-			return nil, nil, nil, nil
-		}
-		t.remove(p.key)
-		return old, nil, s.store.append(record{kind: recordDrop, table: t.desc.TableId, key: p.key}), nil
-	}
-	new = &row{key: p.key, item: it, size: it.size()}
-	data := p.encoded
-	if data == nil {
-		data = it.appendBinary(make([]byte, 0, new.size+new.size/4+16))
-	}
-	t.put(new)
-	return old, new, s.store.append(record{kind: recordPut, table: t.desc.TableId, key: p.key, data: data}), nil
+	return done.old, done.new, s.store.append(t.apply(p.key, done)), nil
 }
 
 var errConditionFailed = &awshttp.Error{Code: codeCondition, Status: http.StatusBadRequest, Message: "The conditional request failed"}
@@ -85,7 +112,7 @@ func (s *Service) write(in *input, t *table, p *writePlan, touched []path) (any,
 		dst = append(attributes.appendJSON(dst), ',')
 	}
 	if wantsCapacity(in.returnCapacity) {
-		used := capacity{write: true}
+		var used capacity
 		used.addWrite(t, old, new)
 		dst = append(dst, `"ConsumedCapacity":`...)
 		dst = append(used.appendJSON(dst, t.desc.TableName, in.returnCapacity), ',')
@@ -255,8 +282,19 @@ func (s *Service) updateItem(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkKey(in.key); err != nil {
+	p, touched, err := t.planUpdate(in.key, u)
+	if err != nil {
 		return nil, err
+	}
+	p.condition = cond
+	return s.write(in, t, p, touched)
+}
+
+// planUpdate checks an update, which may be nil, of the item with the key; it
+// also returns the paths that are touched.
+func (t *table) planUpdate(key item, u *update) (*writePlan, []path, error) {
+	if err := t.checkKey(key); err != nil {
+		return nil, nil, err
 	}
 	var touched []path
 	if u != nil {
@@ -264,19 +302,18 @@ func (s *Service) updateItem(c *awshttp.Call) (any, error) {
 	}
 	for _, p := range touched {
 		if t.keys.contains(p[0].name) {
-			return nil, badParameter("Cannot update attribute %s. This attribute is part of the key", p[0].name)
+			return nil, nil, badParameter("Cannot update attribute %s. This attribute is part of the key", p[0].name)
 		}
 	}
-	p := &writePlan{condition: cond, key: t.primaryKey(in.key), next: func(old item) (item, error) {
+	return &writePlan{key: t.primaryKey(key), next: func(old item) (item, error) {
 		if old == nil {
-			old = in.key
+			old = key
 		}
 		if u == nil {
 			return old, nil
 		}
 		return t.update(u, old)
-	}}
-	return s.write(in, t, p, touched)
+	}}, touched, nil
 }
 
 // update applies u and checks that the result can be stored.

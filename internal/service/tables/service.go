@@ -1,6 +1,6 @@
 // Package tables is DynamoDB as an http.Handler: tables, items, expressions,
-// queries and scans, secondary indexes, batches, tags and time to live, in
-// DynamoDB's wire format, with its limits and its words.
+// queries and scans, secondary indexes, batches, transactions, tags and time to
+// live, in DynamoDB's wire format, with its limits and its words.
 //
 // Items live in memory in key order and have a durable copy in one bbolt file.
 // A write holds its table's lock while its condition is evaluated and its
@@ -11,7 +11,12 @@
 // InternalServerError until the process is started again, which brings back
 // the state of the last good commit.
 //
-// Locks are taken in this order: Service.mu, table.mu, store.mu.
+// A transaction holds the locks of all its tables while its conditions are
+// evaluated and its effects applied and appended as one group of the log: no
+// reader who takes all locks sees a part of it, and no crash leaves one.
+//
+// Locks are taken in this order: Service.mu, table.mu (several in the order of
+// the tables' names), tokens.mu, store.mu.
 package tables
 
 import (
@@ -44,6 +49,7 @@ type Service struct {
 	gate    *awshttp.Gate
 	clock   clock.Clock
 	store   *store
+	tokens  tokens
 	handler http.Handler
 	sweeps  sync.WaitGroup
 	stop    context.CancelFunc
@@ -83,7 +89,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 // load brings the file's tables into memory.
 func (s *Service) load(ctx context.Context) error {
 	var t *table
-	err := s.store.load(func(data []byte) error {
+	err := s.store.load(s.tokens.load, func(data []byte) error {
 		var st storedTable
 		if err := json.Unmarshal(data, &st); err != nil {
 			return fmt.Errorf("tables: a table's description on disk is damaged: %w", err)
@@ -100,6 +106,7 @@ func (s *Service) load(ctx context.Context) error {
 		t.put(&row{key: key, item: it, size: it.size()})
 		return nil
 	})
+	s.tokens.sort()
 	return err
 }
 

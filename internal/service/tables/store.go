@@ -49,10 +49,12 @@ func (c *commit) wait() error {
 type recordKind byte
 
 const (
-	recordPut   recordKind = iota // table's item key is data
-	recordDrop                    // table has no item key
-	recordTable                   // table's description is data
-	recordGone                    // table and its items are gone
+	recordPut       recordKind = iota // table's item key is data
+	recordDrop                        // table has no item key
+	recordTable                       // table's description is data
+	recordGone                        // table and its items are gone
+	recordToken                       // a transaction's token key was spent, see token.go
+	recordTokenGone                   // token key is forgotten
 )
 
 // A record is one entry of the log.
@@ -65,11 +67,13 @@ type record struct {
 
 // The file: bucket "meta" with "version"; bucket "tables", table id →
 // description (JSON); bucket "items" with a bucket for each table id, key →
-// item (value.go).
+// item (value.go); bucket "tokens", client request token → what it was spent on
+// (token.go). A program that knows no tokens reads the file all the same.
 var (
 	bucketMeta   = []byte("meta")
 	bucketTables = []byte("tables")
 	bucketItems  = []byte("items")
+	bucketTokens = []byte("tokens")
 	keyVersion   = []byte("version")
 )
 
@@ -107,7 +111,7 @@ func openStore(dir string) (*store, error) {
 		} else if n, _ := binary.Uvarint(v); n != fileVersion {
 			return fmt.Errorf("its format is version %d, this program reads version %d", n, fileVersion)
 		}
-		for _, b := range [][]byte{bucketTables, bucketItems} {
+		for _, b := range [][]byte{bucketTables, bucketItems, bucketTokens} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -124,8 +128,8 @@ func openStore(dir string) (*store, error) {
 }
 
 // append adds the records to the log and returns the commit to wait for. They
-// are in one commit: all become durable or none. The caller holds the lock of
-// the table that the records belong to.
+// are in one commit: all become durable or none. The caller holds the locks of
+// the tables that the records belong to.
 func (s *store) append(records ...record) *commit {
 	s.mu.Lock()
 	if err := s.failed; err != nil || s.closed {
@@ -173,6 +177,7 @@ func (s *store) write() {
 			if c.err == nil {
 				c.err = s.commit(c.records)
 			}
+			c.records = nil // whoever keeps the commit keeps no items
 			if c.err != nil {
 				s.mu.Lock()
 				s.failed = c.err
@@ -188,9 +193,9 @@ func (s *store) write() {
 
 func (s *store) commit(records []record) error {
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		tables, items := tx.Bucket(bucketTables), tx.Bucket(bucketItems)
+		tables, items, tokens := tx.Bucket(bucketTables), tx.Bucket(bucketItems), tx.Bucket(bucketTokens)
 		for _, r := range records {
-			if err := applyRecord(tables, items, r); err != nil {
+			if err := applyRecord(tables, items, tokens, r); err != nil {
 				return err
 			}
 		}
@@ -202,9 +207,13 @@ func (s *store) commit(records []record) error {
 	return nil
 }
 
-func applyRecord(tables, items *bolt.Bucket, r record) error {
+func applyRecord(tables, items, tokens *bolt.Bucket, r record) error {
 	id := []byte(r.table)
 	switch r.kind {
+	case recordToken:
+		return tokens.Put([]byte(r.key), r.data)
+	case recordTokenGone:
+		return tokens.Delete([]byte(r.key))
 	case recordTable:
 		if _, err := items.CreateBucketIfNotExists(id); err != nil {
 			return err
@@ -226,10 +235,15 @@ func applyRecord(tables, items *bolt.Bucket, r record) error {
 	return b.Delete([]byte(r.key))
 }
 
-// load calls table for every description, each followed by item for every one
-// of its items in key order. The slices are valid during the call.
-func (s *store) load(table func(data []byte) error, item func(key string, data []byte) error) error {
+// load calls token for every spent token, then table for every description,
+// each followed by item for every one of its items in key order. The slices are
+// valid during the call.
+func (s *store) load(token func(key string, data []byte) error, table func(data []byte) error, item func(key string, data []byte) error) error {
 	return s.db.View(func(tx *bolt.Tx) error {
+		err := tx.Bucket(bucketTokens).ForEach(func(k, v []byte) error { return token(string(k), v) })
+		if err != nil {
+			return err
+		}
 		items := tx.Bucket(bucketItems)
 		return tx.Bucket(bucketTables).ForEach(func(id, data []byte) error {
 			if err := table(data); err != nil {
