@@ -241,6 +241,8 @@ func (s *Service) putItem(c *awshttp.Call) (any, error) {
 	return s.write(in, t, p, nil)
 }
 
+const errItemSize = "Item size has exceeded the maximum allowed size"
+
 // planPut checks an item to be stored whole.
 func (t *table) planPut(it item) (*writePlan, error) {
 	if err := t.checkItem(it); err != nil {
@@ -248,7 +250,7 @@ func (t *table) planPut(it item) (*writePlan, error) {
 	}
 	size := it.size()
 	if size > maxItemSize {
-		return nil, invalid("Item size has exceeded the maximum allowed size")
+		return nil, invalid(errItemSize)
 	}
 	return &writePlan{
 		key:     t.primaryKey(it),

@@ -97,6 +97,12 @@ func decodeTransaction(body []byte, operation string) (*transaction, error) {
 // checkTransaction is the first look at a transaction.
 func (s *Service) checkTransaction(tx *transaction) error {
 	var c constraints
+	if tx.token != nil && *tx.token == "" {
+		c.add("Value '' at 'clientRequestToken' failed to satisfy constraint: Member must have length greater than or equal to 1")
+	}
+	if tx.token != nil && len(*tx.token) > maxToken {
+		c.add("Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36", *tx.token)
+	}
 	c.enum(tx.returnCapacity, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
 	c.enum(tx.returnMetrics, "returnItemCollectionMetrics", "SIZE, NONE", "SIZE", "NONE")
 	switch n := len(tx.actions); {
@@ -107,12 +113,6 @@ func (s *Service) checkTransaction(tx *transaction) error {
 	case n > maxActions:
 		c.add("Value '%s' at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100", tx.print())
 		return c.err()
-	}
-	if tx.token != nil && *tx.token == "" {
-		c.add("Value '' at 'clientRequestToken' failed to satisfy constraint: Member must have length greater than or equal to 1")
-	}
-	if tx.token != nil && len(*tx.token) > maxToken {
-		c.add("Value '%s' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36", *tx.token)
 	}
 	for i, a := range tx.actions {
 		if a.in != nil {
@@ -206,6 +206,9 @@ func (s *Service) bind(c *awshttp.Call, tx *transaction) error {
 	}
 	seen := map[string]bool{}
 	for _, a := range tx.actions {
+		if err := a.checkContent(); err != nil {
+			return err
+		}
 		a.makePlan()
 		if a.plan == nil {
 			continue
@@ -241,6 +244,23 @@ func (a *action) parse() (err error) {
 		}
 	}
 	return b.checkUsed()
+}
+
+// checkContent refuses what DynamoDB refuses before it opens the transaction: an
+// empty key attribute, an item that is put and too large.
+func (a *action) checkContent() error {
+	it := a.in.key
+	if a.in.operation == "Put" {
+		if it = a.in.item; it.size() > maxItemSize {
+			return invalid(errItemSize)
+		}
+	}
+	for _, k := range []keyAttribute{a.t.keys.hash, a.t.keys.sort} {
+		if v := it.get(k.name); k.name != "" && v.kind == k.kind && v.text == "" {
+			return emptyKeyError(k)
+		}
+	}
+	return nil
 }
 
 // makePlan checks key or item.

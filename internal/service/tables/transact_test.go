@@ -118,7 +118,11 @@ func TestTransactionRefusals(t *testing.T) {
 		{"TransactWriteItems", witness + `,{"ConditionCheck":{"TableName":"arn:aws:dynamodb:us-east-1:000000000000:table/simple","Key":{"id":{"S":"witness"}},"ConditionExpression":"attribute_exists(id)"}}`, "ValidationException: Transaction request cannot include multiple operations on one item"},
 		{"TransactGetItems", many(`{"Get":{"TableName":"simple","Key":{"id":{"S":"a"}}}}`, 2), "ValidationException: Transaction request cannot include multiple operations on one item"},
 		{"TransactWriteItems", strings.Join(big, ","), fmt.Sprintf("ValidationException: The items of a transaction have 4 MB at most, those of this one %d bytes", 12*(380<<10)+12*3+10*2+2*3)},
-		// What is wrong with an item cancels.
+		{"TransactWriteItems", witness + `,` + put(`{"id":{"S":""}}`), "ValidationException: One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: id"},
+		{"TransactWriteItems", put(`{"id":{"S":"a"},"x":{"S":"` + strings.Repeat("x", 400<<10) + `"}}`), "ValidationException: Item size has exceeded the maximum allowed size"},
+		{"TransactWriteItems", witness + `,{"Update":{"TableName":"bad!name","Key":{"id":{"S":"a"}},"UpdateExpression":"SET a = b"}}`, once + "Value 'bad!name' at 'transactItems.2.member.update.tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"},
+		// What is wrong with an item otherwise cancels.
+		{"TransactWriteItems", `{"Update":{"TableName":"simple","Key":{"id":{"S":"a"}},"UpdateExpression":"SET x = :x","ExpressionAttributeValues":{":x":{"S":"` + strings.Repeat("x", 400<<10) + `"}}}}`, canceled + "[ValidationError]"},
 		{"TransactGetItems", `{"Get":{"TableName":"simple","Key":{}}}`, canceled + "[ValidationError]"},
 		{"TransactWriteItems", witness + `,` + put(`{"x":{"S":"a"}}`), canceled + "[None, ValidationError]"},
 		{"TransactWriteItems", witness + `,{"Put":{"TableName":"sorted","Item":{"pk":{"S":"a"},"sk":{"N":"1"},"owner_":{"N":"1"}}}}`, canceled + "[None, ValidationError]"},
