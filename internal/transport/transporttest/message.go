@@ -142,8 +142,6 @@ func testCloseBehindABrokenPipe(t *testing.T, e env) {
 }
 
 func testServerCloses(t *testing.T, e env) {
-	l := transport.DefaultLimits()
-	l.CloseTimeout = 80 * time.Millisecond
 	for _, tt := range []struct {
 		name   string
 		code   ws.CloseCode
@@ -151,15 +149,21 @@ func testServerCloses(t *testing.T, e env) {
 		client func(*client)
 		want   ws.CloseCode
 		err    bool
+		silent bool
 	}{
-		{"client answers", 1000, "done", func(c *client) { c.write(closeFrame(1000, "")) }, 1000, false},
-		{"client answers with another code", 4000, "", func(c *client) { c.write(closeFrame(1000, "")) }, 4000, false},
-		{"client sends on first", 1012, "restart", func(c *client) { c.write(text("a") + text("b") + closeFrame(1012, "")) }, 1012, false},
-		{"client hangs up", 1001, "", func(c *client) { c.Close() }, 1001, true},
-		{"client does nothing", 1001, "", func(c *client) {}, 1001, true},
-		{"a code that can't be sent", 1006, "x", func(c *client) { c.write(frame(ws.OpClose, true, "")) }, 1005, false},
+		{"client answers", 1000, "done", func(c *client) { c.write(closeFrame(1000, "")) }, 1000, false, false},
+		{"client answers with another code", 4000, "", func(c *client) { c.write(closeFrame(1000, "")) }, 4000, false, false},
+		{"client sends on first", 1012, "restart", func(c *client) { c.write(text("a") + text("b") + closeFrame(1012, "")) }, 1012, false, false},
+		{"client hangs up", 1001, "", func(c *client) { c.Close() }, 1001, true, false},
+		{"client does nothing", 1001, "", func(c *client) {}, 1001, true, true},
+		{"a code that can't be sent", 1006, "x", func(c *client) { c.write(frame(ws.OpClose, true, "")) }, 1005, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			l := transport.DefaultLimits()
+			l.CloseTimeout = patience
+			if tt.silent {
+				l.CloseTimeout = 80 * time.Millisecond
+			}
 			s := e.tcp(t, l, newRecorder(t), nil)
 			c := s.client()
 			c.open("/")
@@ -270,7 +274,7 @@ func testQueueFull(t *testing.T, e env) {
 func testWriteTimeout(t *testing.T, e env) {
 	l := transport.DefaultLimits()
 	l.SendQueue = 256 << 10
-	l.WriteTimeout = 50 * time.Millisecond
+	l.WriteTimeout = 300 * time.Millisecond
 	s := e.tcp(t, l, newRecorder(t), nil)
 	c := s.client()
 	c.open("/")
