@@ -155,13 +155,16 @@ func TestBusyAfterItsAnswer(t *testing.T) {
 exports.handler = (event, context, callback) => {
   context.callbackWaitsForEmptyEventLoop = false;
   callback(null, process.pid);
-  for (const end = Date.now() + (event.busy || 0); Date.now() < end;);
+  while (event.until && !require('fs').existsSync(event.until));
 };`})
-	_, first, _ := f.invoke("busy", `{"busy":700}`)
+	done := filepath.Join(t.TempDir(), "done")
+	event, _ := json.Marshal(map[string]string{"until": done})
+	_, first, _ := f.invoke("busy", string(event))
 	_, second, _ := f.invoke("busy", `{}`)
 	if first == second {
 		t.Errorf("both ran in process %s", first)
 	}
+	write(t, done, "")
 	eventually(t, "two idle environments", func() bool {
 		f.Service.mu.Lock()
 		defer f.Service.mu.Unlock()

@@ -201,7 +201,7 @@ func stsServer(t *testing.T, life time.Duration) (*httptest.Server, *atomic.Int3
 }
 
 func TestRoleCredentials(t *testing.T) {
-	sts, calls := stsServer(t, time.Second)
+	sts, calls := stsServer(t, time.Hour)
 	f := newFixture(t, func(c *Config) {
 		c.Endpoint, c.Credentials = sts.URL, sigv4.Credentials{AccessKeyID: "AKIALAMBDA", SecretAccessKey: "lambda-secret"}
 	})
@@ -210,13 +210,35 @@ func TestRoleCredentials(t *testing.T) {
 	if _, got, _ := f.invoke("keys", `{}`); got != `["ASIA1","`+testRole+`/keys"]` {
 		t.Error(got)
 	}
-	// Half of the session's life later, the environment makes way for one with new
-	// keys.
-	eventually(t, "new keys", func() bool {
-		_, got, _ := f.invoke("keys", `{}`)
-		return !strings.HasPrefix(got, `["ASIA1"`)
-	})
-	if calls.Load() < 2 {
+	age := func(by time.Duration) { // as if that much more time had passed
+		ss := f.Service.session
+		ss.mu.Lock()
+		for key, held := range ss.held {
+			held.born, held.retire = held.born.Add(-by), held.retire.Add(-by)
+			ss.held[key] = held
+		}
+		ss.mu.Unlock()
+		eventually(t, "the environment to be idle", func() bool {
+			f.Service.mu.Lock()
+			defer f.Service.mu.Unlock()
+			idle := f.pools["keys"].idle
+			for _, e := range idle {
+				e.expires = e.expires.Add(-by)
+			}
+			return len(idle) == 1
+		})
+	}
+	// With half of the session's life before it, the environment goes on; then it
+	// makes way for one with new keys.
+	age(25 * time.Minute)
+	if _, got, _ := f.invoke("keys", `{}`); !strings.HasPrefix(got, `["ASIA1"`) {
+		t.Errorf("after 25 minutes: %s", got)
+	}
+	age(10 * time.Minute)
+	if _, got, _ := f.invoke("keys", `{}`); !strings.HasPrefix(got, `["ASIA2"`) {
+		t.Errorf("after 35 minutes: %s", got)
+	}
+	if calls.Load() != 2 {
 		t.Errorf("%d calls", calls.Load())
 	}
 	f.create("refused", code, "Role", "arn:aws:iam::000000000000:role/gone")
