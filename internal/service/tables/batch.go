@@ -19,6 +19,7 @@ type getRequest struct {
 	table      string // as the caller named it
 	keys       []item
 	projection *string
+	attributes []string // AttributesToGet; nil: not given
 	bindings   bindings
 	consistent bool
 
@@ -48,6 +49,9 @@ func (s *Service) batchGetItem(c *awshttp.Call) (any, error) {
 		if len(r.keys) == 0 {
 			return nil, invalidf("1 validation error detected: Value '[]' at 'requestItems.%s.member.keys' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
 		}
+		if r.attributes != nil && len(r.attributes) == 0 {
+			return nil, invalidf("1 validation error detected: Value '[]' at 'requestItems.%s.member.attributesToGet' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
+		}
 		if len(r.keys) > maxBatchGets {
 			return nil, invalidf("1 validation error detected: Value at 'RequestItems.%s.member.Keys' failed to satisfy constraint: Member must have length less than or equal to 100", r.table)
 		}
@@ -75,7 +79,13 @@ func (s *Service) bindGets(c *awshttp.Call, requests []*getRequest) error {
 		}
 	}
 	for _, r := range requests {
-		err := r.bindings.checkGiven(r.projection != nil, ": ProjectionExpression is null")
+		err := refuseMixed([]named{{"AttributesToGet", r.attributes != nil}}, []named{{"ProjectionExpression", r.projection != nil}})
+		if err == nil {
+			r.paths, err = attributePaths(r.attributes)
+		}
+		if err == nil {
+			err = r.bindings.checkGiven(r.projection != nil, ": ProjectionExpression is null")
+		}
 		if err == nil && r.projection != nil {
 			r.paths, err = parseProjection(*r.projection, &r.bindings)
 		}
@@ -184,6 +194,16 @@ func (r *getRequest) appendJSON(dst []byte) []byte {
 		dst = append(dst, `"ProjectionExpression":`...)
 		dst = append(appendJSONString(dst, *r.projection), ',')
 	}
+	if r.attributes != nil {
+		dst = append(dst, `"AttributesToGet":[`...)
+		for i, name := range r.attributes {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendJSONString(dst, name)
+		}
+		dst = append(dst, ']', ',')
+	}
 	if r.bindings.names != nil {
 		dst = append(dst, `"ExpressionAttributeNames":{`...)
 		for name, to := range r.bindings.names {
@@ -233,6 +253,8 @@ func (r *getRequest) member(s *scanner, name string) (err error) {
 		var t string
 		t, err = s.string()
 		r.projection = &t
+	case "AttributesToGet":
+		r.attributes, err = readAttributes(s)
 	case "ExpressionAttributeNames":
 		err = r.bindings.readNames(s)
 	case "ConsistentRead":

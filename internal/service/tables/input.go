@@ -18,6 +18,7 @@ type input struct {
 
 	condition, update, keyCondition, filter, projection *string
 	bindings                                            bindings
+	legacy                                              legacyInput
 
 	returnValues, returnOnFailure, returnCapacity, returnMetrics, selection string
 
@@ -27,21 +28,21 @@ type input struct {
 	segment, ofSegment *int64
 }
 
-// members are the parameters of each operation that Tidegate knows; the legacy
-// ones and any new one are refused by name.
+// members are the parameters of each operation that Tidegate knows; any new one
+// is refused by name.
 var members = func() map[string]map[string]bool {
-	write := "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics ReturnValuesOnConditionCheckFailure "
-	read := "TableName ProjectionExpression ExpressionAttributeNames ReturnConsumedCapacity ConsistentRead "
-	page := read + "IndexName ExpressionAttributeValues FilterExpression ExclusiveStartKey Limit Select "
+	write := "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValues ReturnConsumedCapacity ReturnItemCollectionMetrics ReturnValuesOnConditionCheckFailure Expected ConditionalOperator "
+	read := "TableName ProjectionExpression ExpressionAttributeNames ReturnConsumedCapacity ConsistentRead AttributesToGet "
+	page := read + "IndexName ExpressionAttributeValues FilterExpression ExclusiveStartKey Limit Select ConditionalOperator "
 	action := "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure "
 	m := map[string]map[string]bool{}
 	for op, list := range map[string]string{
 		"PutItem":    write + "Item",
-		"UpdateItem": write + "Key UpdateExpression",
+		"UpdateItem": write + "Key UpdateExpression AttributeUpdates",
 		"DeleteItem": write + "Key",
 		"GetItem":    read + "Key",
-		"Query":      page + "KeyConditionExpression ScanIndexForward",
-		"Scan":       page + "Segment TotalSegments",
+		"Query":      page + "KeyConditionExpression ScanIndexForward KeyConditions QueryFilter",
+		"Scan":       page + "Segment TotalSegments ScanFilter",
 		// The actions of transactions.
 		"Put":            action + "Item",
 		"Update":         action + "Key UpdateExpression",
@@ -136,6 +137,18 @@ func (in *input) member(s *scanner, name string) (err error) {
 		var forward bool
 		forward, err = s.bool()
 		in.backward = !forward
+	case "AttributesToGet":
+		in.legacy.attributes, err = readAttributes(s)
+	case "AttributeUpdates":
+		in.legacy.updates, err = readLegacyUpdates(s)
+	case "Expected":
+		in.legacy.expected, err = readLegacyConditions(s, name)
+	case "KeyConditions":
+		in.legacy.keys, err = readLegacyConditions(s, name)
+	case "QueryFilter", "ScanFilter":
+		in.legacy.filter, err = readLegacyConditions(s, name)
+	case "ConditionalOperator":
+		in.legacy.operator, err = s.string()
 	case "Limit":
 		number(&in.limit)
 	case "Segment":
@@ -266,6 +279,7 @@ func (s *Service) checkWrite(in *input) (string, error) {
 	}
 	c.enum(in.returnMetrics, "returnItemCollectionMetrics", "SIZE, NONE", "SIZE", "NONE")
 	c.enum(in.returnOnFailure, "returnValuesOnConditionCheckFailure", "ALL_OLD, NONE", "ALL_OLD", "NONE")
+	in.legacy.checkMembers(in.operation, &c)
 	if err := c.err(); err != nil {
 		return "", err
 	}
@@ -280,6 +294,7 @@ func (s *Service) checkRead(in *input) (string, error) {
 	var c constraints
 	name := s.tableName(in.table, &c, false)
 	c.enum(in.returnCapacity, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
+	in.legacy.checkMembers(in.operation, &c)
 	if in.operation == "GetItem" {
 		if !in.hasKey {
 			c.add("Value null at 'key' failed to satisfy constraint: Member must not be null")

@@ -209,7 +209,16 @@ func (s *Service) prepare(c *awshttp.Call, operation string) (in *input, t *tabl
 	if operation == "UpdateItem" {
 		missing = ": UpdateExpression and ConditionExpression are null"
 	}
-	err = b.checkGiven(in.condition != nil || in.update != nil, missing)
+	err = in.checkMixed()
+	if err == nil {
+		err = b.checkGiven(in.condition != nil || in.update != nil, missing)
+	}
+	if err == nil && in.legacy.updates != nil {
+		u, err = legacyUpdateOf(in.legacy.updates)
+	}
+	if err == nil && in.legacy.expected != nil {
+		cond, err = expectedCondition(in.legacy.expected, in.legacy.operator)
+	}
 	if err == nil && in.update != nil {
 		u, err = parseUpdate(*in.update, b)
 	}
@@ -309,6 +318,9 @@ func (t *table) planUpdate(key item, u *update) (*writePlan, []path, error) {
 	}
 	return &writePlan{key: t.primaryKey(key), next: func(old item) (item, error) {
 		if old == nil {
+			if u != nil && !u.makesItem() {
+				return nil, nil
+			}
 			old = key
 		}
 		if u == nil {
@@ -322,7 +334,7 @@ func (t *table) planUpdate(key item, u *update) (*writePlan, []path, error) {
 func (t *table) update(u *update, old item) (item, error) {
 	it, err := u.apply(old)
 	if err != nil {
-		return nil, err
+		return nil, u.legacyOr(err)
 	}
 	if err := t.checkIndexKeys(it); err != nil {
 		return nil, err
@@ -348,10 +360,16 @@ func (s *Service) getItem(c *awshttp.Call) (any, error) {
 	if err := s.authorize(c, "GetItem", s.arn(name)); err != nil {
 		return nil, err
 	}
+	if err := in.checkMixed(); err != nil {
+		return nil, err
+	}
 	if err := in.bindings.checkGiven(in.projection != nil, ": ProjectionExpression is null"); err != nil {
 		return nil, err
 	}
-	var paths []path
+	paths, err := attributePaths(in.legacy.attributes)
+	if err != nil {
+		return nil, err
+	}
 	if in.projection != nil {
 		if paths, err = parseProjection(*in.projection, &in.bindings); err != nil {
 			return nil, err

@@ -175,6 +175,12 @@ func (s *Service) prepareRead(c *awshttp.Call, operation string) (*reading, stri
 // parse reads filter and projection.
 func (r *reading) parse() (err error) {
 	in := r.in
+	if r.filter, err = legacyFilter(in.legacy.filter, in.legacy.operator); err != nil {
+		return err
+	}
+	if r.projection, err = attributePaths(in.legacy.attributes); err != nil {
+		return err
+	}
 	if in.filter != nil {
 		if r.filter, err = parseCondition("FilterExpression", *in.filter, &in.bindings); err != nil {
 			return err
@@ -185,22 +191,42 @@ func (r *reading) parse() (err error) {
 			return err
 		}
 	}
+	parameter := "ProjectionExpression"
+	if in.legacy.attributes != nil {
+		parameter = "AttributesToGet"
+	}
 	switch {
 	case in.selection == "COUNT":
 		r.countOnly = true
-		if in.projection != nil {
-			return invalid("Cannot specify the ProjectionExpression when choosing to get only the Count")
+		if r.projection != nil {
+			return invalid("Cannot specify the " + parameter + " when choosing to get only the Count")
 		}
-	case in.selection == "ALL_ATTRIBUTES" && in.projection != nil:
-		return invalid("Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES")
-	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && in.projection != nil:
-		return invalid("Cannot specify the ProjectionExpression when choosing to get ALL_PROJECTED_ATTRIBUTES")
-	case in.selection == "SPECIFIC_ATTRIBUTES" && in.projection == nil:
+	case in.selection == "ALL_ATTRIBUTES" && r.projection != nil:
+		return invalid("Cannot specify the " + parameter + " when choosing to get ALL_ATTRIBUTES")
+	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && r.projection != nil:
+		return invalid("Cannot specify the " + parameter + " when choosing to get ALL_PROJECTED_ATTRIBUTES")
+	case in.selection == "SPECIFIC_ATTRIBUTES" && r.projection == nil:
 		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && in.index == nil:
 		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	}
 	return in.bindings.checkUsed()
+}
+
+// parseKeys reads the condition on the keys.
+func (r *reading) parseKeys() (*keyCondition, error) {
+	in := r.in
+	switch {
+	case in.keyCondition != nil:
+		c, err := parseCondition("KeyConditionExpression", *in.keyCondition, &in.bindings)
+		if err != nil {
+			return nil, err
+		}
+		return newKeyCondition(c)
+	case in.legacy.keys != nil:
+		return legacyKeys(in.legacy.keys)
+	}
+	return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 }
 
 // bindIndex finds the index and checks what may be asked of it.
@@ -288,17 +314,13 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	in := r.in
+	if err := in.checkMixed(); err != nil {
+		return nil, err
+	}
 	if err := in.bindings.checkGiven(in.keyCondition != nil || in.filter != nil || in.projection != nil, ": KeyConditionExpression is null"); err != nil {
 		return nil, err
 	}
-	if in.keyCondition == nil {
-		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-	}
-	keys, err := parseCondition("KeyConditionExpression", *in.keyCondition, &in.bindings)
-	if err != nil {
-		return nil, err
-	}
-	kc, err := newKeyCondition(keys)
+	kc, err := r.parseKeys()
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +337,10 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 	if r.span, err = kc.bind(schema); err != nil {
 		return nil, err
 	}
-	if r.filter != nil {
+	if n, found := schema.among(in.legacy.filter); found {
+		return nil, invalid("QueryFilter can only contain non-primary key attributes: Primary key attribute: " + n)
+	}
+	if in.filter != nil {
 		r.filter.rootNames(func(n string) {
 			if err == nil && schema.contains(n) {
 				err = invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: " + n)
@@ -337,6 +362,9 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	in := r.in
+	if err := in.checkMixed(); err != nil {
+		return nil, err
+	}
 	switch {
 	case in.segment != nil && in.ofSegment == nil:
 		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
@@ -497,6 +525,11 @@ func (k *keyCondition) bind(schema keySchema) (keyRange, error) {
 			return keyRange{}, invalid("Query key condition not supported")
 		}
 		return keyRange{}, invalid("Query condition missed key schema element: " + schema.sort.name)
+	}
+	for _, p := range []*keyPart{hash, sort} {
+		if p != nil && !p.op.indexable() {
+			return keyRange{}, invalid("Attempted conditional constraint is not an indexable operation")
+		}
 	}
 	if hash.op != opEqual {
 		return keyRange{}, invalid("Query key condition not supported")

@@ -10,6 +10,8 @@ type update struct {
 	set       []assignment
 	remove    []path
 	add, drop []setChange // ADD, DELETE
+	// legacy says that it was AttributeUpdates.
+	legacy bool
 }
 
 // An assignment is "path = expression" in a SET section.
@@ -365,6 +367,8 @@ func addTo(have, v value) (value, error) {
 		return value{}, invalid(errOperandType)
 	case v.kind == kindNumber:
 		return sum(have, v, false)
+	case v.kind == kindList: // AttributeUpdates alone
+		return value{kind: kindList, list: slices.Concat(have.list, v.list)}, nil
 	}
 	return have.union(v), nil
 }
