@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -16,9 +18,9 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
 	need(t, "node", "npm")
 	dir := example(t, "chat")
-	s := start(t, dir)
+	port := lastingPort(t)
+	s := start(t, dir, "--port", port)
 	table, url := s.table("Connections"), s.url()
-	port := s.run.Endpoint[len("http://localhost:"):]
 
 	var mu sync.Mutex
 	var acknowledged []string
@@ -63,4 +65,19 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		t.Fatalf("fire after the restart: exit %d: %s", code, stderr)
 	}
 	c.want("Hello from Lambda")
+}
+
+// lastingPort is a free port that the system gives to nobody unasked, so that it
+// is still free after a restart.
+func lastingPort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		port := fmt.Sprint(20000 + rand.IntN(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port between 20000 and 30000 is free")
+	return ""
 }

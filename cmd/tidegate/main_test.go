@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +28,25 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asTidegate) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// scratch is a folder of this run of the tests, for what leaves files behind or
+// writes into a user's home.
+var scratch string
+
+// runTests keeps the user's certificate authority out of the tests: they have
+// one of their own, new with each run. The cache is the user's, so that what was
+// fetched once isn't again.
+func runTests(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "tidegate-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	os.Setenv("XDG_STATE_HOME", filepath.Join(scratch, "state"))
+	return m.Run()
 }
 
 // patience is how long a test waits for what must come; it is no assertion
@@ -81,6 +98,8 @@ type stackUnderTest struct {
 	log     *logBuffer
 	run     client.Run
 	client  *client.Client
+	exited  chan struct{} // closed when the process has ended and all it said is in log
+	err     error         // what its end was, once exited is closed
 	stopped bool
 }
 
@@ -88,12 +107,13 @@ type stackUnderTest struct {
 // test, and must then exit with 0.
 func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 	t.Helper()
-	s := &stackUnderTest{t: t, dir: dir, log: &logBuffer{}}
+	s := &stackUnderTest{t: t, dir: dir, log: &logBuffer{}, exited: make(chan struct{})}
 	if !slices.Contains(args, "--port") {
 		args = append(args, "--port", "0")
 	}
 	s.cmd = tidegate(context.Background(), dir, append([]string{"up", "--log-format", "text"}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.WaitDelay = patience // a child that has its output must not outlive it
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,16 +125,15 @@ func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 			t.Logf("tidegate up said:\n%s", s.log)
 		}
 	})
-	exited := make(chan struct{})
 	go func() {
-		s.cmd.Process.Wait()
-		close(exited)
+		s.err = s.cmd.Wait()
+		close(s.exited)
 	}()
 	s.await("the stack to be ready", func() bool {
 		select {
-		case <-exited:
+		case <-s.exited:
 			s.stopped = true
-			t.Fatalf("tidegate up ended:\n%s", s.log)
+			t.Fatalf("tidegate up ended: %v:\n%s", s.err, s.log)
 		default:
 		}
 		run, err := client.Find("", dir)
@@ -140,10 +159,14 @@ func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 func (s *stackUnderTest) stop() {
 	s.t.Helper()
 	s.stopped = true
+	children := descendants(s.t, s.cmd.Process.Pid)
 	s.cmd.Process.Signal(os.Interrupt)
-	s.await("tidegate up to end", func() bool { return errors.Is(s.cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) })
-	if !strings.Contains(s.log.String(), "Stopping") {
-		s.t.Errorf("tidegate up did not end in good order")
+	s.await("tidegate up to end", s.ended)
+	if s.err != nil || !strings.Contains(s.log.String(), "Stopping") {
+		s.t.Errorf("tidegate up did not end in good order: %v", s.err)
+	}
+	for _, child := range children {
+		s.await(fmt.Sprintf("the process %v to end with it", child), func() bool { return !child.runs() })
 	}
 }
 
@@ -151,7 +174,17 @@ func (s *stackUnderTest) stop() {
 func (s *stackUnderTest) kill() {
 	s.stopped = true
 	s.cmd.Process.Kill()
-	s.await("the process to be gone", func() bool { return errors.Is(s.cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) })
+	s.await("the process to be gone", s.ended)
+}
+
+// ended says whether the process has ended.
+func (s *stackUnderTest) ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // await waits until cond holds.
