@@ -173,6 +173,20 @@ func TestGateTellsWhatItNotices(t *testing.T) {
 	if len(strangers) != 1 || strangers[0] != "NOBODY" {
 		t.Errorf("strangers = %v", strangers)
 	}
+
+	// What Denied told of, Refused doesn't tell again.
+	g.Mode = Enforce
+	denials = nil
+	var refused []string
+	g.Events.Refused = func(_, _ string, err *Error) { refused = append(refused, err.Code) }
+	call(t, g, "thing:Write", role, nil)
+	if len(denials) != 1 || !denials[0].Enforced || len(refused) != 0 {
+		t.Errorf("denials = %+v, refused = %v; want one denial alone", denials, refused)
+	}
+	call(t, g, "thing:Read", nil, nil)
+	if len(denials) != 1 || len(refused) != 1 {
+		t.Errorf("denials = %+v, refused = %v; want the unsigned call refused", denials, refused)
+	}
 }
 
 func TestResourcePolicyDecidesForServices(t *testing.T) {

@@ -36,7 +36,8 @@ type EventListener struct {
 	Denied func(Denial)
 	// Failed: a handler returned an error that is not the caller's fault.
 	Failed func(service, operation, requestID string, err error)
-	// Refused: a request was answered with a 4xx, and why.
+	// Refused: a request was answered with a 4xx, and why; one that Denied told of
+	// is not told again.
 	Refused func(service, requestID string, err *Error)
 }
 
@@ -67,6 +68,8 @@ type Call struct {
 	Form map[string][]string
 
 	gate *Gate
+	// told: the listener heard of the denial that refuses the call.
+	told bool
 }
 
 // Context is the request's.
@@ -193,6 +196,7 @@ func (c *Call) Denied(action, resource string, resourcePolicy ...*iampolicy.Docu
 	}
 	if c.gate.Mode != Off && c.gate.Events.Denied != nil {
 		c.gate.Events.Denied(d)
+		c.told = d.Enforced
 	}
 	if c.gate.Mode == Enforce {
 		return &d

@@ -174,7 +174,7 @@ func (p Protocol) failed(c *Call, operation string, err error) *Error {
 	switch {
 	case !errors.As(err, &own) && p.Gate.Events.Failed != nil:
 		p.Gate.Events.Failed(p.Service, operation, c.RequestID, err)
-	case e.Status < 500 && p.Gate.Events.Refused != nil:
+	case e.Status < 500 && !c.told && p.Gate.Events.Refused != nil:
 		p.Gate.Events.Refused(p.Service, c.RequestID, e)
 	}
 	return e

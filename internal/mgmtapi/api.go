@@ -111,7 +111,9 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 		// AWS sends what is pushed in text frames. A text frame with invalid UTF-8
 		// makes clients fail the connection (RFC 6455 section 8.1), so such a payload
 		// goes out as a binary one: a choice, AWS's own is unknown.
-		err = a.router.Push(ctx, target, call.Body, !utf8.Valid(call.Body))
+		if err = a.router.Push(ctx, target, call.Body, !utf8.Valid(call.Body)); err != nil {
+			err = told{err}
+		}
 	case http.MethodDelete:
 		err = a.router.Delete(ctx, target)
 	default:
@@ -137,11 +139,18 @@ func (a *API) authorize(call *awshttp.Call, apiID string, stage apigw.StageName)
 	if len(masked) > 4 {
 		masked = "********" + masked[len(masked)-4:]
 	}
-	return &awshttp.Error{
+	return told{&awshttp.Error{
 		Code: "AccessDeniedException", Status: http.StatusForbidden, MessageKey: "Message",
 		Message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", call.Principal.ARN, action, arn(masked)),
-	}
+	}}
 }
+
+// told is an error that a listener has heard of already: the router's of a push,
+// the gate's of a denial.
+type told struct{ error }
+
+// Unwrap returns the error itself.
+func (t told) Unwrap() error { return t.error }
 
 // errTooLarge is AWS's code; the text of its message is not known.
 var errTooLarge = awshttp.Errorf(http.StatusRequestEntityTooLarge, "PayloadTooLargeException", "The payload is larger than %d bytes", apigw.MaxMessage)
@@ -155,8 +164,8 @@ func tooLarge(err error) error {
 	return err
 }
 
-// failed returns what the caller sees, and tells the gate's listener. text is
-// the connection's id as the caller wrote it.
+// failed returns what the caller sees, and tells the gate's listener what no
+// other was told. text is the connection's id as the caller wrote it.
 func (a *API) failed(r *http.Request, requestID, text string, err error) *awshttp.Error {
 	var e *awshttp.Error
 	switch {
@@ -174,7 +183,7 @@ func (a *API) failed(r *http.Request, requestID, text string, err error) *awshtt
 		}
 		return awshttp.Errorf(http.StatusInternalServerError, "InternalServerErrorException", "Internal server error")
 	}
-	if a.gate.Events.Refused != nil {
+	if !errors.As(err, new(told)) && a.gate.Events.Refused != nil {
 		a.gate.Events.Refused(Service, requestID, e)
 	}
 	return e

@@ -273,6 +273,7 @@ func TestOnTheWire(t *testing.T) {
 		{method: "GET", path: "/ambiguous/@connections/x", status: 400, errorType: "BadRequestException", body: `{"message":"Invalid connectionId: x"}`},
 	} {
 		f.router.err = tt.err
+		f.refused.Store(nil)
 		resp, body := raw(t, tt.method, f.url+tt.path, nil)
 		if resp.StatusCode != tt.status || resp.Header.Get("x-amzn-ErrorType") != tt.errorType || body != tt.body {
 			t.Errorf("%s %s: %d %s %q; want %d %s %q", tt.method, tt.path, resp.StatusCode, resp.Header.Get("x-amzn-ErrorType"), body, tt.status, tt.errorType, tt.body)
@@ -280,7 +281,12 @@ func TestOnTheWire(t *testing.T) {
 		if resp.Header.Get("x-amzn-RequestId") == "" || resp.Header.Get("x-amz-apigw-id") == "" {
 			t.Errorf("%s %s: no ids in %v", tt.method, tt.path, resp.Header)
 		}
-		if tt.status == 410 {
+		switch e := f.refused.Load(); {
+		case tt.method == "POST" && tt.err != nil:
+			if e != nil {
+				t.Errorf("%s %s was told as %v, which the router's listener hears already", tt.method, tt.path, e)
+			}
+		case tt.status == 410:
 			// The answer has no body, but the terminal must name the connection.
 			if e := f.refused.Load(); e == nil || e.Message != tt.method+" of connection "+f.id {
 				t.Errorf("%s %s was told as %v", tt.method, tt.path, e)

@@ -16,7 +16,7 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 	return gateway.EventListener{
 		ConnectEnd: func(i gateway.ConnectInfo) {
 			n := subjectNotice(KindConnect, "CONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
-			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), short(i.Duration)), "  ")
+			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), Short(i.Duration)), "  ")
 			n.Attrs = append(n.Attrs, slog.Int("status", i.Status), slog.String("sourceIp", i.SourceIP))
 			o.Note(n)
 		},
@@ -36,7 +36,11 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 				n.Level = slog.LevelWarn
 			}
 			said := fmt.Sprintf("%d %s", i.Close.Code, i.Close.Text)
-			n.Text = strings.Join(words(i.Stage, i.ConnectionID, strings.TrimSpace(said), "after "+short(i.Lifetime)), "  ")
+			parts := words(i.Stage, i.ConnectionID, strings.TrimSpace(said), "after "+Short(i.Lifetime))
+			if i.Target != "" {
+				parts = append(parts, arrow("$disconnect", i.Target, display), string(i.Outcome), Short(i.Duration))
+			}
+			n.Text = strings.Join(parts, "  ")
 			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("disconnectStatusCode", i.Close.Code), slog.String("disconnectReason", i.Close.Text))
 			o.Note(n)
 		},
@@ -81,8 +85,10 @@ func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Ou
 		n.Level = slog.LevelWarn
 	}
 	if err != nil {
-		n.Detail = append(n.Detail, "why: "+firstLine(err.Error()))
 		n.Attrs = append(n.Attrs, slog.String("why", err.Error()))
+		if outcome != gateway.FunctionError { // whose invocation told it, with its trace
+			n.Detail = append(n.Detail, "why: "+firstLine(err.Error()))
+		}
 	}
 	return n
 }

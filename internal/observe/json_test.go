@@ -57,12 +57,13 @@ func FuzzAppendString(f *testing.F) {
 
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", 4 * time.Microsecond: "0s", 764 * time.Microsecond: "760µs", 999999: "1ms", time.Millisecond: "1ms",
-		1234567: "1.2ms", 12 * time.Millisecond: "12ms", 999970 * time.Microsecond: "1s", 3456 * time.Millisecond: "3.46s",
-		62 * time.Second: "1m2s", -time.Millisecond: "-1ms",
+		0: "0µs", 4 * time.Microsecond: "0µs", 764 * time.Microsecond: "760µs", 999999: "1ms", time.Millisecond: "1ms",
+		1234567: "1.2ms", 9960 * time.Microsecond: "10ms", 12 * time.Millisecond: "12ms", 268400 * time.Microsecond: "268ms",
+		999970 * time.Microsecond: "1s", 3456 * time.Millisecond: "3.5s", 59960 * time.Millisecond: "1m0s",
+		62 * time.Second: "1m2s", 2 * time.Hour: "2h0m0s", -time.Millisecond: "-1ms",
 	} {
-		if got := short(d); got != want {
-			t.Errorf("short(%d) = %s, want %s", d, got, want)
+		if got := Short(d); got != want {
+			t.Errorf("Short(%d) = %s, want %s", d, got, want)
 		}
 	}
 }

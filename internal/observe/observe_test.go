@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
+	"tidegate/internal/event"
 	"tidegate/internal/gateway"
 	"tidegate/internal/service/functions"
 	"tidegate/internal/transport"
@@ -48,8 +51,11 @@ func TestMessagesAreTold(t *testing.T) {
 	if n.Level != slog.LevelWarn || n.Attr("requestId") != "req=" || n.Attr("apiId") != "api" {
 		t.Errorf("got %+v", n)
 	}
-	if detail := strings.Join(n.Detail, "|"); detail != `why: it threw|client got {"message": "Internal server error"}` {
+	if detail := strings.Join(n.Detail, "|"); detail != `client got {"message": "Internal server error"}` { // the invocation says why
 		t.Errorf("detail %s", detail)
+	}
+	if n.Attr("why") != "it threw" {
+		t.Errorf("why: %q", n.Attr("why"))
 	}
 	var got map[string]any
 	if err := json.Unmarshal(n.AppendJSON(nil), &got); err != nil || got["routeKey"] != "send" || got["ms"] != 3.0 {
@@ -66,10 +72,10 @@ func TestLinesStayLines(t *testing.T) {
 	const message = "Cannot find module 'x'\nRequire stack:\n- app.js"
 	o.Functions(asIs).InvocationEnd(functions.InvocationEnd{Function: "F", RequestID: "r", ErrorType: "Runtime.ImportModuleError", ErrorMessage: message})
 	n := next(t, notices)
-	if !strings.HasSuffix(n.Text, "  Runtime.ImportModuleError: Cannot find module 'x'  [r]") || n.Attr("errorMessage") != message {
+	if n.Text != "F [r]  0µs  Runtime.ImportModuleError: Cannot find module 'x'" || n.Attr("errorMessage") != message {
 		t.Errorf("invocation: %q with %v", n.Text, n.Attrs)
 	}
-	o.Gateway(asIs).ConnectEnd(gateway.ConnectInfo{Outcome: gateway.FunctionError, Err: errors.New(message)})
+	o.Gateway(asIs).ConnectEnd(gateway.ConnectInfo{Outcome: gateway.InvocationRefused, Err: errors.New(message)})
 	n = next(t, notices)
 	if len(n.Detail) != 1 || n.Detail[0] != "why: Cannot find module 'x'" || n.Attr("why") != message {
 		t.Errorf("handshake: %q with %v", n.Detail, n.Attrs)
@@ -77,6 +83,86 @@ func TestLinesStayLines(t *testing.T) {
 	o.Transport().Dropped(transport.DropInfo{Reason: transport.DropFrameTooBig, Bytes: 9, Code: 1009})
 	if n = next(t, notices); !strings.HasPrefix(n.Text, transport.DropFrameTooBig) {
 		t.Errorf("dropped: %q", n.Text)
+	}
+}
+
+// TestInvocations wants a line of its own for an invocation only where the
+// gateway's line doesn't tell it all.
+func TestInvocations(t *testing.T) {
+	o := New()
+	notices, stop := o.Subscribe()
+	defer stop()
+	l := o.Functions(asIs)
+	trace := []string{
+		"TypeError: no y", "    at inner (file:///app/boom.mjs:2:38)", "    at new Promise (<anonymous>)", "    at handler (file:///app/boom.mjs:3:108)",
+		"    at /data/functions/runtime/bootstrap.cjs:334:24", "    at new Promise (<anonymous>)", "    at invoke (/data/functions/runtime/bootstrap.cjs:292:10)",
+		"    at process.processTicksAndRejections (node:internal/process/task_queues:95:5)", "    at more (/app/functions/runtime/index.js:1:1)",
+		`    at main (C:\data\functions\runtime\bootstrap.cjs:1:1)`, "  [cause]: (node: own words)", "  File \"app.py\", line 1, in handler\n    fail()\n",
+	}
+	for _, tt := range []struct {
+		name   string
+		info   functions.InvocationEnd
+		level  slog.Level
+		text   string
+		detail string
+	}{
+		{"of the gateway, warm", functions.InvocationEnd{Function: "F", RequestID: "r", Caller: apiGateway, Duration: 12340 * time.Microsecond}, slog.LevelDebug, "F  12ms", ""},
+		{"of the gateway, cold", functions.InvocationEnd{Function: "F", RequestID: "r", Caller: apiGateway, Cold: true, Init: 230500 * time.Microsecond}, slog.LevelInfo, "F  0µs  (cold start 231ms)", ""},
+		{"of the gateway, with a hint", functions.InvocationEnd{Function: "F", Caller: apiGateway, Hint: "do it so"}, slog.LevelInfo, "F  0µs", "do it so"},
+		{"of a rule", functions.InvocationEnd{Function: "F", RequestID: "r", Caller: "events.amazonaws.com"}, slog.LevelInfo, "F  0µs", ""},
+		{"that failed", functions.InvocationEnd{Function: "F", RequestID: "r", Caller: apiGateway, ErrorType: "TypeError", ErrorMessage: "no y", Trace: trace, Hint: "mend it"}, slog.LevelError,
+			"F [r]  0µs  TypeError: no y", strings.Join([]string{trace[1], trace[2], trace[3], trace[8], `  File "app.py", line 1, in handler`, "    fail()", "mend it"}, "|")},
+	} {
+		l.InvocationEnd(tt.info)
+		n := next(t, notices)
+		if n.Level != tt.level || n.Text != tt.text || strings.Join(n.Detail, "|") != tt.detail || n.Attr("caller") != tt.info.Caller {
+			t.Errorf("%s: %v %q %q %v", tt.name, n.Level, n.Text, n.Detail, n.Attrs)
+		}
+		if tt.info.Trace != nil && !strings.Contains(string(n.AppendJSON(nil)), "bootstrap.cjs:334:24") {
+			t.Errorf("%s: JSON lacks the whole trace: %s", tt.name, n.AppendJSON(nil))
+		}
+	}
+	l.Output(functions.Output{Function: "F", Line: "loading"})
+	l.Output(functions.Output{Function: "F", RequestID: "r", Line: "running"})
+	for _, want := range []string{"F  loading", "F [r]  running"} {
+		if n := next(t, notices); n.Text != want {
+			t.Errorf("output %q, want %q", n.Text, want)
+		}
+	}
+}
+
+// TestDisconnectsAreTold wants the function of $disconnect in the line, since
+// its invocation has none when it went well.
+func TestDisconnectsAreTold(t *testing.T) {
+	o := New()
+	notices, stop := o.Subscribe()
+	defer stop()
+	info := gateway.DisconnectInfo{Subject: gateway.Subject{Stage: "dev", ConnectionID: "id=", Target: "arn:aws:lambda:us-east-1:000000000000:function:Bye"},
+		Outcome: gateway.Done, Close: event.CloseReason{Code: 1001, Text: "Going away"}, Lifetime: 6790 * time.Millisecond, Duration: 9 * time.Millisecond}
+	o.Gateway(asIs).DisconnectEnd(info)
+	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s  $disconnect → Bye  done  9ms"; n.Text != want {
+		t.Errorf("got  %q\nwant %q", n.Text, want)
+	}
+	info.Target, info.Outcome = "", gateway.NoRoute
+	o.Gateway(asIs).DisconnectEnd(info)
+	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s"; n.Text != want {
+		t.Errorf("got  %q\nwant %q", n.Text, want)
+	}
+}
+
+// TestPushesAreTold wants what the outcome doesn't say, and that alone.
+func TestPushesAreTold(t *testing.T) {
+	o := New()
+	notices, stop := o.Subscribe()
+	defer stop()
+	l := o.Cluster()
+	l.PushEnd(cluster.PushInfo{Stage: "dev", ConnectionID: "id=", Size: 3, Outcome: cluster.PushGone, Err: apigw.ErrGone})
+	if n := next(t, notices); n.Text != "dev  to id=  3 bytes  gone  0µs" || n.Detail != nil || n.Level != slog.LevelWarn || n.Attr("why") == "" {
+		t.Errorf("gone: %+v", n)
+	}
+	l.PushEnd(cluster.PushInfo{Outcome: cluster.PushFailed, Err: errors.New("the reason")})
+	if n := next(t, notices); len(n.Detail) != 1 || n.Detail[0] != "the reason" {
+		t.Errorf("failed: %+v", n)
 	}
 }
 

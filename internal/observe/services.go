@@ -18,11 +18,14 @@ import (
 func (o *Observer) Cluster() cluster.EventListener {
 	return cluster.EventListener{PushEnd: func(i cluster.PushInfo) {
 		n := Notice{Kind: KindPush, Level: slog.LevelInfo,
-			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, short(i.Duration)),
+			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, Short(i.Duration)),
 			Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
 				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration)}}
 		if i.Err != nil {
 			n.Level = slog.LevelWarn
+			n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()))
+		}
+		if i.Outcome == cluster.PushFailed { // the others say it all
 			n.Detail = []string{i.Err.Error()}
 		}
 		o.Note(n)
@@ -33,31 +36,13 @@ func (o *Observer) Cluster() cluster.EventListener {
 // function's name into what a person knows it by.
 func (o *Observer) Functions(display func(name string) string) functions.EventListener {
 	return functions.EventListener{
-		InvocationEnd: func(i functions.InvocationEnd) {
-			name := display(i.Function)
-			n := Notice{Kind: KindInvocation, Level: slog.LevelInfo, Text: fmt.Sprintf("%s  %s", name, short(i.Duration)),
-				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.Duration("ms", i.Duration),
-					slog.Bool("cold", i.Cold)}}
-			if i.Cold {
-				n.Text += fmt.Sprintf("  (cold start %s)", short(i.Init))
-			}
-			if i.ErrorType != "" {
-				n.Level = slog.LevelError
-				n.Text += fmt.Sprintf("  %s: %s  [%s]", i.ErrorType, firstLine(i.ErrorMessage), i.RequestID)
-				n.Attrs = append(n.Attrs, slog.String("errorType", i.ErrorType), slog.String("errorMessage", i.ErrorMessage))
-				n.Detail = i.Trace
-			}
-			if i.Hint != "" {
-				n.Detail = append(n.Detail[:len(n.Detail):len(n.Detail)], i.Hint)
-			}
-			o.Note(n)
-		},
+		InvocationEnd: func(i functions.InvocationEnd) { o.Note(invocation(&i, display(i.Function))) },
 		Output: func(i functions.Output) {
 			level := slog.LevelInfo
 			if i.Stderr {
 				level = slog.LevelWarn
 			}
-			o.Note(Notice{Kind: KindOutput, Level: level, Text: fmt.Sprintf("%s [%s]  %s", display(i.Function), i.RequestID, i.Line),
+			o.Note(Notice{Kind: KindOutput, Level: level, Text: of(display(i.Function), i.RequestID) + "  " + i.Line,
 				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("line", i.Line)}})
 		},
 		Progress: func(i functions.Progress) {
@@ -78,12 +63,69 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 	}
 }
 
+// apiGateway is the caller whose invocations the gateway's notices tell.
+const apiGateway = "apigateway.amazonaws.com"
+
+// invocation tells of one. What the gateway asked a warm function, and went well,
+// its own notice tells: that of the connect, message or disconnect.
+func invocation(i *functions.InvocationEnd, name string) Notice {
+	n := Notice{Kind: KindInvocation, Level: slog.LevelInfo, Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID),
+		slog.String("caller", i.Caller), slog.Duration("ms", i.Duration), slog.Bool("cold", i.Cold)}}
+	if i.Caller == apiGateway && !i.Cold && i.Hint == "" {
+		n.Level = slog.LevelDebug
+	}
+	n.Text = name + "  " + Short(i.Duration)
+	if i.ErrorType != "" {
+		n.Level = slog.LevelError
+		n.Text = of(name, i.RequestID) + "  " + Short(i.Duration)
+	}
+	if i.Cold {
+		n.Text += "  (cold start " + Short(i.Init) + ")"
+		n.Attrs = append(n.Attrs, slog.Duration("coldStartMs", i.Init))
+	}
+	if i.ErrorType != "" {
+		what := i.ErrorType + ": " + firstLine(i.ErrorMessage)
+		n.Text += "  " + what
+		n.Attrs = append(n.Attrs, slog.String("errorType", i.ErrorType), slog.String("errorMessage", i.ErrorMessage), slog.Any("trace", i.Trace))
+		n.Detail = ownTrace(i.Trace, what)
+	}
+	if i.Hint != "" {
+		n.Detail = append(n.Detail, i.Hint)
+	}
+	return n
+}
+
+// of names a function and one of its invocations; there is none while it loads.
+func of(function, requestID string) string {
+	if requestID == "" {
+		return function
+	}
+	return function + " [" + requestID + "]"
+}
+
+// ownTrace is a trace without what the line above it says, and without the
+// frames between the function's handler and Node.js, which are Tidegate's.
+func ownTrace(trace []string, said string) []string {
+	if len(trace) > 0 && trace[0] == said {
+		trace = trace[1:]
+	}
+	var own []string
+	below := false // our frames and those they stand on
+	for _, line := range trace {
+		below = functions.OwnFrame(line) || below && (strings.Contains(line, "(<anonymous>)") || strings.Contains(line, "(node:"))
+		if !below {
+			own = append(own, strings.Split(strings.TrimSuffix(line, "\n"), "\n")...) // a frame may show its source
+		}
+	}
+	return own
+}
+
 // Schedules hears rules that fire.
 func (o *Observer) Schedules(display func(name string) string) schedules.EventListener {
 	return schedules.EventListener{
 		Fired: func(i schedules.Firing) {
 			target := i.Target[strings.LastIndexByte(i.Target, ':')+1:]
-			n := Notice{Kind: KindFired, Level: slog.LevelInfo, Text: fmt.Sprintf("%s → %s", display(i.Rule), display(target)),
+			n := Notice{Kind: KindFired, Level: slog.LevelInfo, Text: fmt.Sprintf("%s → %s  %s", display(i.Rule), display(target), Short(i.Duration)),
 				Attrs: []slog.Attr{slog.String("rule", i.Rule), slog.String("target", i.Target), slog.String("requestId", i.RequestID),
 					slog.Bool("manual", i.Manual), slog.Int("attempt", i.Attempt), slog.Duration("ms", i.Duration)}}
 			if i.Err != nil {
@@ -149,28 +191,23 @@ func (o *Observer) unverified() func(service, key, requestID string) {
 	}
 }
 
-// short is a duration as a person reads it.
-func short(d time.Duration) string { return string(appendShort(nil, d)) }
+// Short is a duration as a person reads it: 760µs, 1.2ms, 46ms, 3.5s, 1m30s.
+func Short(d time.Duration) string { return string(appendShort(nil, d)) }
 
-// appendShort is short for who has a place to put it: 760µs, 1.2ms, 3.45s.
+// appendShort is Short for who has a place to put it.
 func appendShort(dst []byte, d time.Duration) []byte {
+	const tenth = time.Millisecond / 10
 	switch {
 	case d < 0:
-		return append(dst, d.String()...)
-	case d < time.Millisecond:
-		d = d.Round(10 * time.Microsecond)
-	case d < time.Second:
-		d = d.Round(100 * time.Microsecond)
-	default:
-		return append(dst, d.Round(10*time.Millisecond).String()...)
+		return append(append(dst, '-'), appendShort(nil, -d)...)
+	case d.Round(10*time.Microsecond) < time.Millisecond:
+		return append(strconv.AppendInt(dst, d.Round(10*time.Microsecond).Microseconds(), 10), "µs"...)
+	case d.Round(tenth) < 10*time.Millisecond:
+		return append(strconv.AppendFloat(dst, float64(d.Round(tenth)/tenth)/10, 'f', -1, 64), "ms"...)
+	case d.Round(time.Millisecond) < time.Second:
+		return append(strconv.AppendInt(dst, d.Round(time.Millisecond).Milliseconds(), 10), "ms"...)
+	case d.Round(100*time.Millisecond) < time.Minute:
+		return append(strconv.AppendFloat(dst, float64(d.Round(100*time.Millisecond)/(100*time.Millisecond))/10, 'f', -1, 64), 's')
 	}
-	switch {
-	case d == 0:
-		return append(dst, "0s"...)
-	case d < time.Millisecond:
-		return append(strconv.AppendInt(dst, d.Microseconds(), 10), "µs"...)
-	case d < time.Second:
-		return append(strconv.AppendFloat(dst, float64(d.Microseconds())/1000, 'f', -1, 64), "ms"...)
-	}
-	return append(dst, "1s"...)
+	return append(dst, d.Round(time.Second).String()...)
 }

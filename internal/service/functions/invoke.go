@@ -31,7 +31,8 @@ type invocation struct {
 	payload       []byte
 	clientContext string // JSON on one line
 	traceID       string
-	event         bool // asynchronous
+	event         bool   // asynchronous
+	caller        string // the ARN of who invokes, or a service's name
 	attempt       int
 	tail          *tail // collects the log, nil unless asked for
 
@@ -104,7 +105,7 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 // newInvocation reads an Invoke request.
 func newInvocation(c *awshttp.Call) (*invocation, string, error) {
 	h := c.Request.Header
-	inv := &invocation{requestID: c.RequestID, payload: c.Body, traceID: traceID(h.Get("X-Amzn-Trace-Id")), attempt: 1}
+	inv := &invocation{requestID: c.RequestID, payload: c.Body, caller: c.Principal.ARN, traceID: traceID(h.Get("X-Amzn-Trace-Id")), attempt: 1}
 	kind := h.Get("X-Amz-Invocation-Type")
 	switch kind {
 	case "":
@@ -208,7 +209,7 @@ func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (resul
 	inv.answer = make(chan answer, 1)
 	res, err := s.execute(ctx, fn, inv)
 	end := InvocationEnd{
-		Function: fn.Name, RequestID: inv.requestID, Event: inv.event, Cold: res.cold, Init: res.init,
+		Function: fn.Name, RequestID: inv.requestID, Caller: inv.caller, Event: inv.event, Cold: res.cold, Init: res.init,
 		Duration: res.duration, Billed: billed(res.duration), Hint: res.hint,
 	}
 	if err != nil {

@@ -2,6 +2,8 @@ package functions
 
 import (
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +37,7 @@ func (i InvocationBegin) String() string {
 // InvocationEnd is what came of a call.
 type InvocationEnd struct {
 	Function, RequestID string
+	Caller              string // the ARN of who invoked it, or a service's name
 	Event               bool
 	Cold                bool          // a new environment was started for it
 	Init                time.Duration // of the environment, when Cold
@@ -45,6 +48,17 @@ type InvocationEnd struct {
 	ErrorType, ErrorMessage string
 	Trace                   []string
 	Hint                    string
+}
+
+// OwnFrame says that a line of a trace is about Tidegate's own part of a
+// function's process, not about the function's code.
+func OwnFrame(line string) bool {
+	_, file, ok := strings.Cut(strings.ReplaceAll(line, `\`, "/"), "/functions/runtime/")
+	if !ok {
+		return false
+	}
+	files, err := runtimeFiles.ReadDir("runtime")
+	return err == nil && slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.HasPrefix(file, f.Name()) })
 }
 
 // String is one line.
