@@ -32,6 +32,9 @@ func CheckWords(fsys fs.FS, words []Word) ([]Finding, error) {
 			}
 			return nil
 		}
+		if base == ".git" { // the file that a second work tree has in the folder's place
+			return nil
+		}
 		if info, err := d.Info(); err != nil || !info.Mode().IsRegular() || info.Size() > maxText {
 			return err
 		}
