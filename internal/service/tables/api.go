@@ -23,7 +23,7 @@ var laterOperations = []string{
 	"ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports", "PutResourcePolicy",
 	"RestoreTableFromBackup", "RestoreTableToPointInTime",
 	"UpdateContinuousBackups", "UpdateContributorInsights", "UpdateGlobalTable", "UpdateGlobalTableSettings",
-	"UpdateKinesisStreamingDestination", "UpdateTable", "UpdateTableReplicaAutoScaling",
+	"UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
 }
 
 // routes builds the protocol's handler.
@@ -33,6 +33,7 @@ func (s *Service) routes() http.Handler {
 		"DescribeTable":      s.describeTable,
 		"ListTables":         s.listTables,
 		"DeleteTable":        s.deleteTable,
+		"UpdateTable":        s.updateTable,
 		"PutItem":            s.putItem,
 		"GetItem":            s.getItem,
 		"UpdateItem":         s.updateItem,

@@ -26,11 +26,7 @@ type createInput struct {
 		StreamEnabled  bool
 		StreamViewType string
 	}
-	SSESpecification *struct {
-		Enabled        bool
-		SSEType        string
-		KMSMasterKeyId string
-	}
+	SSESpecification          *sseSpecification
 	Tags                      []tag
 	TableClass                string
 	DeletionProtectionEnabled bool
@@ -39,6 +35,12 @@ type createInput struct {
 	ResourcePolicy            json.RawMessage
 	GlobalTableSourceArn      json.RawMessage
 	GlobalTableSettings       json.RawMessage `json:"GlobalTableSettingsReplicationMode"`
+}
+
+type sseSpecification struct {
+	Enabled        bool
+	SSEType        string
+	KMSMasterKeyId string
 }
 
 type indexInput struct {
@@ -108,18 +110,7 @@ func (in *createInput) check() error {
 	c.checkSchema(in.KeySchema, "keySchema")
 	for kind, indexes := range map[string][]indexInput{"local": in.LocalSecondaryIndexes, "global": in.GlobalSecondaryIndexes} {
 		for i, x := range indexes {
-			at := fmt.Sprintf("%sSecondaryIndexes.%d.member.", kind, i+1)
-			if x.IndexName == nil {
-				c.add("Value null at '%sindexName' failed to satisfy constraint: Member must not be null", at)
-			} else {
-				c.checkName(*x.IndexName, at+"indexName")
-			}
-			c.checkSchema(x.KeySchema, at+"keySchema")
-			if x.Projection == nil {
-				c.add("Value null at '%sprojection' failed to satisfy constraint: Member must not be null", at)
-			} else {
-				c.enum(x.Projection.ProjectionType, at+"projection.projectionType", "ALL, INCLUDE, KEYS_ONLY", "ALL", "INCLUDE", "KEYS_ONLY")
-			}
+			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", kind, i+1))
 		}
 	}
 	if t := in.ProvisionedThroughput; t != nil {
@@ -127,6 +118,24 @@ func (in *createInput) check() error {
 	}
 	slices.Sort(c)
 	return c.err()
+}
+
+func (c *constraints) checkIndex(x indexInput, at string) {
+	c.checkIndexName(x.IndexName, at)
+	c.checkSchema(x.KeySchema, at+"keySchema")
+	if x.Projection == nil {
+		c.add("Value null at '%sprojection' failed to satisfy constraint: Member must not be null", at)
+	} else {
+		c.enum(x.Projection.ProjectionType, at+"projection.projectionType", "ALL, INCLUDE, KEYS_ONLY", "ALL", "INCLUDE", "KEYS_ONLY")
+	}
+}
+
+func (c *constraints) checkIndexName(name *string, at string) {
+	if name == nil {
+		c.add("Value null at '%sindexName' failed to satisfy constraint: Member must not be null", at)
+	} else {
+		c.checkName(*name, at+"indexName")
+	}
 }
 
 func (c *constraints) checkThroughput(t *throughput, at string) {
@@ -317,19 +326,8 @@ func (in *createInput) describeIndexes(d *description, onDemand bool) error {
 			d.LocalSecondaryIndexes = append(d.LocalSecondaryIndexes, out)
 			continue
 		}
-		switch {
-		case onDemand && x.ProvisionedThroughput != nil:
-			return badParameter("ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", *x.IndexName)
-		case !onDemand && (x.ProvisionedThroughput == nil || x.ProvisionedThroughput.ReadCapacityUnits == nil || x.ProvisionedThroughput.WriteCapacityUnits == nil):
-			return badParameter("ProvisionedThroughput must be specified for index: %s", *x.IndexName)
-		}
-		out.IndexStatus = "ACTIVE"
-		out.ProvisionedThroughput = &throughputDescription{}
-		out.WarmThroughput = d.WarmThroughput
-		if !onDemand {
-			out.ProvisionedThroughput.ReadCapacityUnits = *x.ProvisionedThroughput.ReadCapacityUnits
-			out.ProvisionedThroughput.WriteCapacityUnits = *x.ProvisionedThroughput.WriteCapacityUnits
-			out.WarmThroughput = &warmThroughput{*x.ProvisionedThroughput.ReadCapacityUnits, *x.ProvisionedThroughput.WriteCapacityUnits, "ACTIVE"}
+		if err := out.provision(x.ProvisionedThroughput, onDemand, d.WarmThroughput); err != nil {
+			return err
 		}
 		d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, out)
 	}
@@ -340,6 +338,24 @@ func (in *createInput) describeIndexes(d *description, onDemand bool) error {
 		return badParameter("GlobalSecondaryIndex count exceeds the per-table limit of %d", maxGlobalIndexes)
 	case nonKey > maxNonKeyAttributes:
 		return badParameter("Number of projected attributes exceeds the per-table limit of %d", maxNonKeyAttributes)
+	}
+	return nil
+}
+
+// provision completes a global index by its throughput; warm is that of an
+// on-demand table.
+func (x *indexDescription) provision(t *throughput, onDemand bool, warm *warmThroughput) error {
+	switch {
+	case onDemand && t != nil:
+		return badParameter("ProvisionedThroughput should not be specified for index: %s when BillingMode is PAY_PER_REQUEST", x.IndexName)
+	case !onDemand && (t == nil || t.ReadCapacityUnits == nil || t.WriteCapacityUnits == nil):
+		return badParameter("ProvisionedThroughput must be specified for index: %s", x.IndexName)
+	}
+	x.IndexStatus = "ACTIVE"
+	x.ProvisionedThroughput, x.WarmThroughput = &throughputDescription{}, warm
+	if !onDemand {
+		x.ProvisionedThroughput = &throughputDescription{0, *t.ReadCapacityUnits, *t.WriteCapacityUnits}
+		x.WarmThroughput = &warmThroughput{*t.ReadCapacityUnits, *t.WriteCapacityUnits, "ACTIVE"}
 	}
 	return nil
 }

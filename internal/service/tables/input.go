@@ -391,7 +391,7 @@ func (c *capacity) addWrite(t *table, old, new *row) {
 		size = max(size, new.size)
 	}
 	c.addTable(writeUnits(size))
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		c.addIndexWrite(x, old, new)
 	}
 }

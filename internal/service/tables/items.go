@@ -115,7 +115,7 @@ func (s *Service) write(in *input, t *table, p *writePlan, touched []path) (any,
 		var used capacity
 		used.addWrite(t, old, new)
 		dst = append(dst, `"ConsumedCapacity":`...)
-		dst = append(used.appendJSON(dst, t.desc.TableName, in.returnCapacity), ',')
+		dst = append(used.appendJSON(dst, t.name, in.returnCapacity), ',')
 	}
 	if in.returnMetrics == "SIZE" && t.hasLocalIndex() {
 		it := new

@@ -425,7 +425,7 @@ func (r *reading) answer() *awshttp.Response {
 			used.addTable(units)
 		}
 		dst = append(dst, `"ConsumedCapacity":`...)
-		dst = append(used.appendJSON(dst, r.t.desc.TableName, r.in.returnCapacity), ',')
+		dst = append(used.appendJSON(dst, r.t.name, r.in.returnCapacity), ',')
 	}
 	return raw(closeObject(dst))
 }

@@ -101,7 +101,7 @@ func (s *Service) load(ctx context.Context) error {
 	}, func(key string, data []byte) error {
 		it, err := decodeItem(data)
 		if err != nil {
-			return fmt.Errorf("%w (table %s)", err, t.desc.TableName)
+			return fmt.Errorf("%w (table %s)", err, t.name)
 		}
 		t.put(&row{key: key, item: it, size: it.size()})
 		return nil
@@ -139,7 +139,7 @@ func (s *Service) Tables() []TableInfo {
 	out := make([]TableInfo, 0, len(tables))
 	for _, t := range tables {
 		t.mu.RLock()
-		out = append(out, TableInfo{t.desc.TableName, t.arn, t.rows.Len(), t.bytes})
+		out = append(out, TableInfo{t.name, t.arn, t.rows.Len(), t.bytes})
 		t.mu.RUnlock()
 	}
 	slices.SortFunc(out, func(a, b TableInfo) int { return strings.Compare(a.Name, b.Name) })
@@ -187,7 +187,7 @@ func (s *Service) addTable(t *table) error {
 		return err
 	}
 	s.mu.Lock()
-	name := t.desc.TableName
+	name := t.name
 	if s.tables[name] != nil {
 		s.mu.Unlock()
 		return &awshttp.Error{Code: codeInUse, Status: http.StatusBadRequest, Message: "Table already exists: " + name}

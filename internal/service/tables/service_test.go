@@ -216,7 +216,6 @@ func TestRefusals(t *testing.T) {
 		{"BatchWriteItem", `{"RequestItems":{"simple":[{"PutRequest":{"Item":{"id":{"N":"1"}}}}]}}`, "ValidationException: The provided key element does not match the schema"},
 		{"BatchGetItem", `{"RequestItems":{"nope":{"Keys":[{"id":{"S":"a"}}]}}}`, "ResourceNotFoundException: Requested resource not found"},
 		{"BatchGetItem", `{"RequestItems":{"simple":{"Keys":[{"id":{"S":"a"}},{"id":{"S":"a"}}]}}}`, "ValidationException: Provided list of item keys contains duplicates"},
-		{"UpdateTable", `{"TableName":"simple"}`, "ValidationException: Tidegate does not support the operation UpdateTable yet"},
 		{"FrobTable", `{}`, `UnknownOperationException: Tidegate's dynamodb has no operation "DynamoDB_20120810.FrobTable"`},
 	} {
 		if got := refusal(t, sv, c.operation, c.body); got != c.want {

@@ -2,6 +2,7 @@ package tables
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidwall/btree"
 
@@ -18,20 +19,23 @@ const (
 )
 
 // A table is the live state of one table: its items in key order, and its
-// indexes. It changes only by put and remove, in the order in which the store's
-// log has the same records: the state is what the log makes of it.
+// indexes. Its items change only by put and remove, in the order in which the
+// store's log has the same records: the state is what the log makes of it.
 type table struct {
 	keys keySchema
 	arn  string
+	name string
+	// indexes is replaced under mu by UpdateTable; checks that need no lock read it
+	// as it is at the time. What is inside an index is guarded by mu.
+	indexes atomic.Pointer[[]*index]
 
 	// mu guards what follows. It is held while a condition is evaluated and its
 	// write applied and handed to the log, so a write is atomic and the log's
 	// order is the table's.
 	mu      sync.RWMutex
-	desc    *description
+	desc    *description // replaced, never changed
 	rows    btree.Map[string, *row]
 	bytes   int64
-	indexes []*index
 	dropped bool
 	tags    []tag
 	ttl     *timeToLive // nil: never set
@@ -57,13 +61,15 @@ type index struct {
 }
 
 func newTable(d *description) *table {
-	t := &table{desc: d, keys: d.keys(d.KeySchema), arn: d.TableArn}
+	t := &table{desc: d, keys: d.keys(d.KeySchema), arn: d.TableArn, name: d.TableName}
+	var indexes []*index
 	for _, x := range d.LocalSecondaryIndexes {
-		t.indexes = append(t.indexes, newIndex(d, x, false))
+		indexes = append(indexes, newIndex(d, x, false))
 	}
 	for _, x := range d.GlobalSecondaryIndexes {
-		t.indexes = append(t.indexes, newIndex(d, x, true))
+		indexes = append(indexes, newIndex(d, x, true))
 	}
+	t.indexes.Store(&indexes)
 	return t
 }
 
@@ -88,7 +94,7 @@ func newIndex(d *description, x indexDescription, global bool) *index {
 }
 
 func (t *table) index(name string) *index {
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		if x.name == name {
 			return x
 		}
@@ -98,7 +104,7 @@ func (t *table) index(name string) *index {
 
 // hasLocalIndex tells whether the table keeps item collections.
 func (t *table) hasLocalIndex() bool {
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		if !x.global {
 			return true
 		}
@@ -113,7 +119,7 @@ func (t *table) put(r *row) *row {
 	if old != nil {
 		t.bytes -= int64(old.size)
 	}
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		x.replace(old, r)
 	}
 	return old
@@ -125,7 +131,7 @@ func (t *table) remove(key string) *row {
 		return nil
 	}
 	t.bytes -= int64(old.size)
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		x.replace(old, nil)
 	}
 	return old
@@ -143,10 +149,15 @@ func (x *index) replace(old, new *row) {
 }
 
 // holds tells whether the item has the index's key attributes: an index is
-// sparse.
+// sparse. Items from before the index may have some that can't be keys.
 func (x *index) holds(it item) bool {
-	return it.get(x.keys.hash.name).kind == x.keys.hash.kind &&
-		(!x.keys.hasSort() || it.get(x.keys.sort.name).kind == x.keys.sort.kind)
+	return x.keys.hash.fits(it.get(x.keys.hash.name), maxHashKey) &&
+		(!x.keys.hasSort() || x.keys.sort.fits(it.get(x.keys.sort.name), maxSortKey))
+}
+
+// fits tells whether the value can be the key attribute, of most bytes.
+func (k keyAttribute) fits(v value, most int) bool {
+	return v.kind == k.kind && v.text != "" && (v.kind == kindNumber || len(v.text) <= most)
 }
 
 func (x *index) key(r *row) string {
@@ -220,7 +231,7 @@ func emptyKeyError(k keyAttribute) *awshttp.Error {
 }
 
 func (t *table) checkIndexKeys(it item) error {
-	for _, x := range t.indexes {
+	for _, x := range *t.indexes.Load() {
 		for _, k := range []keyAttribute{x.keys.hash, x.keys.sort} {
 			v := it.get(k.name)
 			switch {
