@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,17 +22,18 @@ func connectCommand() *cobra.Command {
 		Long: `Hold a WebSocket: each line typed is a message, each message that arrives is a
 line. URL defaults to the stage of the stack that runs here. In a script, lines
 come from standard input; --wait says how long to listen after the last one, and
---count ends it as soon as so many messages have come:
-
-    echo '{"action":"sendmessage","data":"hi"}' | tidegate connect --count 1`,
+--count ends it as soon as so many messages have come.`,
+		Example: `  tidegate connect ws://localhost:8420/dev
+  tidegate connect -H 'Authorization: secret' --subprotocol chat
+  echo '{"action":"sendmessage","data":"hi"}' | tidegate connect --count 1`,
 		Args: arguments(0, 1, "one URL at most"),
 	}
 	endpoint := endpointFlag(cmd)
-	headers := cmd.Flags().StringArrayP("header", "H", nil, "a header of the handshake, 'Name: value' (repeatable)")
-	subprotocols := cmd.Flags().StringArray("subprotocol", nil, "a subprotocol to offer (repeatable)")
-	send := cmd.Flags().StringArrayP("send", "x", nil, "a message to send first (repeatable)")
-	wait := cmd.Flags().Duration("wait", time.Second, "without a terminal: how long to listen after the last line was sent")
-	count := cmd.Flags().Int("count", 0, "end after so many messages; exit 1 if the connection or --wait ends sooner (0: no matter)")
+	headers := cmd.Flags().StringArrayP("header", "H", nil, "a `HEADER` of the handshake, 'Name: value' (repeatable)")
+	subprotocols := cmd.Flags().StringArray("subprotocol", nil, "a subprotocol's `NAME` to offer (repeatable)")
+	send := cmd.Flags().StringArrayP("send", "x", nil, "`TEXT` of a message to send first (repeatable)")
+	wait := cmd.Flags().Duration("wait", time.Second, "without a terminal: for what `DURATION` to listen after the last line was sent")
+	count := cmd.Flags().Int("count", 0, "end after `N` messages; exit 1 if the connection or --wait ends sooner (0: no matter)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		header, err := parseHeaders(*headers)
 		if err != nil {
@@ -44,7 +49,7 @@ come from standard input; --wait says how long to listen after the last one, and
 		}
 		socket, err := client.Dial(cmd.Context(), url, client.DialOptions{Header: header, Subprotocols: *subprotocols, CACert: ca})
 		if err != nil {
-			return err
+			return otherStages(cmd.Context(), *endpoint, url, err)
 		}
 		defer socket.Close()
 		chat := client.Chat{Socket: socket, URL: url, First: *send, In: os.Stdin, Out: os.Stdout, Wait: *wait, Count: *count}
@@ -81,16 +86,36 @@ func stageURL(cmd *cobra.Command, endpoint, url string) (string, string, error) 
 	if err != nil {
 		return "", "", err
 	}
-	var urls []string
-	for _, api := range stack.APIs {
-		for _, s := range api.Stages {
-			urls = append(urls, s.URL)
-		}
-	}
-	if len(urls) != 1 {
+	switch urls := stageURLs(stack); len(urls) {
+	case 0:
+		return "", "", errors.New("the stack that runs has no WebSocket API to connect to")
+	case 1:
+		return urls[0], run.CACert, nil
+	default:
 		return "", "", usage("say which stage to connect to: %s", strings.Join(urls, ", "))
 	}
-	return urls[0], run.CACert, nil
+}
+
+// otherStages adds to a refusal which stages run here, when the URL is none of
+// theirs: API Gateway's 403 doesn't say that the stage was misspelled.
+func otherStages(ctx context.Context, endpoint, url string, refused error) error {
+	run, err := findRun(endpoint)
+	if err != nil {
+		return refused
+	}
+	c, err := client.New(run)
+	if err != nil {
+		return refused
+	}
+	stack, err := c.Stack(ctx)
+	if err != nil {
+		return refused
+	}
+	urls := stageURLs(stack)
+	if len(urls) == 0 || slices.Contains(urls, url) {
+		return refused
+	}
+	return fmt.Errorf("%w; the stack that runs here is at %s", refused, strings.Join(urls, ", "))
 }
 
 // parseHeaders reads 'Name: value' flags.

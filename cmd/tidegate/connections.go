@@ -13,7 +13,10 @@ func connectionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "List the clients that are connected",
-		Args:  arguments(0, 0, "no argument"),
+		Long:  "List the clients that are connected: their ids, APIs, stages and addresses. The\noutput is a table on a terminal, and JSON when piped.",
+		Example: `  tidegate connections
+  tidegate connections --json | jq -r '.connections[].connectionId'`,
+		Args: arguments(0, 0, "no argument"),
 	}
 	endpoint := endpointFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")

@@ -14,7 +14,7 @@ import (
 
 // endpointFlag adds --endpoint to a verb that talks to a running Tidegate.
 func endpointFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("endpoint", "", "the Tidegate to talk to (default: $TIDEGATE_ENDPOINT, then .tidegate/run.json in this folder or one above)")
+	return cmd.Flags().String("endpoint", "", "`URL` of the Tidegate to talk to (default: $TIDEGATE_ENDPOINT, then .tidegate/run.json in this folder or one above)")
 }
 
 // findRun locates the running Tidegate: flag, environment, run file.
@@ -23,6 +23,9 @@ func findRun(flag string) (client.Run, error) {
 		flag = os.Getenv("TIDEGATE_ENDPOINT")
 	}
 	run, err := client.Find(flag, ".")
+	if err != nil && flag != "" {
+		return run, usage("%v", err)
+	}
 	if run.Region == "" {
 		run.Region = region()
 	}
@@ -36,6 +39,17 @@ func newClient(flag string) (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(run)
+}
+
+// stageURLs are the URLs of the stages that run.
+func stageURLs(stack *client.Stack) []string {
+	var urls []string
+	for _, api := range stack.APIs {
+		for _, s := range api.Stages {
+			urls = append(urls, s.URL)
+		}
+	}
+	return urls
 }
 
 // isTerminal says whether a person reads or writes the file.

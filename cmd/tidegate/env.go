@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
@@ -14,17 +15,21 @@ func envCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print shell variables that point AWS tools at the running Tidegate",
-		Long: `Print shell variables that point AWS tools at the running Tidegate:
-
-    eval "$(tidegate env)"
-    aws dynamodb list-tables`,
+		Long: `Print shell variables that point AWS's tools and SDKs at the running Tidegate:
+its endpoint, keys, region and certificate authority.`,
+		Example: `  eval "$(tidegate env)"
+  aws dynamodb list-tables`,
 		Args: arguments(0, 0, "no argument"),
 	}
 	endpoint := endpointFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
-	cmd.RunE = func(*cobra.Command, []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := newClient(*endpoint)
 		if err != nil {
+			return err
+		}
+		// Variables that lead nowhere would make the next command's error a riddle.
+		if _, _, err := c.Do(cmd.Context(), "tidegate", http.MethodGet, "/_tidegate/ready", nil, nil); err != nil {
 			return err
 		}
 		vars := shellVariables(c)

@@ -16,6 +16,9 @@ func invokeCommand() *cobra.Command {
 		Long: `Invoke a function and print what it returns. FUNCTION is its name, logical id or
 ARN; EVENT is JSON, @FILE, or - for standard input ({} when left out). A function
 that fails exits with 1 and prints Lambda's error.`,
+		Example: `  tidegate invoke Hello
+  tidegate invoke SendMessage '{"body":"hi"}'
+  tidegate invoke SendMessage @event.json`,
 		Args: arguments(1, 2, "a function and, if you like, an event"),
 	}
 	endpoint := endpointFlag(cmd)

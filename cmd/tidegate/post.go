@@ -9,7 +9,9 @@ func postCommand() *cobra.Command {
 		Use:   "post CONNECTION-ID DATA",
 		Short: "Push data to a connected client",
 		Long:  "Push data to a connected client, through the same @connections API that backends use.\nDATA is the text itself, @FILE, or - for standard input.",
-		Args:  arguments(2, 2, "a connection id and the data"),
+		Example: `  tidegate post L0SM9cOFvHcCIhw= 'hello'
+  tidegate post L0SM9cOFvHcCIhw= @news.json`,
+		Args: arguments(2, 2, "a connection id and the data"),
 	}
 	endpoint := endpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

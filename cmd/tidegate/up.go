@@ -18,22 +18,25 @@ func upCommand() *cobra.Command {
 		Short: "Run a SAM or CloudFormation template on this machine",
 		Long: `Run a SAM or CloudFormation template on this machine: its WebSocket APIs,
 functions, tables and scheduled rules. Without an argument the template is
-template.yaml, template.yml or template.json in this folder. Ctrl-C ends it.`,
+template.yaml, template.yml or template.json in this folder. A template that is saved is applied; Ctrl-C ends it.`,
+		Example: `  tidegate up
+  tidegate up path/to/template.yaml --port 9000
+  tidegate up examples/chat --iam enforce --log-format json`,
 	}
 	var o up.Options
 	f := cmd.Flags()
-	f.StringVarP(&o.Template, "template", "t", "", "the template, or the folder that holds it")
-	f.StringArrayVar(&o.Hosts, "host", nil, "address to listen on (repeatable; default: loopback, IPv4 and IPv6); beyond loopback, --iam is enforce and the root key is random")
-	f.IntSliceVar(&o.Ports, "port", []int{8420}, "port to listen on (repeatable; 0 takes any free one)")
-	f.StringVar(&o.DataDir, "data-dir", "", "where everything durable lies (default: .tidegate beside the template)")
+	f.StringVarP(&o.Template, "template", "t", "", "the template's `PATH`, or that of the folder that holds it")
+	f.StringArrayVar(&o.Hosts, "host", nil, "`ADDRESS` to listen on (repeatable; default: loopback, IPv4 and IPv6); beyond loopback, --iam is enforce and the root key is random")
+	f.IntSliceVar(&o.Ports, "port", []int{8420}, "port `N` to listen on (repeatable; 0 takes any free one)")
+	f.StringVar(&o.DataDir, "data-dir", "", "`DIR` where everything durable lies (default: .tidegate beside the template)")
 	f.BoolVar(&o.Prune, "prune", false, "delete tables whose resource left the template, with their items")
-	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web origin whose pages may call the HTTP APIs (repeatable)")
-	overrides := f.StringArray("parameter-overrides", nil, "template parameters, K=V … (further K=V may follow)")
-	f.StringVar(&o.Region, "region", "", "region (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
-	f.StringVar(&o.StackName, "stack-name", "", "name of the stack (default: the template's folder)")
-	f.StringVar(&o.IAM, "iam", "", "enforce, warn or off: what a policy that doesn't allow a call does (default: warn)")
+	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web `ORIGIN` whose pages may call the HTTP APIs (repeatable)")
+	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
+	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
+	f.StringVar(&o.StackName, "stack-name", "", "`NAME` of the stack (default: the template's folder)")
+	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
 	f.BoolVar(&o.Strict, "strict", false, "make an error of each resource that would only be a placeholder")
-	f.StringVar(&o.LogFormat, "log-format", "auto", "auto, text or json (auto: text on a terminal)")
+	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
 	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := upArguments(cmd, &o, args, *overrides); err != nil {

@@ -15,12 +15,14 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [TEMPLATE or DIR]",
 		Short: "Check a template without running anything",
-		Long:  "Check a template without running or downloading anything. Exits 2 when it can't run, and says why, each with file and line.",
-		Args:  func(*cobra.Command, []string) error { return nil }, // checked below: K=V may follow a flag
+		Long:  "Check a template without running or downloading anything.\nExits 2 when it can't run, and says why, each with file and line.",
+		Example: `  tidegate validate
+  tidegate validate path/to/template.yaml --parameter-overrides Stage=dev`,
+		Args: func(*cobra.Command, []string) error { return nil }, // checked below: K=V may follow a flag
 	}
 	var template string
-	cmd.Flags().StringVarP(&template, "template", "t", "", "the template, or the folder that holds it")
-	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, K=V … (further K=V may follow)")
+	cmd.Flags().StringVarP(&template, "template", "t", "", "the template's `PATH`, or that of the folder that holds it")
+	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
 	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

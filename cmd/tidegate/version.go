@@ -13,6 +13,7 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
+		Long:  "Print the version, the revision it was built from, and Go's version and system.",
 		Args:  arguments(0, 0, "no argument"),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")

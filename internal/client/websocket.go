@@ -74,6 +74,11 @@ func Dial(ctx context.Context, url string, o DialOptions) (*WebSocket, error) {
 		return nil, fmt.Errorf("%s refused the handshake: %d %s %s", url, status, http.StatusText(status), strings.TrimSpace(body.String()))
 	}
 	if err != nil {
+		var unknown *net.DNSError
+		var dial *net.OpError
+		if errors.As(err, &dial) && dial.Op == "dial" && !errors.As(err, &unknown) {
+			return nil, fmt.Errorf("connect to %s: %w; is `tidegate up` running there?", url, err)
+		}
 		return nil, fmt.Errorf("connect to %s: %w", url, err)
 	}
 	w := &WebSocket{conn: conn, reader: conn, Protocol: handshake.Protocol}

@@ -35,6 +35,7 @@ func TestLoadProblems(t *testing.T) {
 		name, template, want string
 	}{
 		{"empty", "", "t.yaml:1:1: the template is empty"},
+		{"a tab", "a:\n\tb: 1\n", "t.yaml:2:1: not valid YAML: found character that cannot start any token: a tab (YAML is indented with spaces), or @ or ` without quotes"},
 		{"not YAML", "a: [\n b", "t.yaml:3:1: not valid YAML: did not find expected ',' or ']'"},
 		{"two documents", "a: 1\n---\nb: 1\n", "more than one YAML document"},
 		{"a list", "- a\n", "t.yaml:1:1: a template is a map with a section Resources, not a list"},

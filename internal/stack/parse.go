@@ -61,10 +61,18 @@ func reportYAML(err error, r *reporter) {
 	}
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
-		r.errorf(place{line: max(load.Mark.Line, 1), column: max(load.Mark.Column, 1)}, "not valid YAML: %s", load.Message)
+		r.errorf(place{line: max(load.Mark.Line, 1), column: max(load.Mark.Column, 1)}, "not valid YAML: %s%s", load.Message, yamlHint(load.Message))
 		return
 	}
 	r.errorf(place{line: 1, column: 1}, "not valid YAML: %v", err)
+}
+
+// yamlHint says what the YAML library's message leaves open.
+func yamlHint(message string) string {
+	if strings.Contains(message, "cannot start any token") {
+		return ": a tab (YAML is indented with spaces), or @ or ` without quotes"
+	}
+	return ""
 }
 
 // A converter makes values of YAML nodes. Aliases are expanded, so it counts

@@ -89,6 +89,9 @@ func Run(ctx context.Context, o Options) error {
 	r := run{Options: o, template: template, server: s, tale: tale, names: known, dataDir: serverOptions.DataDir}
 	err = r.serve(ctx)
 	os.Remove(filepath.Join(r.dataDir, client.RunFile))
+	if err == nil {
+		tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
+	}
 	return errors.Join(err, r.end())
 }
 
@@ -141,7 +144,6 @@ func (r *run) apply(ctx context.Context, template *stack.Stack) (*stack.Result, 
 
 // end stops everything in good order.
 func (r *run) end() error {
-	r.tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	return errors.Join(r.server.Drain(ctx), r.server.Close())
