@@ -342,6 +342,9 @@ func (f *fake) target(operation string, in map[string]any) (int, any) {
 		f.things[table] = maps.Clone(in)
 		f.things[table]["TableArn"] = "arn:aws:dynamodb:us-east-1:000000000000:table/" + name
 		f.things[table]["TableStatus"] = "ACTIVE"
+		if in["BillingMode"] != nil {
+			f.things[table]["BillingModeSummary"] = map[string]any{"BillingMode": in["BillingMode"]}
+		}
 		out := maps.Clone(f.things[table])
 		out["TableStatus"] = "CREATING"
 		return 200, map[string]any{"TableDescription": out}
@@ -354,8 +357,39 @@ func (f *fake) target(operation string, in map[string]any) (int, any) {
 		return 200, map[string]any{"Table": f.things[table]}
 	case "DeleteTable":
 		delete(f.things, table)
+	case "UpdateTable":
+		f.updateTable(f.things[table], in)
 	}
 	return 200, map[string]any{}
+}
+
+// updateTable changes the description as DynamoDB does.
+func (f *fake) updateTable(d, in map[string]any) {
+	for _, name := range []string{"ProvisionedThroughput", "DeletionProtectionEnabled"} {
+		if v, ok := in[name]; ok {
+			d[name] = v
+		}
+	}
+	if mode, ok := in["BillingMode"]; ok {
+		d["BillingModeSummary"] = map[string]any{"BillingMode": mode}
+	}
+	indexes, _ := d["GlobalSecondaryIndexes"].([]any)
+	updates, _ := in["GlobalSecondaryIndexUpdates"].([]any)
+	for _, u := range updates {
+		for action, x := range u.(map[string]any) {
+			name := x.(map[string]any)["IndexName"]
+			at := slices.IndexFunc(indexes, func(i any) bool { return i.(map[string]any)["IndexName"] == name })
+			switch action {
+			case "Create":
+				indexes = append(indexes, x)
+			case "Delete":
+				indexes = slices.Delete(slices.Clone(indexes), at, at+1)
+			case "Update":
+				indexes[at].(map[string]any)["ProvisionedThroughput"] = x.(map[string]any)["ProvisionedThroughput"]
+			}
+		}
+	}
+	d["GlobalSecondaryIndexes"] = indexes
 }
 
 func (f *fake) rule(operation, key string, in map[string]any) (int, any) {

@@ -2,8 +2,10 @@ package stack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -84,12 +86,27 @@ func (tableHandler) call(ctx context.Context, a *applier, operation string, in, 
 
 // A tableDescription is the part of DynamoDB's that is used here.
 type tableDescription struct {
-	TableName              string
-	TableARN               string `json:"TableArn"`
-	TableStatus            string
-	KeySchema              []map[string]string
-	GlobalSecondaryIndexes []struct{ IndexName string }
+	TableName                 string
+	TableARN                  string `json:"TableArn"`
+	TableStatus               string
+	KeySchema                 []map[string]string
+	BillingModeSummary        struct{ BillingMode string }
+	ProvisionedThroughput     capacityUnits
+	DeletionProtectionEnabled bool
+	GlobalSecondaryIndexes    []indexDescription
 }
+
+type indexDescription struct {
+	IndexName  string
+	KeySchema  []map[string]string
+	Projection struct {
+		ProjectionType   string
+		NonKeyAttributes []string
+	}
+	ProvisionedThroughput capacityUnits
+}
+
+type capacityUnits struct{ ReadCapacityUnits, WriteCapacityUnits json.Number }
 
 func (h tableHandler) describe(ctx context.Context, a *applier, name string) (tableDescription, error) {
 	var answer struct{ Table tableDescription }
@@ -178,22 +195,8 @@ func (h tableHandler) timeToLive(ctx context.Context, a *applier, c *change, spe
 
 func (h tableHandler) update(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
 	out := h.recorded(a, c, c.old.ARN)
-	in := map[string]any{"TableName": c.name}
-	for _, name := range []string{"BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled"} {
-		if v := c.properties.get(name); v != nil && c.has(name) {
-			in[name] = v.plain()
-		}
-	}
-	if len(in) > 1 {
-		if err := a.optional(c, c.changed[0], h.call(ctx, a, "UpdateTable", in, nil)); err != nil {
-			return out, err
-		}
-		if _, err := h.wait(ctx, a, c.name, tableDescription{TableStatus: "UPDATING"}); err != nil {
-			return out, err
-		}
-	}
-	if c.has("GlobalSecondaryIndexes") {
-		if err := h.updateIndexes(ctx, a, c); err != nil {
+	if c.has("BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled", "GlobalSecondaryIndexes") {
+		if err := h.alter(ctx, a, c); err != nil {
 			return out, err
 		}
 	}
@@ -218,45 +221,146 @@ func (h tableHandler) update(ctx context.Context, a *applier, c *change) (Record
 	return out, nil
 }
 
-// updateIndexes adds the indexes that are new and deletes those that left, one
-// a call, as DynamoDB wants it. A changed index of the same name is not told
-// from an unchanged one; DynamoDB needs another name for it too.
-func (h tableHandler) updateIndexes(ctx context.Context, a *applier, c *change) error {
+// alter makes the table what the template says, in as many calls as DynamoDB
+// wants: one for each index that goes, one for the settings, one for each index
+// that is new. An index whose keys or projection changed goes and comes again.
+// It starts from the table as it is, so that it can finish what a run before it
+// began.
+func (h tableHandler) alter(ctx context.Context, a *applier, c *change) error {
 	table, err := h.describe(ctx, a, c.name)
 	if err != nil {
 		return err
 	}
-	there := map[string]bool{}
-	for _, i := range table.GlobalSecondaryIndexes {
-		there[i.IndexName] = true
-	}
-	var updates []any
-	if indexes := c.properties.get("GlobalSecondaryIndexes"); indexes != nil {
-		p := c.res.schema.properties["GlobalSecondaryIndexes"]
+	wanted := map[string]*value{}
+	indexes := c.properties.get("GlobalSecondaryIndexes")
+	if indexes != nil {
 		for _, i := range indexes.items {
 			name, _ := i.get("IndexName").scalar()
-			if !there[name] {
-				updates = append(updates, map[string]any{"Create": wireObject(i, p.fields, false)})
-			}
-			delete(there, name)
+			wanted[name] = i
 		}
 	}
-	for _, name := range keys(there) {
-		updates = append(updates, map[string]any{"Delete": map[string]any{"IndexName": name}})
+	var stay []indexDescription
+	for _, x := range table.GlobalSecondaryIndexes {
+		if w := wanted[x.IndexName]; w != nil && x.is(w) {
+			stay = append(stay, x)
+			delete(wanted, x.IndexName)
+			continue
+		}
+		if err := h.updateTable(ctx, a, c, map[string]any{"GlobalSecondaryIndexUpdates": []any{map[string]any{"Delete": map[string]any{"IndexName": x.IndexName}}}}); err != nil {
+			return err
+		}
 	}
-	for _, u := range updates {
-		in := map[string]any{"TableName": c.name, "GlobalSecondaryIndexUpdates": []any{u}}
+	if in := settings(c, &table, stay); len(in) > 0 {
+		if err := h.updateTable(ctx, a, c, in); err != nil {
+			return err
+		}
+	}
+	if indexes == nil {
+		return nil
+	}
+	p := c.res.schema.properties["GlobalSecondaryIndexes"]
+	for _, i := range indexes.items { // in the template's order
+		name, _ := i.get("IndexName").scalar()
+		if wanted[name] == nil {
+			continue
+		}
+		in := map[string]any{"GlobalSecondaryIndexUpdates": []any{map[string]any{"Create": wireObject(i, p.fields, false)}}}
 		if d := c.properties.get("AttributeDefinitions"); d != nil {
 			in["AttributeDefinitions"] = d.plain()
 		}
-		if err := h.call(ctx, a, "UpdateTable", in, nil); err != nil {
-			return err
-		}
-		if _, err := h.wait(ctx, a, c.name, tableDescription{TableStatus: "UPDATING"}); err != nil {
+		if err := h.updateTable(ctx, a, c, in); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// updateTable calls UpdateTable and waits until the table is ready.
+func (h tableHandler) updateTable(ctx context.Context, a *applier, c *change, in map[string]any) error {
+	in["TableName"] = c.name
+	if err := h.call(ctx, a, "UpdateTable", in, nil); err != nil {
+		return err
+	}
+	_, err := h.wait(ctx, a, c.name, tableDescription{TableStatus: "UPDATING"})
+	return err
+}
+
+// settings are the members of UpdateTable that make the table's billing, its
+// throughput and that of the indexes that stay, and its protection what the
+// template says; none when they are.
+func settings(c *change, table *tableDescription, stay []indexDescription) map[string]any {
+	const onDemand, provisioned = "PAY_PER_REQUEST", "PROVISIONED"
+	in := map[string]any{}
+	mode, _ := c.properties.get("BillingMode").scalar()
+	if mode != onDemand {
+		mode = provisioned // CloudFormation's default
+	}
+	was := table.BillingModeSummary.BillingMode
+	if was == "" {
+		was = provisioned
+	}
+	if mode != was {
+		in["BillingMode"] = mode
+	}
+	if mode == provisioned {
+		if v := c.properties.get("ProvisionedThroughput"); v != nil && (was != mode || units(v) != table.ProvisionedThroughput) {
+			in["ProvisionedThroughput"] = v.plain()
+		}
+		var updates []any
+		for _, i := range items(c.properties.get("GlobalSecondaryIndexes")) {
+			name, _ := i.get("IndexName").scalar()
+			at := slices.IndexFunc(stay, func(x indexDescription) bool { return x.IndexName == name })
+			if v := i.get("ProvisionedThroughput"); v != nil && at >= 0 && units(v) != stay[at].ProvisionedThroughput {
+				updates = append(updates, map[string]any{"Update": map[string]any{"IndexName": name, "ProvisionedThroughput": v.plain()}})
+			}
+		}
+		if updates != nil {
+			in["GlobalSecondaryIndexUpdates"] = updates
+		}
+	}
+	protected, _ := c.properties.get("DeletionProtectionEnabled").scalar()
+	if want := protected == "true"; want != table.DeletionProtectionEnabled {
+		in["DeletionProtectionEnabled"] = want
+	}
+	return in
+}
+
+// items are a list's; none of nil.
+func items(v *value) []*value {
+	if v == nil {
+		return nil
+	}
+	return v.items
+}
+
+func units(v *value) (out capacityUnits) {
+	read, _ := v.get("ReadCapacityUnits").scalar()
+	write, _ := v.get("WriteCapacityUnits").scalar()
+	return capacityUnits{json.Number(read), json.Number(write)}
+}
+
+// is tells whether the index has the keys and the projection of the template's.
+func (x indexDescription) is(w *value) bool {
+	keys := items(w.get("KeySchema"))
+	if len(keys) != len(x.KeySchema) {
+		return false
+	}
+	for i, k := range keys {
+		name, _ := k.get("AttributeName").scalar()
+		kind, _ := k.get("KeyType").scalar()
+		if x.KeySchema[i]["AttributeName"] != name || x.KeySchema[i]["KeyType"] != kind {
+			return false
+		}
+	}
+	var others []string
+	for _, n := range items(w.get("Projection").get("NonKeyAttributes")) {
+		name, _ := n.scalar()
+		others = append(others, name)
+	}
+	slices.Sort(others)
+	have := slices.Sorted(slices.Values(x.Projection.NonKeyAttributes))
+	kind, _ := w.get("Projection").get("ProjectionType").scalar()
+	return kind == x.Projection.ProjectionType && slices.Equal(have, others)
 }
 
 func (h tableHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
