@@ -362,6 +362,34 @@ func TestThrottledHandshakeAndMessage(t *testing.T) {
 	}
 }
 
+// TestConnectRouteThrottle: the route's own settings count, not the stage's.
+func TestConnectRouteThrottle(t *testing.T) {
+	zero, ten := 0, 10
+	for _, tt := range []struct {
+		name         string
+		stage, route *int
+		throttled    bool
+	}{
+		{"only the route", nil, &zero, true},
+		{"only the stage", &zero, &ten, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, Config{}, nil)
+			def := &apigw.Definition{APIID: "abc", RouteSelectionExpression: "x", Routes: []*apigw.Route{{Key: "$connect"}}}
+			g.compile(def, &apigw.Stage{Name: "Prod", DefaultRouteSettings: apigw.RouteSettings{ThrottlingBurstLimit: tt.stage},
+				RouteSettings: map[apigw.RouteKey]apigw.RouteSettings{"$connect": {ThrottlingBurstLimit: tt.route}}})
+			_, err := g.gateway.Connect(context.Background(), request())
+			var no *Rejection
+			if !errors.As(err, &no) {
+				t.Fatalf("a $connect without an integration was admitted: %v", err)
+			}
+			if throttled := no.Outcome == Throttled; throttled != tt.throttled {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func TestNoSlot(t *testing.T) {
 	g := newRig(t, Config{}, nil)
 	g.publish()

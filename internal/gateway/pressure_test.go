@@ -172,6 +172,34 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
+// TestDisconnectWaitsForABusyIntegration, much longer than a message would.
+func TestDisconnectWaitsForABusyIntegration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		g := newRig(t, Config{InFlightConnection: 1 << 20}, map[string]backend{"f": gate(release)})
+		def := &apigw.Definition{APIID: "abc", RouteSelectionExpression: "$request.body.action",
+			Integrations: []*apigw.Integration{{ID: "one", Type: apigw.IntegrationAWSProxy, URI: "arn:aws:lambda:us-east-1:000000000000:function:f"}},
+			Routes:       []*apigw.Route{{Key: "slow", Target: "integrations/one"}, {Key: "$disconnect", Target: "integrations/one"}}}
+		g.compile(def, &apigw.Stage{Name: "Prod"})
+		s := g.connect()
+		for range apigw.MaxInFlightIntegration {
+			s.send(`{"action":"slow"}`)
+		}
+		synctest.Wait()
+		g.connect().leave(1001, "")
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if len(g.disconnects) != 0 {
+			t.Fatalf("while the integration is busy: %v", g.disconnects)
+		}
+		close(release)
+		synctest.Wait()
+		if len(g.disconnects) != 1 || g.disconnects[0].Outcome != Done {
+			t.Errorf("%v", g.disconnects)
+		}
+	})
+}
+
 func TestDisconnectWithoutRoute(t *testing.T) {
 	g := newRig(t, Config{}, nil)
 	g.publish()
@@ -318,6 +346,28 @@ func TestWithdraw(t *testing.T) {
 		if n > 0 {
 			t.Errorf("%d snapshots are kept", n)
 		}
+	})
+}
+
+// TestWithdrawDuringARefusedConnect keeps no snapshot for whom $connect refused.
+func TestWithdrawDuringARefusedConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, Config{}, map[string]backend{"no": func(ctx context.Context, _ *integration.Request) (*integration.Response, error) {
+			time.Sleep(time.Second)
+			return &integration.Response{Status: 403}, nil
+		}})
+		g.publish("$connect=no")
+		refused := make(chan error, 1)
+		go func() {
+			_, err := g.gateway.Connect(context.Background(), request())
+			refused <- err
+		}()
+		synctest.Wait()
+		g.gateway.Withdraw("abc", "Prod")
+		if err := <-refused; err == nil {
+			t.Error("admitted")
+		}
+		g.gateway.withdrawn.Range(func(any, any) bool { t.Error("a snapshot is kept"); return true })
 	})
 }
 
