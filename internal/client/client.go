@@ -48,7 +48,7 @@ func WriteRun(dataDir string, r Run) error {
 }
 
 // ErrNotFound says that no Tidegate was found.
-var ErrNotFound = errors.New("no running Tidegate found: start one with `tidegate up`, or say where it is with --endpoint URL or TIDEGATE_ENDPOINT")
+var ErrNotFound = errors.New("no running Tidegate found in this folder or one above: go to its template's folder, start one with `tidegate up`, or say where it is with --endpoint URL or TIDEGATE_ENDPOINT")
 
 // Find locates a Tidegate: the endpoint given (a flag's or the environment's),
 // else the run file in the .tidegate of dir or of a folder above it. Of an
