@@ -12,7 +12,10 @@ import (
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
-	stale := t.TempDir()
+	stale, sound := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(sound, "template.yaml"), []byte("Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(stale, ".tidegate"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +35,7 @@ func TestMistakes(t *testing.T) {
 		{empty, "up", 2, "looked for template.yaml, template.yml, template.json"},
 		{empty, "up nowhere", 2, "there is no file or folder nowhere"},
 		{empty, "up --port 99999", 2, "--port is a number up to 65535"},
+		{sound, "up --host 0.0.0.0 --iam warn --port 0", 2, "--iam warn is for loopback only"},
 		{empty, "post onlyid", 2, "post takes a connection id and the data"},
 		{empty, "post id @nofile", 1, "open nofile"},
 		{empty, "connections", 1, "start one with `tidegate up`"},

@@ -128,11 +128,15 @@ func region() string {
 	return "us-east-1"
 }
 
-// invalidTemplate gives errors of the template their exit code.
+// invalidTemplate gives errors of the template, and of flags that don't go
+// together, their exit code.
 func invalidTemplate(err error) error {
 	var bad stack.Diagnostics
 	var refused *stack.APIError
+	var wrong up.UsageError
 	switch {
+	case errors.As(err, &wrong):
+		return usage("%v", wrong)
 	case errors.As(err, &bad), errors.Is(err, up.ErrNoTemplate):
 		return &exitError{exitUsage, err}
 	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500: // an API says what the loader could not know

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -347,7 +348,7 @@ func (s *Server) reachable() ([]netip.Addr, error) {
 
 // serve begins to accept.
 func (s *Server) serve(handlers map[string]http.Handler) error {
-	quiet := log.New(discard{}, "", 0) // what net/http would log is the client's fault
+	quiet := log.New(io.Discard, "", 0) // what net/http would log is the client's fault
 	fault := func(text string) {
 		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelError, Text: text})
 	}
@@ -380,12 +381,6 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 	}
 	return nil
 }
-
-// discard is where lines go that help nobody.
-type discard struct{}
-
-// Write drops a line.
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // Drain ends what clients see: none is admitted any more, all are closed, and
 // every $disconnect is delivered, or ctx ends. The APIs answer all the while: it

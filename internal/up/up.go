@@ -50,6 +50,12 @@ type Options struct {
 	Color    bool
 }
 
+// A UsageError says that flags don't go together.
+type UsageError string
+
+// Error says which, and what to do.
+func (e UsageError) Error() string { return string(e) }
+
 // Run runs the template until ctx ends. A template that can't run is a
 // stack.Diagnostics or ErrNoTemplate.
 func Run(ctx context.Context, o Options) error {
@@ -174,7 +180,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 	mode := awshttp.Mode(o.IAM)
 	switch {
 	case !loopback && (mode == awshttp.Warn || mode == awshttp.Off):
-		return server.Options{}, fmt.Errorf("--iam %s is for loopback only: on %s anyone could call every API; leave it out, or listen on loopback", mode, strings.Join(hosts, ", "))
+		return server.Options{}, UsageError(fmt.Sprintf("--iam %s is for loopback only: on %s anyone could call every API; leave it out, or listen on loopback", mode, strings.Join(hosts, ", ")))
 	case !loopback:
 		mode = awshttp.Enforce
 	case mode == "":
