@@ -49,6 +49,28 @@ func benchmarkPut(b *testing.B, parallel int) {
 	})
 }
 
+// BenchmarkTransact is 64 callers, each of whose transactions puts four items.
+func BenchmarkTransact(b *testing.B) {
+	sv, _ := newService(b, nil, nil)
+	must(b, sv, "CreateTable", createSimple)
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			turn := next.Add(4)
+			body := []byte(`{"TransactItems":[`)
+			for i := range int64(4) {
+				if i > 0 {
+					body = append(body, ',')
+				}
+				body = fmt.Appendf(body, `{"Put":{"TableName":"simple","Item":`+benchItem+`}}`, (turn+i)%10000)
+			}
+			call(b, sv, "TransactWriteItems", string(fmt.Appendf(body, `],"ClientRequestToken":"%d"}`, turn)))
+		}
+	})
+}
+
 func BenchmarkGet(b *testing.B) {
 	sv, _ := newService(b, nil, nil)
 	must(b, sv, "CreateTable", createSimple)

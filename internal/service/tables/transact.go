@@ -166,11 +166,12 @@ func (s *Service) checkAction(a *action, at string, c *constraints) {
 
 // print is how a refusal echoes the actions: their kinds, not their content.
 func (tx *transaction) print() string {
+	one := strings.TrimSuffix(tx.operation, "s")
 	list := make([]string, len(tx.actions))
 	for i, a := range tx.actions {
-		list[i] = "TransactWriteItem()"
+		list[i] = one + "()"
 		if a.in != nil {
-			list[i] = "TransactWriteItem(" + a.in.operation + ")"
+			list[i] = one + "(" + a.in.operation + ")"
 		}
 	}
 	return "[" + strings.Join(list, ", ") + "]"

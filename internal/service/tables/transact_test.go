@@ -104,6 +104,7 @@ func TestTransactionRefusals(t *testing.T) {
 		{"TransactWriteItems", ``, once + "Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
 		{"TransactGetItems", ``, once + "Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
 		{"TransactWriteItems", many(`{}`, 101), once + "Value '[" + strings.ReplaceAll(many("TransactWriteItem()", 101), ",", ", ") + "]' at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100"},
+		{"TransactGetItems", many(`{"Get":{}}`, 101), once + "Value '[" + strings.ReplaceAll(many("TransactGetItem(Get)", 101), ",", ", ") + "]' at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100"},
 		{"TransactWriteItems", `{}`, "ValidationException: Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"},
 		{"TransactWriteItems", `{"Put":{"TableName":"simple","Item":{"id":{"S":"a"}}},"Delete":{"TableName":"simple","Key":{"id":{"S":"a"}}}}`, "ValidationException: TransactItems can only contain one of Check, Put, Update or Delete"},
 		{"TransactGetItems", `{}`, once + "Value null at 'transactItems.1.member.get' failed to satisfy constraint: Member must not be null"},
@@ -274,4 +275,36 @@ func TestTransactionPermissions(t *testing.T) {
 			t.Errorf("a role without policies: %v, want a refusal that names %s", err, permission)
 		}
 	}
+}
+
+// FuzzRequests: whatever a request says, the answer is DynamoDB's 200 or 400, and
+// a transaction that is refused changes nothing.
+func FuzzRequests(f *testing.F) {
+	f.Add("TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"simple","Item":{"id":{"S":"a"}},"ConditionExpression":"attribute_exists(id)"}},{"Update":{"TableName":"sorted","Key":{"pk":{"S":"a"},"sk":{"N":"1"}},"UpdateExpression":"ADD n :n","ExpressionAttributeValues":{":n":{"N":"1"}}}}],"ClientRequestToken":"t","ReturnConsumedCapacity":"INDEXES","ReturnItemCollectionMetrics":"SIZE"}`)
+	f.Add("TransactWriteItems", `{"TransactItems":[{"ConditionCheck":{"TableName":"simple","Key":{"id":{"S":"b"}},"ConditionExpression":"attribute_not_exists(id)"}},{"Delete":{"TableName":"simple","Key":{"id":{"S":"a"}}}},null]}`)
+	f.Add("TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"simple","Key":{"id":{"S":"a"}},"ProjectionExpression":"a.b[0]"}}]}`)
+	f.Add("UpdateItem", `{"TableName":"simple","Key":{"id":{"S":"a"}},"AttributeUpdates":{"x":{"Action":"ADD","Value":{"L":[]}}},"Expected":{"y":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"1"},{"N":"2"}]},"z":{"Exists":false}},"ConditionalOperator":"OR"}`)
+	f.Add("Query", `{"TableName":"sorted","KeyConditions":{"pk":{"ComparisonOperator":"EQ","AttributeValueList":[{"S":"a"}]},"sk":{"ComparisonOperator":"BEGINS_WITH","AttributeValueList":[{"N":"1"}]}},"QueryFilter":{"n":{"ComparisonOperator":"NULL"}}}`)
+	f.Add("UpdateTable", `{"TableName":"simple","AttributeDefinitions":[{"AttributeName":"x","AttributeType":"S"}],"GlobalSecondaryIndexUpdates":[{"Create":{"IndexName":"byX","KeySchema":[{"AttributeName":"x","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}}]}`)
+	sv, _ := newService(f, nil, nil)
+	must(f, sv, "CreateTable", createSimple)
+	must(f, sv, "CreateTable", createSorted)
+	f.Fuzz(func(t *testing.T, operation, body string) {
+		if operation == "DeleteTable" {
+			return
+		}
+		before := ""
+		if operation == "TransactWriteItems" {
+			before = must(t, sv, "Scan", `{"TableName":"simple"}`)
+		}
+		code, out, _ := post(t, sv, operation, body)
+		if code != 200 && code != 400 {
+			t.Fatalf("%s %q: %d %s", operation, body, code, out)
+		}
+		if code == 400 && before != "" {
+			if after := must(t, sv, "Scan", `{"TableName":"simple"}`); after != before {
+				t.Fatalf("%s %q was refused with %s and changed %s to %s", operation, body, out, before, after)
+			}
+		}
+	})
 }
