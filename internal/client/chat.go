@@ -132,6 +132,7 @@ func (c *Chat) Interactive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer fmt.Fprintln(c.Out) // what follows doesn't stand behind the prompt
 	defer term.Restore(int(c.In.Fd()), old)
 	t := term.NewTerminal(struct {
 		io.Reader
