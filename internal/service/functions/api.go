@@ -178,7 +178,7 @@ func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 	if err := in.apply(&r); err != nil {
 		return nil, err
 	}
-	if _, err := s.node(); err != nil {
+	if err := languageOf(r.Runtime).installed(s, r.Runtime); err != nil {
 		return nil, invalidParameter(err.Error())
 	}
 	s.writes.Lock()

@@ -62,7 +62,8 @@ func TestCreateFunctionRefuses(t *testing.T) {
 		code   string
 		text   string
 	}{
-		{"python", map[string]any{"Runtime": "python3.12"}, 400, "InvalidParameterValueException", "nodejs*"},
+		{"python 2", map[string]any{"Runtime": "python2.7"}, 400, "InvalidParameterValueException", "Value python2.7 at 'runtime' failed to satisfy constraint: Tidegate runs the nodejs* and python3.* runtimes"},
+		{"java", map[string]any{"Runtime": "java21"}, 400, "InvalidParameterValueException", "java21"},
 		{"no runtime", map[string]any{"Runtime": nil}, 400, "InvalidParameterValueException", "mandatory"},
 		{"role", map[string]any{"Role": "admin"}, 400, "ValidationException", "'role'"},
 		{"name", map[string]any{"FunctionName": "a b"}, 400, "ValidationException", "'functionName'"},

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -79,11 +78,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 			s.exits.Done()
 		}
 	}()
-	node, err := s.node()
-	if err != nil {
-		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: err.Error(), MessageKey: "Message"}
-	}
-	// Without it, starting would fail with a text that names Node.js as missing.
+	// Without it, starting would fail with a text that names the program as missing.
 	if info, err := os.Stat(fn.codeDir); err != nil || !info.IsDir() {
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
 			Message: fmt.Sprintf("the function's code folder %s is gone; put it back", fn.codeDir)}
@@ -95,6 +90,10 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, throttled("ConcurrentInvocationLimitExceeded")
 	case <-s.ctx.Done():
 		return nil, errClosed
+	}
+	if prep.absent != nil {
+		s.forgetPreparation(fn) // it may be installed by the next time
+		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: prep.absent.Error(), MessageKey: "Message"}
 	}
 	keys, err := s.session.get(s.ctx, fn)
 	if err != nil {
@@ -112,8 +111,8 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	e.api = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	e.out = newOutput(&s.cfg.Events, fn.Name)
 	e.proc, err = s.starter.start(command{
-		path: node, args: []string{filepath.Join(s.runtime, "bootstrap.cjs")}, dir: fn.codeDir,
-		env: e.variables(keys.Credentials, prep.dir), token: e.id, out: e.out,
+		path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir,
+		env: e.variables(keys.Credentials, prep), token: e.id, out: e.out,
 	})
 	if err != nil {
 		l.Close()
@@ -278,13 +277,17 @@ func (e *environment) invoke(inv *invocation, res *result) error {
 		res.memory = e.proc.memory()
 	}
 	e.out.end()
+	brought := false
 	if res.failed {
-		if missing := missingModule(res.payload); missing != "" {
-			e.s.bring(e.fn, missing)
-			res.hint = hint(e.fn, missing, e.s.preparationOf(e.fn))
+		if missing := e.fn.language().missing(res.payload); missing != "" {
+			brought = e.s.bring(e.fn, missing)
+			res.hint = e.fn.language().hint(e.fn, missing, e.s.preparationOf(e.fn))
 		}
 	}
-	if finished {
+	switch {
+	case finished && brought:
+		e.retire(exitStale) // it was started without what is there now
+	case finished:
 		e.s.release(e)
 	}
 	return nil

@@ -23,11 +23,13 @@ type sourceFile struct {
 // files are read anew by whoever reads them.
 var sourceEndings = map[string]bool{
 	".js": true, ".mjs": true, ".cjs": true, ".json": true, ".node": true, ".wasm": true,
+	".py": true, ".so": true,
 }
 
-// sourceFiles lists the code in a folder, without node_modules and folders
-// whose name begins with a dot; an installation into node_modules shows in its
-// lock file.
+// sourceFiles lists the code in a folder, without installed packages
+// (node_modules, and what pip has put beside its records), folders whose name
+// begins with a dot, __pycache__ and virtual environments; an installation shows
+// in its lock file or its records.
 func sourceFiles(root string) []sourceFile {
 	files := []sourceFile{stamp(filepath.Join(root, "node_modules", ".package-lock.json"))}
 	folders := []string{root}
@@ -38,14 +40,17 @@ func sourceFiles(root string) []sourceFile {
 		if err != nil {
 			continue
 		}
+		installed, records := pipInstalled(dir, entries)
+		files = append(files, records...)
 		for _, entry := range entries {
 			name := entry.Name()
-			if strings.HasPrefix(name, ".") || name == "node_modules" {
+			if strings.HasPrefix(name, ".") || name == "node_modules" || name == "__pycache__" {
 				continue
 			}
 			if entry.IsDir() {
-				if len(folders) < maxSourceFiles {
-					folders = append(folders, filepath.Join(dir, name))
+				folder := filepath.Join(dir, name)
+				if len(folders) < maxSourceFiles && !installed[name] && !virtualEnvironment(folder) {
+					folders = append(folders, folder)
 				}
 				continue
 			}

@@ -1,8 +1,8 @@
 // Package functions is the AWS Lambda of one machine: the management and
 // Invoke APIs over HTTP, the Runtime API, and execution environments, which are
 // processes on this machine. nodejs* runtimes run on the machine's Node.js,
-// Linux and macOS only; there is no sandbox, a function may do what the user
-// may.
+// python3.* runtimes on its Python, on Linux and macOS only; there is no sandbox,
+// a function may do what the user may.
 //
 // Asynchronous invocations (type Event) wait in memory: they don't survive the
 // process.
@@ -90,6 +90,7 @@ type Service struct {
 	starter *starter
 	session *sessions
 	sdk     *sdkCache
+	pythons pythons
 	queue   *queue
 	manage  http.Handler
 	invoker http.Handler

@@ -109,11 +109,17 @@ type fixture struct {
 // Node.js.
 func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("functions don't run on Windows")
-	}
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("needs node on PATH")
+	}
+	return openFixture(t, change...)
+}
+
+// openFixture is newFixture for functions that don't run on Node.js.
+func openFixture(t testing.TB, change ...func(*Config)) *fixture {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("functions don't run on Windows")
 	}
 	f := &fixture{t: t}
 	cfg := Config{

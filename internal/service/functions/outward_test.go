@@ -336,9 +336,9 @@ func TestGoSDK(t *testing.T) {
 		t.Errorf("Invoke with 6 MB: %v", err)
 	}
 	var invalid *types.InvalidParameterValueException
-	create.FunctionName, create.Runtime = aws.String("py"), types.RuntimePython312
+	create.FunctionName, create.Runtime = aws.String("ruby"), types.RuntimeRuby33
 	if _, err := c.CreateFunction(ctx, create); !errors.As(err, &invalid) {
-		t.Errorf("CreateFunction for Python: %v", err)
+		t.Errorf("CreateFunction for Ruby: %v", err)
 	}
 	limited := client("AKIAROLE", "role")
 	if _, err := limited.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("sdk")}); err != nil {

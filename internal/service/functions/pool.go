@@ -239,7 +239,7 @@ func (s *Service) initialize(ctx context.Context, e *environment, inv *invocatio
 			e.retire(exitInit)
 			if missing == "" || !s.bring(fn, missing) {
 				res.answer = e.initAnswer(inv)
-				res.hint = hint(fn, missing, s.preparationOf(fn))
+				res.hint = fn.language().hint(fn, missing, s.preparationOf(fn))
 				return e, true, nil
 			}
 		}

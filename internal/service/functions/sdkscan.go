@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,16 +30,27 @@ func missingModule(payload []byte) string {
 	return ""
 }
 
-// missingPackages returns the packages of an SDK that the code in a folder
-// imports and that are not installed for it.
+// missingPackages returns the packages of an SDK that the JavaScript in a
+// folder imports and that are not installed for it.
 func missingPackages(root string) map[string]bool {
 	found := map[string]bool{}
+	scanSources(root, []string{".js", ".mjs", ".cjs"}, func(path string) {
+		for _, name := range importedPackages(path) {
+			if !found[name] && !resolvable(filepath.Dir(path), name) {
+				found[name] = true
+			}
+		}
+	})
+	return found
+}
+
+// scanSources calls visit with each file of a folder's code that has one of the
+// endings, within bounds.
+func scanSources(root string, endings []string, visit func(path string)) {
 	left := int64(maxScannedAll)
 	scanned := 0
 	for _, f := range sourceFiles(root) {
-		switch filepath.Ext(f.path) {
-		case ".js", ".mjs", ".cjs":
-		default:
+		if !slices.Contains(endings, filepath.Ext(f.path)) {
 			continue
 		}
 		if f.size > maxScannedOne || f.size > left || scanned == maxScanned {
@@ -46,27 +58,28 @@ func missingPackages(root string) map[string]bool {
 		}
 		scanned++
 		left -= f.size
-		for _, name := range importedPackages(f.path) {
-			if !found[name] && !resolvable(filepath.Dir(f.path), name) {
-				found[name] = true
-			}
-		}
+		visit(f.path)
 	}
-	return found
 }
 
-func importedPackages(path string) []string {
+// readSource returns at most maxScannedOne bytes of a file, nothing when it
+// can't be read.
+func readSource(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil
+		return ""
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxScannedOne))
 	if err != nil {
-		return nil
+		return ""
 	}
+	return string(b)
+}
+
+func importedPackages(path string) []string {
 	// The pattern is slow on big files that never name an SDK.
-	text := string(b)
+	text := readSource(path)
 	if !strings.Contains(text, "aws-sdk") && !strings.Contains(text, "@smithy/") {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"runtime"
 	"sort"
@@ -28,7 +27,6 @@ var (
 	rolePattern     = regexp.MustCompile(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
 	handlerPattern  = regexp.MustCompile(`^[^\s]+$`)
 	variablePattern = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
-	runtimePattern  = regexp.MustCompile(`^nodejs(\d+(\.(\d+|x))?)?$`)
 )
 
 // reserved are the variables that belong to Lambda:
@@ -176,8 +174,8 @@ func between(member string, v, low, high int) error {
 
 // checkRuntime refuses what this machine can't run.
 func checkRuntime(name string) error {
-	if !runtimePattern.MatchString(name) {
-		return invalidParameter(fmt.Sprintf("Value %s at 'runtime' failed to satisfy constraint: Tidegate runs the nodejs* runtimes now (nodejs22.x, nodejs8.10, …), on this machine's Node.js, and no other.", name))
+	if languageOf(name) == nil {
+		return invalidParameter(fmt.Sprintf("Value %s at 'runtime' failed to satisfy constraint: Tidegate runs the nodejs* and python3.* runtimes now (nodejs22.x, nodejs8.10, python3.13, …), on this machine's Node.js and Python 3, and no other.", name))
 	}
 	if runtime.GOOS == "windows" {
 		return invalidParameter("Runtime " + name + ": Tidegate doesn't run functions on Windows; use Linux or macOS.")
@@ -206,13 +204,4 @@ func checkVariables(vars map[string]string) error {
 		return invalidParameter(fmt.Sprintf("Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: %s", b[:200]))
 	}
 	return nil
-}
-
-// findNode returns the path of this machine's Node.js.
-func findNode() (string, error) {
-	path, err := exec.LookPath("node")
-	if err != nil {
-		return "", fmt.Errorf("functions on nodejs* run on this machine's Node.js, and there is no %q on PATH: install Node.js 18 or later", "node")
-	}
-	return path, nil
 }

@@ -2,8 +2,6 @@ package functions
 
 import (
 	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,26 +13,11 @@ import (
 // user's shell may hold keys and profiles that a function must not see.
 var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME", "SHELL"}
 
-var majorPattern = regexp.MustCompile(`^nodejs(\d+)`)
-
-// major returns the runtime's version: 8 for nodejs8.10, 0 for nodejs.
-func (fn *function) major() int {
-	m := majorPattern.FindStringSubmatch(fn.Runtime)
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // variables is the environment of the function's process: Lambda's own
 // variables over ours, the server's, then the function's own over those, but
 // for the ones that Lambda reserves.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-func (e *environment) variables(keys sigv4.Credentials, sdk string) []string {
+func (e *environment) variables(keys sigv4.Credentials, prep *preparation) []string {
 	fn, s := e.fn, e.s
 	vars := map[string]string{}
 	for _, name := range inherited {
@@ -64,7 +47,13 @@ func (e *environment) variables(keys sigv4.Credentials, sdk string) []string {
 		vars[name] = v
 	}
 	e.lambdaVariables(vars, keys)
-	e.nodeVariables(vars, sdk)
+	delete(vars, "TIDEGATE_REDIRECT")
+	if s.cfg.Redirect != nil {
+		if to := s.cfg.Redirect(); to != "" {
+			vars["TIDEGATE_REDIRECT"] = to
+		}
+	}
+	fn.language().variables(e, vars, prep)
 	env := make([]string, 0, len(vars))
 	for name, v := range vars {
 		env = append(env, name+"="+v)
@@ -93,40 +82,4 @@ func (e *environment) lambdaVariables(vars map[string]string, keys sigv4.Credent
 		vars["AWS_SECRET_ACCESS_KEY"] = keys.SecretAccessKey
 		vars["AWS_SESSION_TOKEN"] = keys.SessionToken
 	}
-}
-
-// nodeVariables lead Node.js to the SDK and to Tidegate. What the function sets
-// itself comes first.
-func (e *environment) nodeVariables(vars map[string]string, sdk string) {
-	path := []string{}
-	if own := vars["NODE_PATH"]; own != "" {
-		path = append(path, own)
-	}
-	if sdk != "" {
-		path = append(path, filepath.Join(sdk, "node_modules"))
-		vars["TIDEGATE_SDK"] = sdk
-	} else {
-		delete(vars, "TIDEGATE_SDK")
-	}
-	vars["NODE_PATH"] = strings.Join(append(path, e.fn.codeDir), string(os.PathListSeparator))
-	delete(vars, "TIDEGATE_REDIRECT")
-	if e.s.cfg.Redirect == nil {
-		return
-	}
-	if to := e.s.cfg.Redirect(); to != "" {
-		vars["TIDEGATE_REDIRECT"] = to
-		preload := "--require " + quoteOption(filepath.Join(e.s.runtime, "redirect.cjs"))
-		if own := vars["NODE_OPTIONS"]; own != "" {
-			preload += " " + own
-		}
-		vars["NODE_OPTIONS"] = preload
-	}
-}
-
-// quoteOption quotes an argument as NODE_OPTIONS understands it.
-func quoteOption(s string) string {
-	if !strings.ContainsAny(s, " \"\\") {
-		return s
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

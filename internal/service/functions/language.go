@@ -1,0 +1,154 @@
+package functions
+
+import "maps"
+
+// A language is how the functions of one family of runtimes run on this machine.
+type language interface {
+	// runs says whether a runtime of this name is one of the family.
+	runs(runtime string) bool
+	// installed looks for the runtime's program without running it; the error says
+	// what to install.
+	installed(s *Service, runtime string) error
+	// imports returns the packages that Lambda's runtimes bring, that the code in
+	// a folder imports and that the folder lacks.
+	imports(fn *function) map[string]bool
+	// provide finds the program that runs the function, and what it needs to find
+	// p.names; it sets p's program, dir, absent and err.
+	provide(s *Service, fn *function, p *preparation)
+	// arguments are what the program is given; runtime is the folder of ours.
+	arguments(runtime string) []string
+	// variables completes the environment: the way to the packages, to Tidegate.
+	// What the function sets itself comes first.
+	variables(e *environment, vars map[string]string, p *preparation)
+	// missing returns the package that a function error says is missing, when it
+	// is one that Lambda's runtimes bring, of whichever version; else nothing.
+	missing(payload []byte) string
+	// brings says whether the function's own runtime has the package.
+	brings(fn *function, name string) bool
+	// hint says what to do about a missing package; p may be nil.
+	hint(fn *function, name string, p *preparation) string
+}
+
+var languages = []language{node{}, python{}}
+
+// languageOf returns what runs the runtime, nil when nothing does.
+func languageOf(runtime string) language {
+	for _, l := range languages {
+		if l.runs(runtime) {
+			return l
+		}
+	}
+	return nil
+}
+
+// language is never nil: a function's runtime was checked when it was made.
+func (fn *function) language() language { return languageOf(fn.Runtime) }
+
+// A preparation is what the function's present code needs of this machine. The
+// fields below done are set when it is closed.
+type preparation struct {
+	scanned chan struct{} // closed when names is known
+	done    chan struct{}
+	names   map[string]bool // packages of the SDK, such as @aws-sdk/client-s3 or boto3
+	program string          // what runs the code
+	absent  error           // why there is no program
+	dir     string          // holds node_modules with the packages, or is empty
+	err     error           // why the packages are not there
+}
+
+func newPreparation() *preparation {
+	return &preparation{scanned: make(chan struct{}), done: make(chan struct{}), names: map[string]bool{}}
+}
+
+// installing says whether the function waits for packages.
+func (p *preparation) installing() bool {
+	<-p.scanned
+	select {
+	case <-p.done:
+		return false
+	default:
+		return len(p.names) > 0
+	}
+}
+
+// prepare begins to look for what the function's code needs, unless that was
+// begun before.
+func (s *Service) prepare(fn *function) *preparation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pool(fn.Name)
+	if p.prepared == nil {
+		p.prepared = newPreparation()
+		go s.provide(fn, p.prepared)
+	}
+	return p.prepared
+}
+
+// provide scans the code and finds what it needs.
+func (s *Service) provide(fn *function, p *preparation) {
+	defer close(p.done)
+	l := fn.language()
+	for name := range l.imports(fn) {
+		if l.brings(fn, name) {
+			p.names[name] = true
+		}
+	}
+	close(p.scanned)
+	l.provide(s, fn, p)
+}
+
+func (s *Service) preparationOf(fn *function) *preparation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pools[fn.Name]; p != nil {
+		return p.prepared
+	}
+	return nil
+}
+
+// forgetPreparation has the code scanned again, since it has changed.
+func (s *Service) forgetPreparation(fn *function) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pools[fn.Name]; p != nil && p.prepared != nil {
+		select {
+		case <-p.prepared.done:
+			p.prepared = nil
+		default:
+		}
+	}
+}
+
+// bring provides a package that the code turned out to need: one whose name the
+// scan didn't see. It returns true when the package is there now and was not
+// before.
+func (s *Service) bring(fn *function, name string) bool {
+	l := fn.language()
+	if !l.brings(fn, name) {
+		return false
+	}
+	old := s.prepare(fn)
+	<-old.done
+	if old.names[name] && old.err == nil {
+		return false
+	}
+	next := newPreparation()
+	defer close(next.done)
+	maps.Copy(next.names, old.names)
+	next.names[name] = true
+	close(next.scanned)
+	l.provide(s, fn, next)
+	s.mu.Lock()
+	if p := s.pool(fn.Name); p.prepared == old {
+		p.prepared = next
+	}
+	s.mu.Unlock()
+	return next.err == nil && next.absent == nil
+}
+
+// missingSDK returns the package of an SDK that a runtime reported missing.
+func (e *environment) missingSDK() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fn.language().missing(e.initBody)
+}

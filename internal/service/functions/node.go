@@ -1,0 +1,113 @@
+package functions
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// node runs nodejs* functions on this machine's Node.js.
+type node struct{}
+
+var nodePattern = regexp.MustCompile(`^nodejs(\d+(\.(\d+|x))?)?$`)
+
+func (node) runs(runtime string) bool { return nodePattern.MatchString(runtime) }
+
+func (node) installed(s *Service, _ string) error {
+	_, err := s.node()
+	return err
+}
+
+// findNode returns the path of this machine's Node.js.
+func findNode() (string, error) {
+	path, err := exec.LookPath("node")
+	if err != nil {
+		return "", fmt.Errorf("functions on nodejs* run on this machine's Node.js, and there is no %q on PATH: install Node.js 18 or later", "node")
+	}
+	return path, nil
+}
+
+var majorPattern = regexp.MustCompile(`^nodejs(\d+)`)
+
+// major returns the runtime's version: 8 for nodejs8.10, 0 for nodejs.
+func (fn *function) major() int {
+	m := majorPattern.FindStringSubmatch(fn.Runtime)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// bringsV3 says which version of the SDK the function's runtime has.
+func (fn *function) bringsV3() bool { return fn.major() >= 18 }
+
+func (node) brings(fn *function, name string) bool {
+	if fn.bringsV3() {
+		return strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/")
+	}
+	return name == "aws-sdk"
+}
+
+func (node) imports(fn *function) map[string]bool { return missingPackages(fn.codeDir) }
+
+// provide installs the SDK when the code needs it.
+func (node) provide(s *Service, fn *function, p *preparation) {
+	if p.program, p.absent = s.node(); p.absent == nil && len(p.names) > 0 {
+		p.dir, p.err = s.sdk.ensure(s.installing, fn, p.names)
+	}
+}
+
+func (node) missing(payload []byte) string { return missingModule(payload) }
+
+func (l node) hint(fn *function, name string, p *preparation) string {
+	switch {
+	case name == "":
+		return ""
+	case !l.brings(fn, name):
+		return fmt.Sprintf("%s doesn't bring %s on Lambda either: run \"npm install %s\" in the function's folder", fn.Runtime, name, name)
+	case p != nil && p.err != nil:
+		return p.err.Error()
+	}
+	return fmt.Sprintf("run \"npm install %s\" in the function's folder", name)
+}
+
+func (node) arguments(runtime string) []string {
+	return []string{filepath.Join(runtime, "bootstrap.cjs")}
+}
+
+func (node) variables(e *environment, vars map[string]string, p *preparation) {
+	path := []string{}
+	if own := vars["NODE_PATH"]; own != "" {
+		path = append(path, own)
+	}
+	if p.dir != "" {
+		path = append(path, filepath.Join(p.dir, "node_modules"))
+		vars["TIDEGATE_SDK"] = p.dir
+	} else {
+		delete(vars, "TIDEGATE_SDK")
+	}
+	vars["NODE_PATH"] = strings.Join(append(path, e.fn.codeDir), string(os.PathListSeparator))
+	if vars["TIDEGATE_REDIRECT"] != "" {
+		preload := "--require " + quoteOption(filepath.Join(e.s.runtime, "redirect.cjs"))
+		if own := vars["NODE_OPTIONS"]; own != "" {
+			preload += " " + own
+		}
+		vars["NODE_OPTIONS"] = preload
+	}
+}
+
+// quoteOption quotes an argument as NODE_OPTIONS understands it.
+func quoteOption(s string) string {
+	if !strings.ContainsAny(s, " \"\\") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
