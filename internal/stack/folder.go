@@ -3,7 +3,6 @@ package stack
 import (
 	"archive/zip"
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -27,12 +26,6 @@ type codeSource struct {
 	file   string // a zip file, absolute
 	inline *value // the source text, which may need other resources
 }
-
-// handlerExtensions are tried in Node's order.
-var (
-	handlerExtensions    = []string{".js", ".mjs", ".cjs"}
-	typescriptExtensions = []string{".ts", ".mts", ".cts", ".tsx"}
-)
 
 // readCode finds a function's code and checks that its handler is there; nil
 // after a problem.
@@ -116,8 +109,10 @@ func inlineCode(res *resource, source *value, at place, r *reporter) *codeSource
 		r.errorf(at, "inline code must be a text, not %s", kindOf(source))
 		return nil
 	}
-	if handler, ok := res.properties.get("Handler").scalar(); ok && !strings.HasPrefix(handler, "index.") {
-		r.errorf(res.propertyPlace("Handler"), "inline code lies in a file index.js, so the handler must begin with index., not be %q", clip(handler))
+	runtime, _ := res.properties.get("Runtime").scalar()
+	l := languageOf(runtime)
+	if handler, ok := res.properties.get("Handler").scalar(); ok && l != nil && !strings.HasPrefix(handler, "index.") {
+		r.errorf(res.propertyPlace("Handler"), "inline code lies in a file %s, so the handler must begin with index., not be %q", l.inline, clip(handler))
 	}
 	return &codeSource{inline: source}
 }
@@ -169,38 +164,44 @@ func (s *Stack) localCode(res *resource, where string, at place, r *reporter) *c
 // slash-separated path is a file of the code, list what lies in a folder of it.
 func (s *Stack) checkHandler(res *resource, r *reporter, where string, exists func(string) bool, list func(string) []string) {
 	handler, ok := res.properties.get("Handler").scalar()
-	if runtime, known := res.properties.get("Runtime").scalar(); !ok || known && !strings.HasPrefix(runtime, "nodejs") {
+	runtime, known := res.properties.get("Runtime").scalar()
+	if !ok {
+		return
+	}
+	l := languageOf(runtime)
+	if !known {
+		l = languages[0]
+	}
+	if l == nil {
 		return // the runtime was reported, and other languages name handlers otherwise
 	}
 	at := res.propertyPlace("Handler")
-	dir, base := path.Split(handler)
-	file, function, dotted := strings.Cut(base, ".")
-	if !dotted || file == "" || function == "" {
-		r.errorf(at, "handler %q must be a file without its extension, a dot, and an exported function, such as app.handler", clip(handler))
+	module, ok := l.module(handler)
+	if !ok {
+		r.errorf(at, "handler %q must be %s", clip(handler), l.form)
 		return
 	}
-	module := path.Join(dir, file)
 	if strings.HasPrefix(module, "..") || path.IsAbs(module) {
 		r.errorf(at, "handler %q leads out of %s", clip(handler), where)
 		return
 	}
-	for _, extension := range handlerExtensions {
-		if exists(module + extension) {
+	var tried []string
+	for _, file := range l.files {
+		if exists(module + file) {
+			return
+		}
+		tried = append(tried, module+file)
+	}
+	for _, ending := range l.notBuilt {
+		if exists(module + ending) {
+			r.report(at, l.hint, "the handler's file %s is %s, which is not built yet", module+ending, l.notBuiltAs)
 			return
 		}
 	}
-	if exists(module + "/index.js") {
-		return
-	}
-	for _, extension := range typescriptExtensions {
-		if exists(module + extension) {
-			r.report(at, "point CodeUri at the compiled JavaScript", "the handler's file %s is TypeScript, which is not built yet", module+extension)
-			return
-		}
-	}
-	hint := didYouMean(file+".js", list(dir))
-	if hint == "" && function != "" {
-		hint = fmt.Sprintf("tried %s", strings.Join([]string{module + ".js", module + ".mjs", module + ".cjs"}, ", "))
+	dir, file := path.Split(module)
+	hint := didYouMean(file+l.files[0], list(dir))
+	if hint == "" {
+		hint = "tried " + strings.Join(tried, ", ")
 	}
 	r.report(at, hint, "handler %q has no file in %s", clip(handler), where)
 }

@@ -71,8 +71,8 @@ func TestLoadProblems(t *testing.T) {
 		{"one cause, one error: an integration with AWS", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: x\n      IntegrationType: AWS\n      CredentialsArn: y\n      IntegrationMethod: 1\n      Shape: round\n",
 			"t.yaml:6:24: I.Properties.IntegrationType: integration type AWS is not built yet; AWS_PROXY, HTTP_PROXY and MOCK are\n" +
 				"t.yaml:9:7: I.Properties.Shape: there is no property \"Shape\""},
-		{"one cause, one error: a runtime for all", "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Runtime: python3.14, CodeUri: src}}\nResources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: lambda_function.handler}}\n  G: {Type: AWS::Serverless::Function, Properties: {Handler: other.handler}}\n  H: {Type: AWS::SNS::Topic, DependsOn: X}\n",
-			"t.yaml:2:31: F.Properties.Runtime: runtime python3.14 is not built yet; nodejs* is\n" +
+		{"one cause, one error: a runtime for all", "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Runtime: ruby3.4, CodeUri: src}}\nResources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: lambda_function.handler}}\n  G: {Type: AWS::Serverless::Function, Properties: {Handler: other.handler}}\n  H: {Type: AWS::SNS::Topic, DependsOn: X}\n",
+			"t.yaml:2:31: F.Properties.Runtime: runtime ruby3.4 is not built yet; nodejs* and python3.* are\n" +
 				"t.yaml:6:41: H.DependsOn: \"X\" is neither a resource nor a parameter"},
 		{"one cause, one error: a parameter without a value", "Parameters: {P: {Type: String}}\nConditions: {C: !Equals [!Ref P, 'true']}\nResources:\n  A:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: {Name: !Sub 'x-${P}', ProtocolType: !Ref P, DisableExecuteApiEndpoint: !Ref P, RouteSelectionExpression: a, Description: !If [C, a, b]}\n  B: {Type: AWS::SNS::Topic, DependsOn: X}\n",
 			"t.yaml:1:14: Parameters.P: the parameter has no Default and no value was given; give one with --parameter-overrides P=VALUE\n" +
@@ -104,7 +104,11 @@ func TestLoadProblems(t *testing.T) {
 		{"a handler outside", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: ../app.handler, Runtime: nodejs20.x}\n", "leads out of the folder src"},
 		{"TypeScript", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: typed.handler, Runtime: nodejs20.x}\n", "the handler's file typed.ts is TypeScript, which is not built yet"},
 		{"inline handler", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: nodejs20.x}\n", "inline code lies in a file index.js"},
-		{"a runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: python3.12}\n", "F.Properties.Runtime: runtime python3.12 is not built yet"},
+		{"a runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: python2.7}\n", "F.Properties.Runtime: runtime python2.7 is not built yet; nodejs* and python3.* are"},
+		{"a Python module", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: chat/other.handler, Runtime: python3.12}\n", `handler "chat/other.handler" has no file in the folder src; tried chat/other.py, chat/other/__init__.py`},
+		{"a Python handler's form", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: handler, Runtime: python3.12}\n", `handler "handler" must be a module, a dot, and a function, such as app.lambda_handler`},
+		{"a Python handler outside", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: ../app.handler, Runtime: python3.12}\n", "leads out of the folder src"},
+		{"inline Python", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: python3.12}\n", "inline code lies in a file index.py"},
 		{"S3", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: s3://bucket/key.zip, Handler: app.handler, Runtime: nodejs20.x}\n", "Tidegate has no S3 to read s3://bucket/key.zip from"},
 		{"a policy template", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Policies: [DynamoDBCrudPolcy: {TableName: x}]}\n",
 			`F.Properties.Policies[0].DynamoDBCrudPolcy: there is no policy template "DynamoDBCrudPolcy"; did you mean "DynamoDBCrudPolicy"?`},
@@ -123,6 +127,8 @@ func TestLoadProblems(t *testing.T) {
 		{"too many resources", "Resources:\n" + manyTopics(501), "501 resources; CloudFormation allows 500"},
 		{"an auto-deploy stage with a deployment", "Resources:\n  S: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: x, StageName: a, AutoDeploy: true, DeploymentId: d}}\n",
 			"S.Properties.DeploymentId: a stage with AutoDeploy can't name a deployment"},
+		{"a stage name with a space", "Resources:\n  A: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}\n  S:\n    Type: AWS::ApiGatewayV2::Stage\n    Properties: {ApiId: !Ref A, StageName: de v}\n",
+			`t.yaml:5:44: S.Properties.StageName: a stage name is 1 to 128 characters of [A-Za-z0-9_-], or $default, not "de v"`},
 		{"a number", "Resources:\n  F: {Type: AWS::Lambda::Function, Properties: {Code: {ZipFile: x}, Handler: index.x, Role: r, Runtime: nodejs20.x, Timeout: 3s}}\n",
 			`F.Properties.Timeout: must be a whole number, not "3s"`},
 	}

@@ -371,7 +371,12 @@ func (s *Stack) loadCode(c *change) error {
 			return nil
 		}
 		program, _ := inline.scalar()
-		c.code.zip, c.code.hash = zipOf("index.js", program), hashText("inline "+program)
+		file, kind := "index.js", "inline "
+		runtime, _ := c.properties.get("Runtime").scalar()
+		if l := languageOf(runtime); l != nil && l.inline != file {
+			file, kind = l.inline, "inline "+l.inline+" "
+		}
+		c.code.zip, c.code.hash = zipOf(file, program), hashText(kind+program)
 	}
 	return nil
 }

@@ -76,9 +76,9 @@ func checkFunction(res *resource, r *reporter) {
 		}
 	}
 	runtime, known := res.properties.get("Runtime").scalar()
-	if known && !strings.HasPrefix(runtime, "nodejs") {
-		r.report(res.propertyPlace("Runtime"), didYouMean(runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x"}),
-			"runtime %s is not built yet; nodejs* is", clip(runtime))
+	if known && languageOf(runtime) == nil {
+		r.report(res.propertyPlace("Runtime"), didYouMean(runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.11", "python3.12", "python3.13", "python3.14"}),
+			"runtime %s is not built yet; nodejs* and python3.* are", clip(runtime))
 	}
 }
 
