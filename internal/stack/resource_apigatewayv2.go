@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -194,13 +195,21 @@ func checkTemplates(res *resource, name string, r *reporter) {
 	}
 }
 
-// checkStage reports a deployment on a stage that deploys itself.
+// stageName is what a stage's name may be, beside $default: the permissions that
+// SAM makes carry it in an ARN, and would be refused before the stage is.
+var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// checkStage reports a name that no stage may have, and a deployment on a stage
+// that deploys itself.
 func checkStage(res *resource, r *reporter) {
 	auto, _ := res.properties.get("AutoDeploy").scalar()
 	if strings.EqualFold(auto, "true") && res.properties.get("DeploymentId") != nil {
 		r.report(res.propertyPlace("DeploymentId"), "remove one of them", "a stage with AutoDeploy can't name a deployment")
 	}
-	if name, _ := res.properties.get("StageName").scalar(); strings.HasPrefix(name, "_tidegate") {
+	switch name, ok := res.properties.get("StageName").scalar(); {
+	case ok && name != "$default" && !stageName.MatchString(name):
+		r.errorf(res.propertyPlace("StageName"), "a stage name is 1 to 128 characters of [A-Za-z0-9_-], or $default, not %q", name)
+	case strings.HasPrefix(name, "_tidegate"):
 		r.errorf(res.propertyPlace("StageName"), "stage names that begin with _tidegate are taken by Tidegate itself")
 	}
 }
