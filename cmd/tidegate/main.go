@@ -28,9 +28,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run executes one command line and returns its exit code.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C doesn't wait for the good order
+	ctx := untilInterrupted()
 	root := rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -47,6 +45,21 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "tidegate:", err)
 		return exitFailed
 	}
+}
+
+// untilInterrupted returns a context that ends with the first Ctrl-C or SIGTERM.
+// Before it does, the system's own handling is back: a second one ends the
+// program at once, whatever the good order still waits for.
+func untilInterrupted() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		cancel()
+	}()
+	return ctx
 }
 
 // An exitError ends the program with a code of its own.
