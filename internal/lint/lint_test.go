@@ -190,7 +190,7 @@ func TestWordPatterns(t *testing.T) {
 		{slash + "work/main/x", true},
 		{"see " + slash + "farm/y", true},
 		{`"` + slash + "tmp/bash_jobs.0/1", true},
-		{"~/work/chat", false},
+		{"~" + slash + "work/chat", false},
 		{"net" + slash + "work/x", false},
 		{"home" + slash + "work/x", false},
 	} {
