@@ -1,6 +1,6 @@
 // Package kv is the durable key-value store under the control plane and the
-// side services: buckets of small values with compare-and-swap and a watch.
-// kv/filekv keeps them in one bbolt file; kvtest is the suite that every
+// side services: buckets of small values with compare-and-swap and a watch, and
+// queues of messages that are due at a moment. kv/filekv keeps them in one bbolt file; kvtest is the suite that every
 // implementation passes.
 package kv
 
@@ -42,11 +42,15 @@ type Entry struct {
 	Deleted  bool   // only in a Watch: the key was deleted, at Revision
 }
 
-// A Store holds buckets. It may be used by many goroutines at once.
+// A Store holds buckets and queues. It may be used by many goroutines at once.
 type Store interface {
 	// Bucket returns the bucket of that name, made when it doesn't exist. Names
 	// are 1 to MaxBucketName bytes of [A-Za-z0-9_-].
 	Bucket(ctx context.Context, name string) (Bucket, error)
+	// Queue returns the queue of that name, made when it doesn't exist, with the
+	// limits of this call. Names are as for buckets; a bucket and a queue may have
+	// the same.
+	Queue(ctx context.Context, name string, limits QueueLimits) (Queue, error)
 	// Close waits for writes under way and closes every watch. Afterwards all
 	// calls but Close answer ErrClosed.
 	Close() error
@@ -92,11 +96,11 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CheckBucketName returns an error wrapping ErrInvalid unless a bucket may have
-// the name.
+// CheckBucketName returns an error wrapping ErrInvalid unless a bucket or a queue
+// may have the name.
 func CheckBucketName(name string) error {
 	if name == "" || len(name) > MaxBucketName || strings.IndexFunc(name, notNameRune) >= 0 {
-		return fmt.Errorf("%w: a bucket's name is 1 to %d characters of A-Z a-z 0-9 _ -, not %q", ErrInvalid, MaxBucketName, name)
+		return fmt.Errorf("%w: a name is 1 to %d characters of A-Z a-z 0-9 _ -, not %q", ErrInvalid, MaxBucketName, name)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package filekv keeps kv's buckets in one bbolt file.
+// Package filekv keeps kv's buckets and queues in one bbolt file.
 //
 // One goroutine writes. It takes whatever waits and commits it in a single
 // transaction, so a lone write costs one fsync and a crowd shares one. Reads go
@@ -26,6 +26,9 @@ const (
 	lockTimeout = 200 * time.Millisecond
 	// maxBatch is how many writes share a transaction at most.
 	maxBatch = 256
+	// maxBatchBytes is how many bytes of values a transaction takes before it
+	// takes no further write.
+	maxBatchBytes = 8 << 20
 	// revisionSize is the length of the revision, big-endian, in front of each
 	// stored value.
 	revisionSize = 8
@@ -48,6 +51,7 @@ type Store struct {
 	mu      sync.Mutex
 	closed  bool
 	watches map[*watch]struct{}
+	queues  map[string]*queue
 }
 
 // Open opens the file, made with mode 0600 when it doesn't exist; its folder
@@ -73,6 +77,7 @@ func Open(path string) (*Store, error) {
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 		watches: make(map[*watch]struct{}),
+		queues:  make(map[string]*queue),
 	}
 	go s.writeLoop()
 	return s, nil
@@ -104,21 +109,26 @@ func (s *Store) Bucket(ctx context.Context, name string) (kv.Bucket, error) {
 		return nil, err
 	}
 	b := &bucket{store: s, name: []byte(name)}
+	if err := s.make(ctx, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// make makes the top-level bucket unless it exists.
+func (s *Store) make(ctx context.Context, b *bucket) error {
 	exists := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		exists = tx.Bucket(b.name) != nil
 		return nil
 	})
 	if err != nil {
-		return nil, s.wrap(err)
+		return s.wrap(err)
 	}
 	if !exists {
-		_, err := s.commit(ctx, &write{bucket: b, kind: makeBucket})
-		if err != nil {
-			return nil, err
-		}
+		_, err = s.commit(ctx, &write{bucket: b, kind: makeBucket})
 	}
-	return b, nil
+	return err
 }
 
 // wrap names the file in an error of bbolt's.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tidegate/internal/kv"
 	"tidegate/internal/kv/filekv"
@@ -86,12 +87,21 @@ func writeForever(path string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	q, err := s.Queue(ctx, "queue", kv.QueueLimits{Count: 1 << 20, Bytes: 1 << 30})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	acks := make(chan string)
 	for w := range 4 {
 		go func() {
 			for i := 0; ; i++ {
 				key := fmt.Sprintf("%d/%d", w, i)
 				if _, err := b.Put(ctx, key, []byte("value of "+key)); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+				if err := q.Put(ctx, time.Unix(int64(i), 0), []byte(key)); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
@@ -139,7 +149,22 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	q, err := s.Queue(t.Context(), "queue", kv.QueueLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := q.Lease(t.Context(), time.Now(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queued := map[string]bool{}
+	for _, m := range messages {
+		queued[string(m.Body)] = true
+	}
 	for _, key := range acknowledged {
+		if !queued[key] {
+			t.Errorf("%s was acknowledged and is not in the queue", key)
+		}
 		if e, err := b.Get(t.Context(), key); err != nil || string(e.Value) != "value of "+key {
 			t.Errorf("%s was acknowledged and now holds %q, %v", key, e.Value, err)
 		}

@@ -132,7 +132,7 @@ func (s *Store) publish(batch []*write) {
 		return
 	}
 	for _, w := range batch {
-		if !w.changed || w.kind == makeBucket {
+		if !w.changed || w.kind > remove { // only buckets' keys are watched
 			continue
 		}
 		e := kv.Entry{Key: w.key, Revision: w.result, Deleted: w.kind == remove}

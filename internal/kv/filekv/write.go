@@ -18,6 +18,9 @@ const (
 	swap
 	remove
 	makeBucket
+	enqueue
+	dequeue
+	requeue
 )
 
 // A write waits for the writer. Its fields after done are the writer's until
@@ -28,6 +31,10 @@ type write struct {
 	key      string
 	value    []byte // the stored form: room for the revision, then the value
 	revision uint64 // expected, of a swap
+
+	queue *queue // of enqueue, dequeue and requeue
+	old   []byte // the message's present key, of dequeue and requeue
+	due   int64  // ns since 1970, of enqueue and requeue
 
 	done    chan struct{}
 	result  uint64
@@ -81,10 +88,12 @@ func (s *Store) writeLoop() {
 				return
 			}
 		}
-		for more := true; more && len(batch) < maxBatch; {
+		size := len(batch[0].value)
+		for more := true; more && len(batch) < maxBatch && size < maxBatchBytes; {
 			select {
 			case w := <-s.writes:
 				batch = append(batch, w)
+				size += len(w.value)
 			default:
 				more = false
 			}
@@ -104,6 +113,9 @@ func (s *Store) apply(batch []*write) {
 	fail := func(err error) {
 		for _, w := range batch {
 			w.changed, w.result, w.err = false, 0, s.wrap(err)
+			if w.queue != nil {
+				w.queue.settle(false)
+			}
 		}
 	}
 	tx, err := s.db.Begin(true)
@@ -126,6 +138,12 @@ func (s *Store) apply(batch []*write) {
 	}
 	if err := tx.Commit(); err != nil {
 		fail(err)
+		return
+	}
+	for _, w := range batch {
+		if w.queue != nil {
+			w.queue.settle(true)
+		}
 	}
 }
 
@@ -136,6 +154,9 @@ func (w *write) run(tx *bbolt.Tx) error {
 		w.changed = true
 		_, err := tx.CreateBucketIfNotExists(w.bucket.name)
 		return err
+	}
+	if w.queue != nil {
+		return w.runQueue(tx)
 	}
 	b := tx.Bucket(w.bucket.name)
 	key := []byte(w.key)

@@ -44,6 +44,13 @@ func Run(t *testing.T, open Open) {
 		{"WatchSlowReader", testWatchSlowReader},
 		{"WatchMissesNothing", testWatchMissesNothing},
 		{"WatchEnds", testWatchEnds},
+		{"QueueOrder", testQueueOrder},
+		{"QueueLease", testQueueLease},
+		{"QueueReturn", testQueueReturn},
+		{"QueueLimits", testQueueLimits},
+		{"QueueReopen", testQueueReopen},
+		{"QueueUnderContention", testQueueUnderContention},
+		{"QueueInvalid", testQueueInvalid},
 		{"Closed", testClosed},
 		{"Cancelled", testCancelled},
 	} {
@@ -491,6 +498,7 @@ func testClosed(t *testing.T, open Open) {
 	ctx := t.Context()
 	s, b := openBucket(t, open)
 	mustPut(t, b, "a", "1")
+	q := mustQueue(t, s, wide)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -508,6 +516,13 @@ func testClosed(t *testing.T, open Open) {
 		{"List", func() error { _, err := b.List(ctx, ""); return err }},
 		{"Watch", func() error { _, err := b.Watch(ctx, ""); return err }},
 		{"Bucket", func() error { _, err := s.Bucket(ctx, "new"); return err }},
+		{"Queue", func() error { _, err := s.Queue(ctx, "new", wide); return err }},
+		{"Queue.Put", func() error { return q.Put(ctx, noon, nil) }},
+		{"Queue.Lease", func() error { _, err := q.Lease(ctx, noon, 1); return err }},
+		{"Queue.Ack", func() error { return q.Ack(ctx, kv.Message{ID: 1, Due: noon}) }},
+		{"Queue.Return", func() error { return q.Return(ctx, kv.Message{ID: 1, Due: noon}, noon, nil) }},
+		{"Queue.Next", func() error { _, _, err := q.Next(ctx); return err }},
+		{"Queue.Size", func() error { _, err := q.Size(ctx); return err }},
 	} {
 		if err := c.call(); !errors.Is(err, kv.ErrClosed) {
 			t.Errorf("%s after Close: %v, want ErrClosed", c.name, err)
