@@ -62,7 +62,7 @@ func TestCreateFunctionRefuses(t *testing.T) {
 		code   string
 		text   string
 	}{
-		{"python 2", map[string]any{"Runtime": "python2.7"}, 400, "InvalidParameterValueException", "Value python2.7 at 'runtime' failed to satisfy constraint: Tidegate runs the nodejs* and python3.* runtimes"},
+		{"python 2", map[string]any{"Runtime": "python2.7"}, 400, "InvalidParameterValueException", "Value python2.7 at 'runtime' failed to satisfy constraint: Tidegate runs nodejs* and python3.*"},
 		{"java", map[string]any{"Runtime": "java21"}, 400, "InvalidParameterValueException", "java21"},
 		{"no runtime", map[string]any{"Runtime": nil}, 400, "InvalidParameterValueException", "mandatory"},
 		{"role", map[string]any{"Role": "admin"}, 400, "ValidationException", "'role'"},
@@ -150,7 +150,7 @@ func TestManagement(t *testing.T) {
 	expect("PUT", one+"/configuration", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"VV": "2"}}, "Timeout": 5}, 200, `"Timeout":5`)
 	expect("POST", one+"/invocations", "", 200, `"b2"`)
 	expect("PUT", one+"/configuration", map[string]any{"Timeout": 6, "RevisionId": "old"}, 412, "PreconditionFailedException")
-	expect("PUT", one+"/configuration", map[string]any{"Runtime": "go1.x"}, 400, "go1.x")
+	expect("PUT", one+"/configuration", map[string]any{"Runtime": "ruby3.3"}, 400, "ruby3.3")
 	expect("GET", one+"/configuration", nil, 200, `"Variables":{"VV":"2"}`)
 	expect("GET", "/2015-03-31/functions?MaxItems=1", nil, 200, `"FunctionName":"one"`)
 	eventually(t, "the old code's removal", func() bool {

@@ -2,15 +2,18 @@ package functions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"tidegate/internal/awshttp"
+	"tidegate/sigv4"
 )
 
 // An environment is one process that runs one function, one invocation at a
@@ -83,17 +86,9 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
 			Message: fmt.Sprintf("the function's code folder %s is gone; put it back", fn.codeDir)}
 	}
-	prep := s.prepare(fn)
-	select {
-	case <-prep.done:
-	case <-ctx.Done():
-		return nil, throttled("ConcurrentInvocationLimitExceeded")
-	case <-s.ctx.Done():
-		return nil, errClosed
-	}
-	if prep.absent != nil {
-		s.forgetPreparation(fn) // it may be installed by the next time
-		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: prep.absent.Error(), MessageKey: "Message"}
+	prep, err := s.prepared(ctx, fn)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := s.session.get(s.ctx, fn)
 	if err != nil {
@@ -101,7 +96,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	}
 	e.expires = keys.retire
 	if fn.Code.Folder != "" {
-		e.files = sourceFiles(fn.codeDir)
+		e.files = fn.sourceFiles()
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -109,13 +104,12 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	}
 	e.host = l.Addr().String()
 	e.api = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
-	e.out = newOutput(&s.cfg.Events, fn.Name)
-	e.proc, err = s.starter.start(command{
-		path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir,
-		env: e.variables(keys.Credentials, prep), token: e.id, out: e.out,
-	})
-	if err != nil {
+	if err = e.launch(prep, keys.Credentials); err != nil {
 		l.Close()
+		s.forgetPreparation(fn)
+		if !fn.language().wraps() {
+			return nil, cannotStart(prep.program, err)
+		}
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
 			Message: fmt.Sprintf("the function's process can't be started: %v", err)}
 	}
@@ -132,6 +126,51 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		e.retire(exitClosed)
 	}
 	return e, nil
+}
+
+// prepared waits for what the function needs. What was absent when it was looked
+// for is looked for again.
+func (s *Service) prepared(ctx context.Context, fn *function) (*preparation, error) {
+	for again := false; ; again = true {
+		prep := s.prepare(fn)
+		select {
+		case <-prep.done:
+		case <-ctx.Done():
+			return nil, throttled("ConcurrentInvocationLimitExceeded")
+		case <-s.ctx.Done():
+			return nil, errClosed
+		}
+		if prep.absent == nil {
+			return prep, nil
+		}
+		s.forgetPreparation(fn)
+		var refused *startFailure
+		switch {
+		case !again:
+		case errors.As(prep.absent, &refused):
+			return nil, refused
+		default:
+			return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: prep.absent.Error(), MessageKey: "Message"}
+		}
+	}
+}
+
+// launch starts the process. A program that is being written at this moment is
+// tried again for a while.
+func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err error) {
+	fn, s := e.fn, e.s
+	env := e.variables(keys, prep)
+	for range 40 {
+		e.out = newOutput(&s.cfg.Events, fn.Name)
+		e.proc, err = s.starter.start(command{
+			path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir, env: env, token: e.id, out: e.out,
+		})
+		if !errors.Is(err, syscall.ETXTBSY) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 // watch waits for the process to end and clears up behind it.

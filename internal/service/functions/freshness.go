@@ -26,11 +26,20 @@ var sourceEndings = map[string]bool{
 	".py": true, ".so": true,
 }
 
-// sourceFiles lists the code in a folder, without installed packages
-// (node_modules, and what pip has put beside its records), folders whose name
-// begins with a dot, __pycache__ and virtual environments; an installation shows
-// in its lock file or its records.
-func sourceFiles(root string) []sourceFile {
+// sourceFiles lists what the function's process is loaded from. A custom
+// runtime may load files of any name.
+func (fn *function) sourceFiles() []sourceFile {
+	return listFiles(fn.codeDir, !fn.language().wraps())
+}
+
+// sourceFiles lists the source files of a folder.
+func sourceFiles(root string) []sourceFile { return listFiles(root, false) }
+
+// listFiles lists the code in a folder, or every file, without installed
+// packages (node_modules, and what pip has put beside its records), folders whose
+// name begins with a dot, __pycache__ and virtual environments; an installation
+// shows in its lock file or its records.
+func listFiles(root string, every bool) []sourceFile {
 	files := []sourceFile{stamp(filepath.Join(root, "node_modules", ".package-lock.json"))}
 	folders := []string{root}
 	for len(folders) > 0 && len(files) < maxSourceFiles {
@@ -54,7 +63,7 @@ func sourceFiles(root string) []sourceFile {
 				}
 				continue
 			}
-			if sourceEndings[filepath.Ext(name)] && len(files) < maxSourceFiles {
+			if (every || sourceEndings[filepath.Ext(name)]) && len(files) < maxSourceFiles {
 				files = append(files, stamp(filepath.Join(dir, name)))
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -208,6 +209,10 @@ func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (resul
 	s.cfg.Events.begin(InvocationBegin{Function: fn.Name, RequestID: inv.requestID, Event: inv.event, Attempt: inv.attempt})
 	inv.answer = make(chan answer, 1)
 	res, err := s.execute(ctx, fn, inv)
+	var refused *startFailure
+	if errors.As(err, &refused) {
+		res.answer, res.hint, err = refused.answer(inv), refused.hint, nil
+	}
 	end := InvocationEnd{
 		Function: fn.Name, RequestID: inv.requestID, Caller: inv.caller, Event: inv.event, Cold: res.cold, Init: res.init,
 		Duration: res.duration, Billed: billed(res.duration), Hint: res.hint,

@@ -27,9 +27,14 @@ type language interface {
 	brings(fn *function, name string) bool
 	// hint says what to do about a missing package; p may be nil.
 	hint(fn *function, name string, p *preparation) string
+	// unready says what to do about a program that runs but never asked for an
+	// invocation; empty when its own words say enough.
+	unready(fn *function) string
+	// wraps says whether AWS_LAMBDA_EXEC_WRAPPER is heeded.
+	wraps() bool
 }
 
-var languages = []language{node{}, python{}}
+var languages = []language{node{}, python{}, custom{}, golang{}}
 
 // languageOf returns what runs the runtime, nil when nothing does.
 func languageOf(runtime string) language {
@@ -52,6 +57,7 @@ type preparation struct {
 	names   map[string]bool // packages of the SDK, such as @aws-sdk/client-s3 or boto3
 	program string          // what runs the code
 	absent  error           // why there is no program
+	opt     string          // what /opt is: the folder of the function's layers, empty without
 	dir     string          // holds node_modules with the packages, or is empty
 	err     error           // why the packages are not there
 }

@@ -79,6 +79,10 @@ func (l node) hint(fn *function, name string, p *preparation) string {
 	return fmt.Sprintf("run \"npm install %s\" in the function's folder", name)
 }
 
+func (node) unready(*function) string { return "" }
+
+func (node) wraps() bool { return true }
+
 func (node) arguments(runtime string) []string {
 	return []string{filepath.Join(runtime, "bootstrap.cjs")}
 }

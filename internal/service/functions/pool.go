@@ -228,7 +228,7 @@ func (s *Service) initialize(ctx context.Context, e *environment, inv *invocatio
 			e.retire(exitTimedOut)
 			if second {
 				res.duration = time.Since(inv.started)
-				res.answer = timedOut(inv, fn.timeout())
+				res.answer, res.hint = timedOut(inv, fn.timeout()), fn.language().unready(fn)
 				return e, true, nil
 			}
 			inv.started = time.Now()

@@ -100,6 +100,10 @@ func (python) hint(fn *function, name string, p *preparation) string {
 		program, program, program, fn.codeDir)
 }
 
+func (python) unready(*function) string { return "" }
+
+func (python) wraps() bool { return true }
+
 // arguments: -u writes each line at once.
 func (python) arguments(runtime string) []string {
 	return []string{"-u", filepath.Join(runtime, "bootstrap.py")}

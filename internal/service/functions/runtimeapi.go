@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -96,10 +97,7 @@ func (e *environment) respond(w http.ResponseWriter, r *http.Request, id string,
 		return
 	}
 	switch mode := r.Header.Get("Lambda-Runtime-Function-Response-Mode"); {
-	case mode == "streaming":
-		e.settle(inv, answer{failed: true, payload: errorPayload("Runtime.StreamingUnsupported", "Tidegate doesn't take streamed responses yet; answer with the whole response at once")})
-		apiError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Tidegate doesn't take streamed responses yet")
-		return
+	case mode == "streaming": // collected, for a caller that takes the whole
 	case mode != "":
 		apiError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
 		return
@@ -115,6 +113,9 @@ func (e *environment) respond(w http.ResponseWriter, r *http.Request, id string,
 		apiError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponse))
 		return
 	}
+	if kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type"); kind != "" { // it failed half way
+		failed, body = true, streamError(kind, r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
+	}
 	if failed && len(body) == 0 {
 		body = errorPayload(errorType(r), "")
 	}
@@ -123,6 +124,16 @@ func (e *environment) respond(w http.ResponseWriter, r *http.Request, id string,
 		return
 	}
 	accepted(w)
+}
+
+// streamError is the function error that the trailers of a streamed response
+// tell of.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
+func streamError(kind, body string) []byte {
+	if b, err := base64.StdEncoding.DecodeString(body); err == nil && json.Valid(b) {
+		return b
+	}
+	return errorPayload(kind, "")
 }
 
 // settle gives the invocation its answer, once.

@@ -175,7 +175,7 @@ func between(member string, v, low, high int) error {
 // checkRuntime refuses what this machine can't run.
 func checkRuntime(name string) error {
 	if languageOf(name) == nil {
-		return invalidParameter(fmt.Sprintf("Value %s at 'runtime' failed to satisfy constraint: Tidegate runs the nodejs* and python3.* runtimes now (nodejs22.x, nodejs8.10, python3.13, …), on this machine's Node.js and Python 3, and no other.", name))
+		return invalidParameter(fmt.Sprintf("Value %s at 'runtime' failed to satisfy constraint: Tidegate runs nodejs* and python3.* (nodejs22.x, nodejs8.10, python3.13, …) on this machine's Node.js and Python 3, and programs as provided.al2023, provided.al2, provided and go1.x. Other languages run as a custom runtime: a program or script named bootstrap.", name))
 	}
 	if runtime.GOOS == "windows" {
 		return invalidParameter("Runtime " + name + ": Tidegate doesn't run functions on Windows; use Linux or macOS.")
