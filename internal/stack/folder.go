@@ -111,6 +111,10 @@ func inlineCode(res *resource, source *value, at place, r *reporter) *codeSource
 	}
 	runtime, _ := res.properties.get("Runtime").scalar()
 	l := languageOf(runtime)
+	if l != nil && l.inline == "" {
+		r.errorf(at, "runtime %s runs a program, which can't stand in the template: give the path of its folder", runtime)
+		return nil
+	}
 	if handler, ok := res.properties.get("Handler").scalar(); ok && l != nil && !strings.HasPrefix(handler, "index.") {
 		r.errorf(res.propertyPlace("Handler"), "inline code lies in a file %s, so the handler must begin with index., not be %q", l.inline, clip(handler))
 	}
@@ -198,12 +202,29 @@ func (s *Stack) checkHandler(res *resource, r *reporter, where string, exists fu
 			return
 		}
 	}
+	if l.program {
+		reportProgram(res, r, at, where, module, exists)
+		return
+	}
 	dir, file := path.Split(module)
 	hint := didYouMean(file+l.files[0], list(dir))
 	if hint == "" {
 		hint = "tried " + strings.Join(tried, ", ")
 	}
 	r.report(at, hint, "handler %q has no file in %s", clip(handler), where)
+}
+
+// reportProgram reports a program that isn't in the code. A bootstrap may also be
+// in a layer.
+func reportProgram(res *resource, r *reporter, at place, where, program string, exists func(string) bool) {
+	if layers := res.properties.get("Layers"); layers != nil && program == "bootstrap" {
+		return
+	}
+	hint := "a " + program + " is a program or script that can be executed"
+	if exists("go.mod") || exists("main.go") {
+		hint = "build it there: CGO_ENABLED=0 go build -o " + program
+	}
+	r.report(at, hint, "there is no program %s in %s", clip(program), where)
 }
 
 // shown is a path as a person would write it beside the template.

@@ -2,13 +2,15 @@ package stack
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
 // A language is how a family of runtimes names handlers and finds their files.
 type language struct {
-	prefix string // of the runtimes' names
-	inline string // the file that inline code lies in
+	prefix string   // of the runtimes' names
+	only   []string // the names that there are, when the prefix isn't enough
+	inline string   // the file that inline code lies in; empty when there is no such
 	// module is the handler's file without its ending, slash-separated; ok is false
 	// when the handler isn't of the form.
 	module func(handler string) (module string, ok bool)
@@ -20,6 +22,8 @@ type language struct {
 	// to do about them.
 	notBuilt         []string
 	notBuiltAs, hint string
+	// program says that the handler's file is a program, which may come from a layer.
+	program bool
 }
 
 var languages = []*language{
@@ -34,12 +38,20 @@ var languages = []*language{
 		module: pythonModule, form: "a module, a dot, and a function, such as app.lambda_handler",
 		files: []string{".py", "/__init__.py"},
 	},
+	{
+		prefix: "provided", only: []string{"provided", "provided.al2", "provided.al2023"},
+		module: func(string) (string, bool) { return "bootstrap", true }, files: []string{""}, program: true,
+	},
+	{
+		prefix: "go1.x", only: []string{"go1.x"},
+		module: func(handler string) (string, bool) { return path.Clean(handler), true }, files: []string{""}, program: true,
+	},
 }
 
 // languageOf returns the runtime's, nil when it isn't built.
 func languageOf(runtime string) *language {
 	for _, l := range languages {
-		if strings.HasPrefix(runtime, l.prefix) {
+		if strings.HasPrefix(runtime, l.prefix) && (l.only == nil || slices.Contains(l.only, runtime)) {
 			return l
 		}
 	}

@@ -13,12 +13,13 @@ func TestModules(t *testing.T) {
 		{"nodejs22.x", "app.handler", "app"}, {"nodejs8.10", "src/app.a.b", "src/app"}, {"nodejs22.x", "app", ""}, {"nodejs22.x", ".x", ""},
 		{"python3.12", "app.lambda_handler", "app"}, {"python3.9", "src/handlers/chat.handler", "src/handlers/chat"}, {"python3.12", "pkg.mod.handler", "pkg/mod"},
 		{"python3.12", "handler", ""}, {"python3.12", "app.", ""}, {"python3.12", "a..handler", ""}, {"python3.12", "/app.handler", ""}, {"python3.12", "../app.handler", "../app.handler"},
+		{"provided.al2023", "anything", "bootstrap"}, {"go1.x", "bin/chat", "bin/chat"},
 	} {
 		if got, ok := languageOf(tt.runtime).module(tt.handler); got != tt.want || ok != (tt.want != "") {
 			t.Errorf("%s %q: %q, %v; want %q", tt.runtime, tt.handler, got, ok, tt.want)
 		}
 	}
-	for _, runtime := range []string{"python2.7", "python3", "java21", "provided.al2023", ""} {
+	for _, runtime := range []string{"python2.7", "python3", "java21", "provided.al3", "go1.21", ""} {
 		if languageOf(runtime) != nil {
 			t.Errorf("%q is taken", runtime)
 		}

@@ -72,7 +72,7 @@ func TestLoadProblems(t *testing.T) {
 			"t.yaml:6:24: I.Properties.IntegrationType: integration type AWS is not built yet; AWS_PROXY, HTTP_PROXY and MOCK are\n" +
 				"t.yaml:9:7: I.Properties.Shape: there is no property \"Shape\""},
 		{"one cause, one error: a runtime for all", "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Runtime: ruby3.4, CodeUri: src}}\nResources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: lambda_function.handler}}\n  G: {Type: AWS::Serverless::Function, Properties: {Handler: other.handler}}\n  H: {Type: AWS::SNS::Topic, DependsOn: X}\n",
-			"t.yaml:2:31: F.Properties.Runtime: runtime ruby3.4 is not built yet; nodejs* and python3.* are\n" +
+			"t.yaml:2:31: F.Properties.Runtime: runtime ruby3.4 doesn't run here; nodejs*, python3.*, provided* and go1.x do; make it a program named bootstrap (provided.al2023), or leave the function to AWS\n" +
 				"t.yaml:6:41: H.DependsOn: \"X\" is neither a resource nor a parameter"},
 		{"one cause, one error: a parameter without a value", "Parameters: {P: {Type: String}}\nConditions: {C: !Equals [!Ref P, 'true']}\nResources:\n  A:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: {Name: !Sub 'x-${P}', ProtocolType: !Ref P, DisableExecuteApiEndpoint: !Ref P, RouteSelectionExpression: a, Description: !If [C, a, b]}\n  B: {Type: AWS::SNS::Topic, DependsOn: X}\n",
 			"t.yaml:1:14: Parameters.P: the parameter has no Default and no value was given; give one with --parameter-overrides P=VALUE\n" +
@@ -104,7 +104,10 @@ func TestLoadProblems(t *testing.T) {
 		{"a handler outside", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: ../app.handler, Runtime: nodejs20.x}\n", "leads out of the folder src"},
 		{"TypeScript", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: typed.handler, Runtime: nodejs20.x}\n", "the handler's file typed.ts is TypeScript, which is not built yet"},
 		{"inline handler", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: nodejs20.x}\n", "inline code lies in a file index.js"},
-		{"a runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: python2.7}\n", "F.Properties.Runtime: runtime python2.7 is not built yet; nodejs* and python3.* are"},
+		{"a runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: python2.7}\n", "F.Properties.Runtime: runtime python2.7 doesn't run here; nodejs*, python3.*, provided* and go1.x do"},
+		{"a bootstrap that isn't there", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: x, Runtime: provided.al2023}\n", "F.Properties.Handler: there is no program bootstrap in the folder src; a bootstrap is a program or script"},
+		{"a go1.x program that isn't there", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: main, Runtime: go1.x}\n", "there is no program main in the folder src"},
+		{"an inline program", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: index.x, Runtime: provided.al2}\n", "runtime provided.al2 runs a program, which can't stand in the template"},
 		{"a Python module", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: chat/other.handler, Runtime: python3.12}\n", `handler "chat/other.handler" has no file in the folder src; tried chat/other.py, chat/other/__init__.py`},
 		{"a Python handler's form", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: handler, Runtime: python3.12}\n", `handler "handler" must be a module, a dot, and a function, such as app.lambda_handler`},
 		{"a Python handler outside", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: ../app.handler, Runtime: python3.12}\n", "leads out of the folder src"},

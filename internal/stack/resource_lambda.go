@@ -77,8 +77,11 @@ func checkFunction(res *resource, r *reporter) {
 	}
 	runtime, known := res.properties.get("Runtime").scalar()
 	if known && languageOf(runtime) == nil {
-		r.report(res.propertyPlace("Runtime"), didYouMean(runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.11", "python3.12", "python3.13", "python3.14"}),
-			"runtime %s is not built yet; nodejs* and python3.* are", clip(runtime))
+		hint := didYouMean(runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.11", "python3.12", "python3.13", "python3.14", "provided.al2", "provided.al2023"})
+		if hint == "" {
+			hint = "make it a program named bootstrap (provided.al2023), or leave the function to AWS"
+		}
+		r.report(res.propertyPlace("Runtime"), hint, "runtime %s doesn't run here; nodejs*, python3.*, provided* and go1.x do", clip(runtime))
 	}
 }
 
