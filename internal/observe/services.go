@@ -56,11 +56,37 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 			}
 			o.Note(n)
 		},
+		Retry: func(i functions.Retry) {
+			o.Note(Notice{Kind: KindInvocation, Level: slog.LevelWarn,
+				Text: fmt.Sprintf("%s  %s: attempt %d follows in %s, at %s", of(display(i.Function), i.RequestID), retryCause(i), i.Attempt, Short(i.After), i.At.Local().Format(time.TimeOnly)),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.Int("attempt", i.Attempt),
+					slog.Bool("throttled", i.Throttled), slog.Time("at", i.At)}})
+		},
+		Destination: func(i functions.Destination) {
+			target := display(i.Target[strings.LastIndexByte(i.Target, ':')+1:])
+			n := Notice{Kind: KindInvocation, Level: slog.LevelInfo, Text: fmt.Sprintf("%s  %s → %s", of(display(i.Function), i.RequestID), i.Condition, target),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("condition", i.Condition), slog.String("destination", i.Target)}}
+			if i.Err != nil {
+				n.Kind, n.Level = KindDropped, slog.LevelWarn
+				n.Text = fmt.Sprintf("%s  %s: the record went nowhere", of(display(i.Function), i.RequestID), i.Condition)
+				n.Detail = []string{i.Err.Error()}
+				n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()))
+			}
+			o.Note(n)
+		},
 		Discarded: func(i functions.Discarded) {
-			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: i.String(),
-				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("reason", string(i.Reason))}})
+			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: of(display(i.Function), i.RequestID) + "  " + i.Outcome(),
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.Int("attempts", i.Attempts), slog.String("reason", string(i.Reason))}})
 		},
 	}
+}
+
+// retryCause says why an asynchronous invocation is tried again.
+func retryCause(i functions.Retry) string {
+	if i.Throttled {
+		return "could not be run"
+	}
+	return "failed"
 }
 
 // apiGateway is the caller whose invocations the gateway's notices tell.

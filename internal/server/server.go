@@ -184,8 +184,12 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	if err != nil {
 		return err
 	}
+	queue, err := s.store.Queue(ctx, "functions", functions.QueueLimits)
+	if err != nil {
+		return err
+	}
 	s.functions, err = functions.New(ctx, functions.Config{
-		Bucket: bucket, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
+		Bucket: bucket, Queue: queue, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
 		Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
 		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address,

@@ -126,6 +126,8 @@ func handlerOf(typ string) handler {
 		return functionHandler{}
 	case "AWS::Lambda::Permission":
 		return permissionHandler{}
+	case "AWS::Lambda::EventInvokeConfig":
+		return eventInvokeHandler{}
 	case "AWS::DynamoDB::Table":
 		return tableHandler{}
 	case "AWS::Events::Rule":

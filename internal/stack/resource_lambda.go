@@ -23,7 +23,7 @@ var lambdaTypes = map[string]*resourceType{
 			"CapacityProviderConfig":       notBuilt(anyJSON),
 			"Code":                         required(property{form: anyJSON}),
 			"CodeSigningConfigArn":         noEffect(aText, "code signatures are not checked"),
-			"DeadLetterConfig":             noEffect(anyJSON, "Tidegate has no queue or topic to send a failed event to"),
+			"DeadLetterConfig":             fields(anObject, map[string]property{"TargetArn": textProperty}),
 			"Description":                  textProperty,
 			"DurableConfig":                notBuilt(anyJSON),
 			"Environment":                  fields(anObject, map[string]property{"Variables": {form: textMap}}),
@@ -51,6 +51,7 @@ var lambdaTypes = map[string]*resourceType{
 			"VpcConfig":                    noEffect(anyJSON, onThisMachine),
 		},
 	},
+	"AWS::Lambda::EventInvokeConfig": eventInvokeType,
 	"AWS::Lambda::Permission": {
 		name: "AWS::Lambda::Permission",
 		properties: map[string]property{
@@ -106,6 +107,10 @@ func (functionHandler) configuration(c *change) map[string]any {
 	m := map[string]any{
 		"Role": c.get("Role"), "Handler": c.get("Handler"), "Runtime": c.get("Runtime"), "Description": c.get("Description"),
 		"Timeout": 3, "MemorySize": 128, "Environment": map[string]any{"Variables": map[string]any{}},
+		"DeadLetterConfig": map[string]any{"TargetArn": ""},
+	}
+	if v := c.properties.get("DeadLetterConfig"); v != nil {
+		m["DeadLetterConfig"] = v.plain()
 	}
 	for _, name := range []string{"Timeout", "MemorySize"} {
 		if v := c.properties.get(name); v != nil {

@@ -56,7 +56,7 @@ func samProperties(typ string) map[string]property {
 			"CodeUri":                       any,
 			"DeadLetterQueue":               fields(anObject, map[string]property{"Type": required(oneOf("SQS", "SNS")), "TargetArn": required(any)}),
 			"DeploymentPreference":          notBuilt(anyJSON),
-			"EventInvokeConfig":             notBuilt(anyJSON),
+			"EventInvokeConfig":             samEventInvoke,
 			"Events":                        any,
 			"FunctionUrlConfig":             {form: anyJSON, notBuilt: "is not built yet: functions have no URLs"},
 			"ImageUri":                      notBuilt(aText),
@@ -286,8 +286,9 @@ func (x *expander) function(res *resource) {
 	lambda.typ, lambda.properties = "AWS::Lambda::Function", fn
 	lambda.source = res.id
 	x.add(&lambda)
+	policies := x.eventInvoke(res)
 	if p.get("Role") == nil {
-		x.functionRole(res, tags)
+		x.functionRole(res, tags, policies)
 	}
 	x.functionEvents(res)
 }
@@ -328,8 +329,8 @@ func tagsOf(tags *value, createdBy string, at *value) *value {
 
 const awsPolicies = "arn:aws:iam::aws:policy/"
 
-// functionRole adds the role {Id}Role with the function's policies.
-func (x *expander) functionRole(res *resource, tags *value) {
+// functionRole adds the role {Id}Role with the function's policies and others.
+func (x *expander) functionRole(res *resource, tags *value, others []*value) {
 	p, at := res.properties, res.properties
 	trust := p.get("AssumeRolePolicyDocument")
 	if trust == nil {
@@ -345,7 +346,7 @@ func (x *expander) functionRole(res *resource, tags *value) {
 	if p.get("VpcConfig") != nil {
 		managed.items = append(managed.items, textAt(awsPolicies+"service-role/AWSLambdaVPCAccessExecutionRole", at))
 	}
-	inline := listAt(at)
+	inline := listAt(at, others...)
 	if d := p.get("DeadLetterQueue"); d != nil {
 		action := "sqs:SendMessage"
 		if kind, _ := d.get("Type").scalar(); kind == "SNS" {

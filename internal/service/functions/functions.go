@@ -4,8 +4,8 @@
 // python3.* runtimes on its Python, on Linux and macOS only; there is no sandbox,
 // a function may do what the user may.
 //
-// Asynchronous invocations (type Event) wait in memory: they don't survive the
-// process.
+// Asynchronous invocations (type Event) are stored before they are accepted: what
+// waits when the process ends goes on with the next.
 //
 // Sources: https://docs.aws.amazon.com/lambda/latest/api/ and
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
@@ -27,11 +27,14 @@ import (
 	"tidegate/sigv4"
 )
 
-// Config is what a Service needs. Bucket, Dir, Gate, Region and Account are
-// required.
+// Config is what a Service needs. Bucket, Queue, Dir, Gate, Region and Account
+// are required.
 type Config struct {
 	// Bucket keeps the functions' configurations, one key a function.
 	Bucket kv.Bucket
+	// Queue keeps the asynchronous invocations; QueueLimits fit it. It must not be
+	// closed before the service is.
+	Queue kv.Queue
 	// Dir is a folder of this service's own, for code and the runtime's files.
 	Dir string
 	// Cache is a folder per user, for the SDK that Lambda's runtimes bring; empty
@@ -122,8 +125,8 @@ const (
 
 // New opens the service: it loads the bucket and writes the runtime's files.
 func New(ctx context.Context, cfg Config) (*Service, error) {
-	if cfg.Bucket == nil || cfg.Gate == nil || cfg.Dir == "" {
-		return nil, errors.New("functions: Bucket, Gate and Dir must be set")
+	if cfg.Bucket == nil || cfg.Queue == nil || cfg.Gate == nil || cfg.Dir == "" {
+		return nil, errors.New("functions: Bucket, Queue, Gate and Dir must be set")
 	}
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -163,6 +166,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node}
 	s.queue = newQueue(s)
 	s.routes()
+	s.queue.work.Go(s.queue.run)
 	go s.sweep()
 	return s, nil
 }
@@ -204,8 +208,9 @@ func (s *Service) Changed(path string) {
 // invocations that wait for it fail, and none holds up the end of a process.
 func (s *Service) StopInstalling() { s.stopInstalling() }
 
-// Close ends every execution environment, with what it has started, and gives
-// up asynchronous invocations that wait. Requests that come later are refused.
+// Close ends every execution environment, with what it has started. Asynchronous
+// invocations that wait, or that it cuts off, stay in the queue. Requests that
+// come later are refused.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -244,6 +249,15 @@ func (s *Service) Close(ctx context.Context) error {
 	}
 	select {
 	case <-cleared:
+	case <-ctx.Done():
+	}
+	delivered := make(chan struct{})
+	go func() {
+		s.queue.work.Wait() // an event that is done is taken from the queue
+		close(delivered)
+	}()
+	select {
+	case <-delivered:
 	case <-ctx.Done():
 	}
 	s.starter.close()

@@ -21,6 +21,7 @@ import (
 
 	"tidegate/internal/awshttp"
 	"tidegate/internal/kv"
+	"tidegate/internal/kv/filekv"
 )
 
 const (
@@ -103,6 +104,8 @@ type fixture struct {
 	starts []EnvironmentStart
 	exits  []EnvironmentExit
 	gone   []Discarded
+	agains []Retry
+	sent   []Destination
 }
 
 // newFixture opens a service and closes it at the test's end. It skips without
@@ -123,7 +126,7 @@ func openFixture(t testing.TB, change ...func(*Config)) *fixture {
 	}
 	f := &fixture{t: t}
 	cfg := Config{
-		Bucket: newBucket(), Dir: t.TempDir(), Region: testRegion, Account: testAccount, Folders: true,
+		Bucket: newBucket(), Queue: newTestQueue(t), Dir: t.TempDir(), Region: testRegion, Account: testAccount, Folders: true,
 		Gate:   &awshttp.Gate{Identities: identities{}, Mode: awshttp.Off, Account: testAccount, Region: testRegion},
 		Events: f.listener(),
 	}
@@ -140,12 +143,29 @@ func openFixture(t testing.TB, change ...func(*Config)) *fixture {
 	return f
 }
 
+// newTestQueue is a queue in a file of its own.
+func newTestQueue(t testing.TB) kv.Queue {
+	t.Helper()
+	store, err := filekv.Open(filepath.Join(t.TempDir(), "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	q, err := store.Queue(context.Background(), "events", QueueLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
 func (f *fixture) listener() EventListener {
 	return EventListener{
 		InvocationEnd:    func(i InvocationEnd) { f.mu.Lock(); f.ends = append(f.ends, i); f.mu.Unlock() },
 		Output:           func(o Output) { f.mu.Lock(); f.lines = append(f.lines, o); f.mu.Unlock() },
 		EnvironmentStart: func(e EnvironmentStart) { f.mu.Lock(); f.starts = append(f.starts, e); f.mu.Unlock() },
 		EnvironmentExit:  func(e EnvironmentExit) { f.mu.Lock(); f.exits = append(f.exits, e); f.mu.Unlock() },
+		Retry:            func(r Retry) { f.mu.Lock(); f.agains = append(f.agains, r); f.mu.Unlock() },
+		Destination:      func(d Destination) { f.mu.Lock(); f.sent = append(f.sent, d); f.mu.Unlock() },
 		Discarded:        func(d Discarded) { f.mu.Lock(); f.gone = append(f.gone, d); f.mu.Unlock() },
 	}
 }

@@ -84,7 +84,7 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 	case "DryRun":
 		return &awshttp.Response{Status: http.StatusNoContent}, nil
 	case "Event":
-		if err := s.queue.add(fn.Name, inv); err != nil {
+		if err := s.queue.add(c.Context(), fn.Name, inv); err != nil {
 			return nil, err
 		}
 		return &awshttp.Response{Status: http.StatusAccepted}, nil

@@ -17,8 +17,13 @@ type EventListener struct {
 	Progress         func(Progress)
 	EnvironmentStart func(EnvironmentStart)
 	EnvironmentExit  func(EnvironmentExit)
+	// Retry: an asynchronous invocation failed and is tried again.
+	Retry func(Retry)
 	// Discarded: an asynchronous invocation was given up.
 	Discarded func(Discarded)
+	// Destination: what came of an asynchronous invocation was sent on, or could
+	// not be.
+	Destination func(Destination)
 }
 
 // InvocationBegin says that a function was called. A retry of an asynchronous
@@ -151,21 +156,61 @@ type DiscardReason string
 
 // The reasons.
 const (
-	discardRetries DiscardReason = "retries exhausted" // it failed three times
-	discardAge     DiscardReason = "too old"           // it could not be run within 6 hours
+	discardRetries DiscardReason = "retries exhausted" // it failed, and again
+	discardAge     DiscardReason = "too old"           // it could not be run in time
 	discardGone    DiscardReason = "function gone"     // the function was deleted meanwhile
-	discardClosed  DiscardReason = "service ended"
 )
 
 // Discarded is an asynchronous invocation that was given up.
 type Discarded struct {
 	Function, RequestID string
+	Attempts            int // how often it was tried
 	Reason              DiscardReason
 }
 
 // String is one line.
-func (d Discarded) String() string {
-	return fmt.Sprintf("%s %s given up: %s", d.Function, d.RequestID, d.Reason)
+func (d Discarded) String() string { return d.Function + " " + d.RequestID + " " + d.Outcome() }
+
+// Outcome is the line without its names.
+func (d Discarded) Outcome() string {
+	if d.Attempts == 1 {
+		return "given up after 1 attempt: " + string(d.Reason)
+	}
+	return fmt.Sprintf("given up after %d attempts: %s", d.Attempts, d.Reason)
+}
+
+// Retry says when an asynchronous invocation is tried again.
+type Retry struct {
+	Function, RequestID string
+	Attempt             int  // the number of the one to come
+	Throttled           bool // it could not be run; else the function failed
+	After               time.Duration
+	At                  time.Time
+}
+
+// String is one line.
+func (r Retry) String() string {
+	why := "failed"
+	if r.Throttled {
+		why = "could not be run"
+	}
+	return fmt.Sprintf("%s %s %s: attempt %d follows in %s, at %s", r.Function, r.RequestID, why, r.Attempt, r.After, r.At.Local().Format(time.TimeOnly))
+}
+
+// Destination says that the record of an asynchronous invocation was sent on.
+type Destination struct {
+	Function, RequestID string
+	Condition           string // Success, RetriesExhausted or EventAgeExceeded
+	Target              string // ARN
+	Err                 error  // why it was not
+}
+
+// String is one line.
+func (d Destination) String() string {
+	if d.Err != nil {
+		return fmt.Sprintf("%s %s %s: %v", d.Function, d.RequestID, d.Condition, d.Err)
+	}
+	return fmt.Sprintf("%s %s %s: told %s", d.Function, d.RequestID, d.Condition, d.Target)
 }
 
 func (l *EventListener) begin(i InvocationBegin) {

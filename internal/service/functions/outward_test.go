@@ -34,7 +34,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tidegate/internal/awshttp"
-	"tidegate/internal/clock"
 	"tidegate/internal/iampolicy"
 	"tidegate/sigv4"
 )
@@ -245,41 +244,6 @@ func TestRoleCredentials(t *testing.T) {
 	status, got, h := f.invoke("refused", `{}`)
 	if status != 403 || h.Get("X-Amzn-Errortype") != "AccessDeniedException" || !strings.Contains(got, "cannot be assumed by Lambda") || !strings.Contains(got, "no such role") {
 		t.Errorf("%d %s", status, got)
-	}
-}
-
-func TestEventInvocations(t *testing.T) {
-	c := clock.NewManual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	f := newFixture(t, func(cfg *Config) { cfg.Clock = c })
-	count := filepath.Join(t.TempDir(), "count")
-	f.create("fails", map[string]string{"index.js": `exports.handler = async (e, c) => { require('fs').appendFileSync(e.file, c.awsRequestId + '\n'); if (e.fail) throw new Error('again'); };`})
-	event, _ := json.Marshal(map[string]any{"file": count, "fail": true})
-	status, got, h := f.invoke("fails", string(event), "X-Amz-Invocation-Type", "Event")
-	if status != http.StatusAccepted || got != "" {
-		t.Fatalf("%d %s", status, got)
-	}
-	runs := func() int {
-		b, _ := os.ReadFile(count) // not there before the first run
-		return strings.Count(string(b), h.Get("X-Amzn-Requestid"))
-	}
-	for i, wait := range []time.Duration{time.Minute, 2 * time.Minute} {
-		eventually(t, "a pause before the retry", func() bool { return c.Waiting() == 1 })
-		if runs() != i+1 {
-			t.Errorf("%d runs before retry %d", runs(), i+1)
-		}
-		c.Advance(wait - time.Second)
-		if c.Waiting() != 1 {
-			t.Errorf("retry %d came before %v", i+1, wait)
-		}
-		c.Advance(time.Second)
-	}
-	eventually(t, "the end of the retries", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.gone) == 1 })
-	if runs() != 3 || f.gone[0].Reason != discardRetries || f.gone[0].RequestID != h.Get("X-Amzn-Requestid") {
-		t.Errorf("%d runs, %v", runs(), f.gone)
-	}
-	f.queue.held.Store(maxQueued)
-	if status, got, h := f.invoke("fails", `{}`, "X-Amz-Invocation-Type", "Event"); status != 429 || h.Get("X-Amzn-Errortype") != "TooManyRequestsException" || !strings.Contains(got, `"Reason"`) {
-		t.Errorf("a full queue: %d %s", status, got)
 	}
 }
 

@@ -33,6 +33,7 @@ type record struct {
 	Tags           map[string]string          `json:",omitempty"`
 	Policy         []statement                `json:",omitempty"`
 	PolicyRevision string                     `json:",omitempty"`
+	Asynchronous   *asynchronous              `json:",omitempty"`
 }
 
 // code says where a function's files are.
@@ -69,6 +70,16 @@ func (s *Service) compile(r record) (*function, error) {
 	}
 	fn.generation = r.LastModified.UTC().Format(time.RFC3339Nano) + " " + r.Code.Dir
 	return fn, nil
+}
+
+// deadLetterTarget is the ARN of the function's DeadLetterConfig, empty without
+// one.
+func (fn *function) deadLetterTarget() string {
+	var d struct{ TargetArn string }
+	if raw, ok := fn.Kept["DeadLetterConfig"]; !ok || json.Unmarshal(raw, &d) != nil {
+		return ""
+	}
+	return d.TargetArn
 }
 
 // load reads every function and removes the code that none of them has.

@@ -70,8 +70,6 @@ func (in *createInput) unsupported() error {
 		return refuse("ImageConfig", "Tidegate doesn't run container images.")
 	case in.PackageType != nil && *in.PackageType != "Zip":
 		return refuse("PackageType", "only Zip is supported.")
-	case given(in.DeadLetterConfig):
-		return refuse("DeadLetterConfig", "Tidegate has no dead-letter queues yet.")
 	case in.SnapStart != nil && in.SnapStart.ApplyOn != "" && in.SnapStart.ApplyOn != "None":
 		return refuse("SnapStart", "only ApplyOn None is supported.")
 	case in.Publish:
@@ -123,6 +121,12 @@ func (in *createInput) apply(r *record) error {
 		}
 		r.Description = *in.Description
 	}
+	if given(in.DeadLetterConfig) {
+		var d struct{ TargetArn string }
+		if json.Unmarshal(in.DeadLetterConfig, &d) != nil || arnService(d.TargetArn) != "sqs" && arnService(d.TargetArn) != "sns" {
+			return invalidParameter("The provided dead letter config is invalid: TargetArn must be the ARN of an SQS queue or an SNS topic.")
+		}
+	}
 	if err := in.applySizes(r); err != nil {
 		return err
 	}
@@ -135,7 +139,11 @@ func (in *createInput) apply(r *record) error {
 	for member, raw := range map[string]json.RawMessage{
 		"Architectures": in.Architectures, "EphemeralStorage": in.EphemeralStorage, "KMSKeyArn": in.KMSKeyArn,
 		"LoggingConfig": in.LoggingConfig, "TracingConfig": in.TracingConfig, "VpcConfig": in.VpcConfig,
+		"DeadLetterConfig": in.DeadLetterConfig,
 	} {
+		if member == "DeadLetterConfig" && len(raw) > 0 && !given(raw) {
+			delete(r.Kept, member) // an empty one takes it away
+		}
 		if given(raw) {
 			if r.Kept == nil {
 				r.Kept = map[string]json.RawMessage{}

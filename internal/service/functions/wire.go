@@ -82,6 +82,7 @@ type configuration struct {
 	LoggingConfig              json.RawMessage
 	SnapStart                  snapStartOutput
 	KMSKeyArn                  json.RawMessage `json:",omitempty"`
+	DeadLetterConfig           json.RawMessage `json:",omitempty"`
 	VpcConfig                  json.RawMessage `json:",omitempty"`
 }
 
@@ -134,6 +135,7 @@ func (s *Service) describe(fn *function) configuration {
 		SnapStart:        snapStartOutput{ApplyOn: "None", OptimizationStatus: "Off"},
 		KMSKeyArn:        fn.kept("KMSKeyArn", ""),
 		VpcConfig:        fn.kept("VpcConfig", ""),
+		DeadLetterConfig: fn.kept("DeadLetterConfig", ""),
 		State:            "Active", LastUpdateStatus: "Successful",
 	}
 	if fn.HasEnvironment {
