@@ -442,6 +442,11 @@ func (a *applier) optional(c *change, propertyName string, err error) error {
 func (a *applier) result() *Result {
 	out := &Result{Outputs: a.record.Outputs, Steps: a.steps}
 	out.Notes = append(append(out.Notes, a.s.Notes...), a.r.sortedNotes()...)
+	for _, n := range a.values.notes {
+		if !slices.Contains(out.Notes, n) {
+			out.Notes = append(out.Notes, n)
+		}
+	}
 	out.Notes = append(out.Notes, a.s.staleNotes(a.steps)...)
 	for _, res := range a.s.resources {
 		now, ok := a.values.known[res.id]

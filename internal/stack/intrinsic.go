@@ -13,12 +13,8 @@ var (
 	conditionFunctions = []string{"Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not"}
 	functionNames      = append([]string{
 		"Ref", "Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::Select", "Fn::Split", "Fn::If", "Fn::FindInMap", "Fn::Base64", "Fn::GetAZs",
+		"Fn::Cidr", "Fn::ImportValue", "Fn::Transform", "Fn::Length", "Fn::ToJsonString",
 	}, conditionFunctions...)
-	// functions that CloudFormation has and Tidegate doesn't yet.
-	missingFunctions = []string{
-		"Fn::Cidr", "Fn::ImportValue", "Fn::Transform", "Fn::ToJsonString", "Fn::Length", "Fn::ForEach",
-		"Fn::GetStackOutput", "Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll",
-	}
 	pseudoNames = []string{
 		"AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::StackName", "AWS::StackId",
 		"AWS::URLSuffix", "AWS::NoValue", "AWS::NotificationARNs",
@@ -31,10 +27,16 @@ const maxEvaluated = 64 << 20
 
 // An environment is what intrinsic functions see besides resources.
 type environment struct {
-	file       string
-	pseudo     map[string]*value
+	file   string
+	pseudo map[string]*value
+	// overrides are the values given from outside, by parameter, export, path or
+	// secret; used are those that something asked for.
+	overrides map[string]string
+	used      map[string]bool
+	// extended says that the template has the transform AWS::LanguageExtensions.
+	extended   bool
 	parameters map[string]*value
-	// onUse reports a parameter that has no value when something first uses it.
+	// onUse tells of a parameter that has no value when something first uses it.
 	onUse      map[string]func()
 	mappings   *value
 	conditions map[string]*condition
@@ -69,8 +71,11 @@ func newEnvironment(s *Stack, t *template, overrides map[string]string, r *repor
 		mappings:   t.mappings,
 		conditions: map[string]*condition{},
 		aliases:    map[string]string{},
+		overrides:  overrides,
+		used:       map[string]bool{},
+		extended:   t.extended,
 	}
-	env.readParameters(t.parameters, overrides, r)
+	env.readParameters(t.parameters, r)
 	if t.conditions != nil {
 		for _, m := range t.conditions.members {
 			env.conditions[m.name] = &condition{value: m.value, at: place{line: m.line, column: m.column, property: joinPath("Conditions", m.name)}}
@@ -184,6 +189,12 @@ func (e *evaluator) call(v *value, name string, arg *value, at place) *value {
 			return textAt(base64.StdEncoding.EncodeToString([]byte(s)), v)
 		}
 		return objectAt(v, name, x)
+	case "Fn::Cidr":
+		return e.cidr(v, arg, at)
+	case "Fn::ImportValue":
+		return e.importValue(v, arg, at)
+	case "Fn::Length", "Fn::ToJsonString":
+		return e.extension(v, name, arg, at)
 	case "Fn::GetAZs":
 		region, _ := e.argument(arg, at).scalar()
 		if region == "" {
@@ -194,8 +205,12 @@ func (e *evaluator) call(v *value, name string, arg *value, at place) *value {
 	switch {
 	case slices.Contains(conditionFunctions, name):
 		e.r.errorf(at, "%s is only for the section Conditions", name)
-	case slices.Contains(missingFunctions, name) || strings.HasPrefix(name, "Fn::ForEach"):
-		e.r.errorf(at, "%s is not supported yet", clip(name))
+	case slices.Contains(ruleFunctions, name):
+		e.r.errorf(at, "%s is only for the section Rules", name)
+	case name == "Fn::GetStackOutput":
+		e.r.report(at, "use a parameter", "%s is not supported: there is no other stack", name)
+	case strings.HasPrefix(name, "Fn::ForEach"):
+		e.r.errorf(at, "%s stands here alone; a loop is a member of a map, such as Resources or Properties", clip(name))
 	default:
 		e.r.report(at, didYouMean(name, functionNames), "there is no function %s", clip(name))
 	}
@@ -354,7 +369,9 @@ func (e *evaluator) subVariable(v *value, name string, values map[string]*value,
 // concat joins parts that may be unknown yet.
 func (e *evaluator) concat(v *value, delimiter string, parts []*value, at place) *value {
 	var b strings.Builder
+	stands := false
 	for i, p := range parts {
+		stands = stands || p.placeholder
 		if _, _, call := p.intrinsic(); call {
 			return objectAt(v, "Fn::Join", listAt(v, textAt(delimiter, v), listAt(v, parts...)))
 		}
@@ -384,7 +401,9 @@ func (e *evaluator) concat(v *value, delimiter string, parts []*value, at place)
 	if !e.spend(b.Len(), at) {
 		return textAt("", v)
 	}
-	return textAt(b.String(), v)
+	out := textAt(b.String(), v)
+	out.placeholder = stands
+	return out
 }
 
 func (e *evaluator) join(v, arg *value, at place) *value {
@@ -474,42 +493,6 @@ func (e *evaluator) choose(arg *value, at place) *value {
 	return e.eval(arg.items[2], at)
 }
 
-func (e *evaluator) findInMap(v, arg *value, at place) *value {
-	if arg.kind != list || len(arg.items) != 3 {
-		hint := ""
-		if arg.kind == list && len(arg.items) == 4 {
-			hint = "; a default value needs AWS::LanguageExtensions, which is not supported"
-		}
-		return e.wrong(v, at, "Fn::FindInMap takes a map's name and two keys%s", hint)
-	}
-	here := e.env.mappings
-	path := "Mappings"
-	for _, x := range arg.items {
-		key, ok := e.argument(x, at).scalar()
-		if !ok {
-			return e.wrong(v, at, "the keys of Fn::FindInMap must be known before resources exist")
-		}
-		next := here.get(key)
-		if next == nil {
-			e.r.report(at, didYouMean(key, here.names()), "%s has no %q", path, clip(key))
-			return textAt("", v)
-		}
-		here, path = next, joinPath(path, key)
-	}
-	if here.kind == object {
-		return e.wrong(v, at, "%s is a map; a mapping's value is a text or a list", path)
-	}
-	cost := len(here.text)
-	for _, x := range here.items {
-		cost += 100 + len(x.text)
-	}
-	if !e.spend(cost, at) {
-		return textAt("", v)
-	}
-	c := *here
-	return c.placed(v)
-}
-
 // condition evaluates an expression of the section Conditions.
 func (e *evaluator) condition(v *value, at place, depth int) bool {
 	at = at.at(v)
@@ -521,6 +504,9 @@ func (e *evaluator) condition(v *value, at place, depth int) bool {
 		return e.env.holds(s, at, e.r)
 	}
 	name, arg, ok := v.intrinsic()
+	if ok && slices.Contains(ruleFunctions[:3], name) {
+		return e.contains(name, arg, at)
+	}
 	if !ok || !slices.Contains(conditionFunctions, name) {
 		e.r.report(at, didYouMean(name, conditionFunctions), "a condition is a call of Fn::Equals, Fn::And, Fn::Or, Fn::Not or Condition, not %s", kindOf(v))
 		return false

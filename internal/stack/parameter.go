@@ -16,7 +16,7 @@ var parameterMembers = []string{
 
 // readParameters gives every parameter its value, overridden or default, and
 // checks it against the parameter's constraints.
-func (env *environment) readParameters(declared *value, overrides map[string]string, r *reporter) {
+func (env *environment) readParameters(declared *value, r *reporter) {
 	if declared == nil {
 		declared = &value{kind: object}
 	}
@@ -31,12 +31,26 @@ func (env *environment) readParameters(declared *value, overrides map[string]str
 				r.report(p.at.in(a.name).at(a.value), didYouMean(a.name, parameterMembers), "a parameter has no member %q", clip(a.name))
 			}
 		}
-		override, overridden := overrides[m.name]
+		override, overridden := env.given(m.name)
 		env.parameters[m.name] = env.value(p, override, overridden, r)
 	}
-	for name := range overrides {
-		if declared.get(name) == nil {
-			r.report(place{property: "Parameters"}, didYouMean(name, declared.names()), "the template has no parameter %q, which the overrides set", clip(name))
+}
+
+// checkOverrides tells of overrides that nothing in the template asks for: a
+// parameter that isn't there, unless it comes from a file that may serve other
+// templates too, and an export, path or secret that nobody reads.
+func (env *environment) checkOverrides(declared *value, opts Options, r *reporter) {
+	for _, name := range keys(env.overrides) {
+		_, given := opts.Parameters[name]
+		at := place{property: "Parameters"}
+		switch {
+		case env.used[name]:
+		case !isLogicalID(name):
+			r.notef(at, "nothing in the template asks for %q, which the overrides set", clip(name))
+		case given:
+			r.report(at, didYouMean(name, declared.names()), "the template has no parameter %q, which the overrides set", clip(name))
+		default:
+			r.notef(at, "the template has no parameter %q, which the configuration file sets", clip(name))
 		}
 	}
 }
@@ -76,18 +90,20 @@ func (env *environment) value(p parameter, override string, overridden bool, r *
 		}
 		given = s
 	}
-	if strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") && !overridden {
-		// CDK declares one in every template and never uses it, so only use is
-		// an error.
-		env.onUse[p.name] = func() {
-			r.report(p.at.in("Type").at(p.decl.get("Type")), fmt.Sprintf("give the value with --parameter-overrides %s=VALUE", p.name),
-				"Tidegate has no Systems Manager to read the parameter %q from", clip(given))
+	inner := typ
+	if kept, ok := strings.CutPrefix(typ, ssmValue); ok {
+		inner = strings.TrimSuffix(kept, ">")
+		value, found := env.stored(p, given, overridden)
+		if !found {
+			// CDK declares one in every template and never uses it, so only use is
+			// worth a word.
+			env.onUse[p.name] = func() {
+				r.lacking(p.at.in("Type").at(p.decl.get("Type")),
+					"Tidegate has no Systems Manager to read the parameter %s from, so a placeholder stands in for it: give the value with --parameter-overrides %s=VALUE", clip(given), p.name)
+			}
+			return env.storedPlaceholder(p, given, inner)
 		}
-		return missing
-	}
-	inner := strings.TrimSuffix(strings.TrimPrefix(typ, "AWS::SSM::Parameter::Value<"), ">")
-	if !strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") {
-		inner = typ
+		given, overridden = value, true
 	}
 	if inner == "CommaDelimitedList" || strings.HasPrefix(inner, "List<") {
 		return p.listValue(given, inner, r)
@@ -98,6 +114,26 @@ func (env *environment) value(p parameter, override string, overridden bool, r *
 		v.kind = number
 	}
 	return v.placed(p.decl)
+}
+
+const ssmValue = "AWS::SSM::Parameter::Value<"
+
+// stored returns the value of a parameter that Systems Manager would hold. An
+// override that begins with a slash is the path, as CloudFormation takes it; any
+// other is the value itself.
+func (env *environment) stored(p parameter, given string, overridden bool) (string, bool) {
+	if v, ok := env.given(given); ok {
+		return v, true
+	}
+	return given, overridden && !strings.HasPrefix(given, "/")
+}
+
+func (env *environment) storedPlaceholder(p parameter, path, typ string) *value {
+	v := stand("ssm-"+strings.TrimPrefix(path, "/"), p.decl)
+	if typ == "CommaDelimitedList" || strings.HasPrefix(typ, "List<") {
+		return listAt(p.decl, v)
+	}
+	return v
 }
 
 func (p parameter) listValue(given, typ string, r *reporter) *value {
@@ -121,9 +157,11 @@ func checkParameterType(typ string) string {
 		return ""
 	case strings.HasPrefix(typ, "AWS::") && !strings.Contains(typ, "<"):
 		return "" // AWS::EC2::KeyPair::KeyName, AWS::SSM::Parameter::Name: texts
-	case strings.HasPrefix(typ, "List<AWS::") && strings.HasSuffix(typ, ">"):
-		return ""
-	case strings.HasPrefix(typ, "AWS::SSM::Parameter::Value<") && strings.HasSuffix(typ, ">"):
+	case strings.HasPrefix(typ, "List<") && strings.HasSuffix(typ, ">"):
+		if inner := typ[len("List<") : len(typ)-1]; inner == "String" || strings.HasPrefix(inner, "AWS::") {
+			return ""
+		}
+	case strings.HasPrefix(typ, ssmValue) && strings.HasSuffix(typ, ">"):
 		return ""
 	}
 	return fmt.Sprintf("unknown parameter type %q", clip(typ))

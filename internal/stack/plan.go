@@ -249,6 +249,7 @@ func resettable(p property) bool {
 type values struct {
 	s     *Stack
 	known map[string]RecordedResource
+	notes []Note // what only evaluating with resources brought up
 }
 
 func newValues(s *Stack) *values {
@@ -294,10 +295,12 @@ func (v *values) lookup(id, attribute string) (*value, bool) {
 // resolve evaluates a resource's properties and their hashes.
 func (v *values) resolve(res *resource) (*change, error) {
 	r := &reporter{file: v.s.env.file}
-	properties := v.evaluator(r).eval(res.properties, res.propertyPlace(""))
+	e := v.evaluator(r)
+	properties := e.dynamic(e.eval(res.properties, res.propertyPlace("")), res.propertyPlace(""))
 	if properties == nil {
 		properties = (&value{kind: object}).placed(res.properties)
 	}
+	v.notes = append(v.notes, r.notes...) // conforming tells what loading told
 	checked := conformObject(properties, res.schema.properties, res.propertyPlace(""), r)
 	if err := r.err(); err != nil {
 		return nil, err

@@ -17,8 +17,10 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -38,6 +40,9 @@ type Options struct {
 	// Parameters are the overrides, by parameter name. Names that the template
 	// doesn't declare are errors.
 	Parameters map[string]string
+	// Defaults are overrides of lower rank, from a configuration file that may
+	// serve other templates too: names that the template doesn't declare are noted.
+	Defaults map[string]string
 	// StackName defaults to the name of the template's folder, made fit for
 	// CloudFormation.
 	StackName string
@@ -71,6 +76,7 @@ type Stack struct {
 	byID      map[string]*resource
 	order     []*resource // in the order in which they are made
 	outputs   []output
+	included  []string // files that the template includes, absolute
 }
 
 // An output is a value that the template names.
@@ -134,9 +140,14 @@ func load(data []byte, name, abs string, opts Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{Name: opts.StackName, Region: opts.Region, Account: opts.Account, Path: abs, Prune: opts.Prune, byID: map[string]*resource{}}
+	root = s.expand(root, opts, r)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
 	t := readSections(root, r)
 	s.Description = t.description
-	s.env = newEnvironment(s, t, opts.Parameters, r)
+	s.env = newEnvironment(s, t, opts.overrides(), r)
+	t.checkRules(s.env, r)
 	s.resources = t.selectResources(s.env, r)
 	s.resources = expandSAM(s, t, s.resources, r)
 	if len(s.resources) > MaxResources {
@@ -156,11 +167,50 @@ func load(data []byte, name, abs string, opts Options) (*Stack, error) {
 			res.code = s.readCode(res, r)
 		}
 	}
+	s.env.checkOverrides(t.parameters, opts, r)
 	s.Notes = r.sortedNotes()
 	if err := r.err(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// overrides are Parameters over Defaults.
+func (o Options) overrides() map[string]string {
+	all := maps.Clone(o.Defaults)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, o.Parameters)
+	return all
+}
+
+// expand includes files and repeats loops, which may stand anywhere in a
+// template, before anything of it is read.
+func (s *Stack) expand(root *value, opts Options, r *reporter) *value {
+	loops := false
+	root.eachMember(func(m member) { loops = loops || strings.HasPrefix(m.name, loopPrefix) })
+	transform := root.get("Transform")
+	if !loops && !root.hasMember("Fn::Transform") && !transform.hasMember("Name") {
+		return root
+	}
+	quiet := &reporter{file: r.file} // the same is told when the sections are read
+	t := readSections(root, quiet)
+	env := newEnvironment(s, t, opts.overrides(), quiet)
+	x := &includer{e: &evaluator{env: env, r: r}, s: s, r: r}
+	root = x.include(root, place{})
+	if transform.hasMember("Name") {
+		root = x.includeAtRoot(root, transform)
+	}
+	if !loops {
+		return root
+	}
+	if !t.extended {
+		r.report(place{property: "Transform"}.at(root), "add Transform: "+extensionsTransform, "Fn::ForEach needs the transform %s", extensionsTransform)
+		return root
+	}
+	l := &looper{e: &evaluator{env: env, r: r}, r: r, budget: maxValues}
+	return l.unroll(root, nil, place{})
 }
 
 // Validate checks again what may have changed since Load: that the folders and
@@ -221,6 +271,9 @@ func (s *Stack) Folders() []string {
 	sort.Strings(folders)
 	return folders
 }
+
+// Included lists the files that the template includes, absolute.
+func (s *Stack) Included() []string { return slices.Clone(s.included) }
 
 // stackNameOf makes a CloudFormation stack name out of a folder's name.
 func stackNameOf(folder string) string {

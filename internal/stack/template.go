@@ -5,13 +5,18 @@ import (
 	"strings"
 )
 
-// samTransform is the one macro that Tidegate knows.
+// samTransform is the macro that makes a template SAM's.
 const samTransform = "AWS::Serverless-2016-10-31"
+
+// transforms are the macros that Tidegate knows.
+var transforms = []string{samTransform, extensionsTransform, includeMacro}
 
 // A template is a file's sections, read but not evaluated.
 type template struct {
 	description string
 	sam         bool // Transform names SAM
+	extended    bool // Transform names AWS::LanguageExtensions
+	rules       *value
 	globals     *value
 	parameters  *value
 	mappings    *value
@@ -46,7 +51,9 @@ func readSections(root *value, r *reporter) *template {
 		case "Description":
 			t.description, _ = m.value.scalar()
 		case "Metadata":
-		case "Rules", "Hooks":
+		case "Rules":
+			t.rules = section(m, at, r)
+		case "Hooks":
 			r.notef(at, "the section is not evaluated here")
 		case "Parameters":
 			t.parameters = section(m, at, r)
@@ -97,10 +104,14 @@ func (t *template) readTransform(v *value, at place, r *reporter) {
 		switch {
 		case ok && name == samTransform:
 			t.sam = true
+		case ok && name == extensionsTransform:
+			t.extended = true
 		case ok:
-			r.report(at.at(x), didYouMean(name, []string{samTransform}), "macro %s is not supported; only %s is", clip(name), samTransform)
+			r.report(at.at(x), didYouMean(name, transforms), "macro %s is not supported; %s are", clip(name), strings.Join(transforms, ", "))
+		case x.kind == object:
+			// AWS::Include at the root, which Fn::Transform was made of before.
 		default:
-			r.errorf(at.at(x), "macros with parameters, such as AWS::Include, are not supported; only %s is", samTransform)
+			r.errorf(at.at(x), "a transform is the name of a macro, or a map with its Name and Parameters, not %s", kindOf(x))
 		}
 	}
 }
@@ -215,7 +226,7 @@ func (t *template) readResource(m member, env *environment, r *reporter) *resour
 		case "Properties":
 			if a.value.kind == object {
 				if p := e.eval(a.value, here); p != nil {
-					res.properties = p
+					res.properties = e.dynamic(p, here)
 				}
 			} else if a.value.kind != null {
 				r.errorf(here, "must be a map, not %s", kindOf(a.value))
@@ -223,7 +234,7 @@ func (t *template) readResource(m member, env *environment, r *reporter) *resour
 		case "DependsOn":
 			res.readDependsOn(a.value, here, r)
 		case "DeletionPolicy", "UpdateReplacePolicy":
-			s, _ := a.value.scalar()
+			s, _ := e.argument(a.value, here).scalar() // a call, with AWS::LanguageExtensions
 			if !slices.Contains([]string{"Delete", "Retain", "Snapshot", "RetainExceptOnCreate"}, s) {
 				r.errorf(here.at(a.value), "must be Delete, Retain, RetainExceptOnCreate or Snapshot")
 			}
@@ -390,7 +401,7 @@ func (t *template) readOutputs(s *Stack, r *reporter) []output {
 			r.errorf(at, "an output needs a Value")
 			continue
 		}
-		v := e.eval(raw, at.in("Value"))
+		v := e.dynamic(e.eval(raw, at.in("Value")), at.in("Value"))
 		if v == nil {
 			r.errorf(at.in("Value").at(raw), "an output can't be AWS::NoValue")
 			continue

@@ -29,6 +29,7 @@ func (k kind) String() string {
 type value struct {
 	kind         kind
 	text         string // of a scalar; true or false for a boolean
+	placeholder  bool   // the text stands in for a value that Tidegate can't know
 	items        []*value
 	members      []member
 	line, column int
