@@ -183,11 +183,14 @@ func (r *benchRun) end() {
 }
 
 // cpu is what the server itself has used, its functions' processes left out.
-// The kernel counts in hundredths of a second.
-func (r *benchRun) cpu() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.cmd.Process.Pid))
+func (r *benchRun) cpu() time.Duration { return processCPU(r.b, r.cmd.Process.Pid) }
+
+// processCPU is what the process has used, in user and kernel mode. The kernel
+// counts in hundredths of a second.
+func processCPU(b *testing.B, pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		r.b.Fatal(err)
+		b.Fatal(err)
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])

@@ -2,14 +2,15 @@
 // queries and scans, secondary indexes, batches, transactions, tags and time to
 // live, in DynamoDB's wire format, with its limits and its words.
 //
-// Items live in memory in key order and have a durable copy in one bbolt file.
-// A write holds its table's lock while its condition is evaluated and its
-// effect applied and appended to the log; it is answered when the log's commit
-// is on disk, so what was acknowledged survives the death of the process.
-// Reads don't wait for the disk: they may see a write in the milliseconds before
-// it is acknowledged. When a commit fails, every later write is refused with
-// InternalServerError until the process is started again, which brings back
-// the state of the last good commit.
+// Items live in memory in key order and have a durable copy: a log, folded into a
+// bbolt file now and then (store.go). A write holds its table's lock while its
+// condition is evaluated and its effect applied and appended to the log; it is
+// answered when the log's commit is on disk, so what was acknowledged survives
+// the death of the process. Reads don't wait for the disk: they may see a write
+// in the milliseconds before it is acknowledged. When a commit fails, as on a
+// full disk, its writes and all later ones are answered with
+// InternalServerError until the disk takes it: what AWS's means, it may or may
+// not have happened. Reads go on, and the writes resume by themselves.
 //
 // A transaction holds the locks of all its tables while its conditions are
 // evaluated and its effects applied and appended as one group of the log: no
@@ -70,7 +71,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Clock == nil {
 		c.Clock = clock.System
 	}
-	st, err := openStore(c.Dir)
+	st, err := openStore(c.Dir, func(err error) {
+		if c.Gate.Events.Failed != nil {
+			c.Gate.Events.Failed("dynamodb", "the tables' files", "", err)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -577,7 +577,8 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // TestFailedCommit: when a write can't reach the disk it isn't acknowledged, no
-// later one is taken, and reads go on.
+// later one is taken, and reads go on. TestFullDisk (cmd/tidegate) sees a disk
+// come back.
 func TestFailedCommit(t *testing.T) {
 	dir := t.TempDir()
 	sv, err := New(t.Context(), Config{Dir: dir, Gate: newGate(awshttp.Warn)})
@@ -586,7 +587,7 @@ func TestFailedCommit(t *testing.T) {
 	}
 	must(t, sv, "CreateTable", createSimple)
 	must(t, sv, "PutItem", `{"TableName":"simple","Item":{"id":{"S":"good"}}}`)
-	sv.store.db.Close() // the disk goes away
+	sv.store.journal.f.Close() // the disk goes away
 	for _, c := range []struct{ operation, body string }{
 		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"first"}}}`},
 		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"second"}}}`},
