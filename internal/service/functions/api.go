@@ -52,6 +52,16 @@ var operations = map[string]operation{
 	"POST /2019-09-25/functions/F/event-invoke-config":   {"UpdateFunctionEventInvokeConfig", (*Service).eventInvoke},
 	"DELETE /2019-09-25/functions/F/event-invoke-config": {"DeleteFunctionEventInvokeConfig", (*Service).eventInvoke},
 	"GET /2019-09-25/functions/F/event-invoke-config/*":  {"ListFunctionEventInvokeConfigs", (*Service).listEventInvoke},
+	"POST /2015-03-31/functions/F/versions":              {"PublishVersion", (*Service).publishVersion},
+	"GET /2015-03-31/functions/F/versions":               {"ListVersionsByFunction", (*Service).listVersions},
+	"GET /2015-03-31/functions/F/aliases":                {"ListAliases", (*Service).aliases},
+	"POST /2015-03-31/functions/F/aliases":               {"CreateAlias", (*Service).aliases},
+	"GET /2015-03-31/functions/F/aliases/*":              {"GetAlias", (*Service).aliases},
+	"PUT /2015-03-31/functions/F/aliases/*":              {"UpdateAlias", (*Service).aliases},
+	"DELETE /2015-03-31/functions/F/aliases/*":           {"DeleteAlias", (*Service).aliases},
+	"GET /2019-09-30/functions/F/concurrency":            {"GetFunctionConcurrency", (*Service).reserved},
+	"PUT /2017-10-31/functions/F/concurrency":            {"PutFunctionConcurrency", (*Service).reserved},
+	"DELETE /2017-10-31/functions/F/concurrency":         {"DeleteFunctionConcurrency", (*Service).reserved},
 	"GET /2017-03-31/tags/F":                             {"ListTags", (*Service).tags},
 	"POST /2017-03-31/tags/F":                            {"TagResource", (*Service).tags},
 	"DELETE /2017-03-31/tags/F":                          {"UntagResource", (*Service).tags},
@@ -60,13 +70,6 @@ var operations = map[string]operation{
 // missing names the operations of Lambda's that Tidegate doesn't have, so that
 // a refusal can say which one was called.
 var missing = map[string]string{
-	"GET /2015-03-31/functions/F/versions":                        "ListVersionsByFunction",
-	"POST /2015-03-31/functions/F/versions":                       "PublishVersion",
-	"GET /2015-03-31/functions/F/aliases":                         "ListAliases",
-	"POST /2015-03-31/functions/F/aliases":                        "CreateAlias",
-	"GET /2015-03-31/functions/F/aliases/*":                       "GetAlias",
-	"PUT /2015-03-31/functions/F/aliases/*":                       "UpdateAlias",
-	"DELETE /2015-03-31/functions/F/aliases/*":                    "DeleteAlias",
 	"POST /2014-11-13/functions/F/invoke-async":                   "InvokeAsync",
 	"POST /2021-11-15/functions/F/response-streaming-invocations": "InvokeWithResponseStream",
 	"POST /2015-03-31/event-source-mappings":                      "CreateEventSourceMapping",
@@ -81,9 +84,6 @@ var missing = map[string]string{
 	"GET /2021-10-31/functions/F/url":                             "GetFunctionUrlConfig",
 	"PUT /2021-10-31/functions/F/url":                             "UpdateFunctionUrlConfig",
 	"DELETE /2021-10-31/functions/F/url":                          "DeleteFunctionUrlConfig",
-	"PUT /2017-10-31/functions/F/concurrency":                     "PutFunctionConcurrency",
-	"DELETE /2017-10-31/functions/F/concurrency":                  "DeleteFunctionConcurrency",
-	"GET /2019-09-30/functions/F/concurrency":                     "GetFunctionConcurrency",
 	"PUT /2019-09-30/functions/F/provisioned-concurrency":         "PutProvisionedConcurrencyConfig",
 	"GET /2019-09-30/functions/F/provisioned-concurrency":         "GetProvisionedConcurrencyConfig",
 	"GET /2016-08-19/account-settings":                            "GetAccountSettings",
@@ -151,6 +151,22 @@ func (s *Service) target(c *awshttp.Call, text, action string) (*function, error
 	return s.find(ref, false)
 }
 
+// unqualified is target for the operations that are about the function as a
+// whole.
+func (s *Service) unqualified(c *awshttp.Call, text, action string) (*function, error) {
+	ref, err := s.parseReference(text, "")
+	if err != nil {
+		return nil, err
+	}
+	if ref.qualifier != "" && ref.qualifier != latest {
+		return nil, invalidParameter("Unsupported: " + action + " takes a function's name or ARN without a version or alias.")
+	}
+	if err := c.Authorize("lambda:"+action, s.arn(ref.name)); err != nil {
+		return nil, err
+	}
+	return s.find(reference{name: ref.name}, false)
+}
+
 func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 	var in createInput
 	if err := decode(c, &in); err != nil {
@@ -196,6 +212,11 @@ func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 		return nil, err
 	}
 	s.prepare(fn)
+	if in.Publish {
+		if fn, err = s.publish(c, fn, ""); err != nil {
+			return nil, err
+		}
+	}
 	return &awshttp.Response{Status: http.StatusCreated, Value: s.describe(fn).settling(true)}, nil
 }
 
@@ -205,7 +226,7 @@ func (in *createInput) topLevelCode() bool {
 }
 
 func (s *Service) updateCode(c *awshttp.Call, text, _ string) (any, error) {
-	fn, err := s.target(c, text, "UpdateFunctionCode")
+	fn, err := s.unqualified(c, text, "UpdateFunctionCode")
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +237,7 @@ func (s *Service) updateCode(c *awshttp.Call, text, _ string) (any, error) {
 	if in.Code != nil || in.Runtime != nil || in.Handler != nil || in.Environment != nil || in.Timeout != nil || in.MemorySize != nil || in.Role != nil {
 		return nil, invalidParameter("UpdateFunctionCode takes the code only; UpdateFunctionConfiguration takes the rest.")
 	}
-	return s.update(c, fn.Name, in.RevisionId, in.DryRun, func(r *record) error {
+	return s.update(c, fn.Name, in.RevisionId, in.DryRun, in.Publish, func(r *record) error {
 		if err := in.apply(r); err != nil {
 			return err
 		}
@@ -230,7 +251,7 @@ func (s *Service) updateCode(c *awshttp.Call, text, _ string) (any, error) {
 }
 
 func (s *Service) updateConfiguration(c *awshttp.Call, text, _ string) (any, error) {
-	fn, err := s.target(c, text, "UpdateFunctionConfiguration")
+	fn, err := s.unqualified(c, text, "UpdateFunctionConfiguration")
 	if err != nil {
 		return nil, err
 	}
@@ -241,12 +262,12 @@ func (s *Service) updateConfiguration(c *awshttp.Call, text, _ string) (any, err
 	if in.Code != nil || in.topLevelCode() || in.Tags != nil || in.DryRun {
 		return nil, invalidParameter("UpdateFunctionConfiguration takes neither code, Tags nor DryRun.")
 	}
-	return s.update(c, fn.Name, in.RevisionId, false, in.apply)
+	return s.update(c, fn.Name, in.RevisionId, false, false, in.apply)
 }
 
 // update changes a record under the lock and answers with the new
 // configuration.
-func (s *Service) update(c *awshttp.Call, name, revision string, dry bool, change func(*record) error) (any, error) {
+func (s *Service) update(c *awshttp.Call, name, revision string, dry, publish bool, change func(*record) error) (any, error) {
 	s.writes.Lock()
 	defer s.writes.Unlock()
 	fn, err := s.find(reference{name: name}, false)
@@ -272,6 +293,11 @@ func (s *Service) update(c *awshttp.Call, name, revision string, dry bool, chang
 		return nil, err
 	}
 	s.prepare(fn)
+	if publish {
+		if fn, err = s.publish(c, fn, ""); err != nil {
+			return nil, err
+		}
+	}
 	return s.describe(fn).settling(false), nil
 }
 
@@ -281,9 +307,10 @@ func (s *Service) getFunction(c *awshttp.Call, text, _ string) (any, error) {
 		return nil, err
 	}
 	return getOutput{
-		Configuration: s.present(fn),
+		Configuration: s.named(c, text, fn),
 		Code:          codeOutput{RepositoryType: "S3", Location: (&url.URL{Scheme: "file", Path: fn.codeDir}).String()},
 		Tags:          fn.Tags,
+		Concurrency:   s.concurrencyOf(fn),
 	}, nil
 }
 
@@ -292,7 +319,17 @@ func (s *Service) getConfiguration(c *awshttp.Call, text, _ string) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.present(fn), nil
+	return s.named(c, text, fn), nil
+}
+
+// named is the present configuration under the ARN by which the caller named the
+// function.
+func (s *Service) named(c *awshttp.Call, text string, fn *function) configuration {
+	out := s.present(fn)
+	if ref, err := s.parseReference(text, c.Request.URL.Query().Get("Qualifier")); err == nil {
+		out.FunctionArn = s.qualifiedARN(ref)
+	}
+	return out
 }
 
 // present is the configuration with the state that the function is in now: it
@@ -332,6 +369,13 @@ func (s *Service) listFunctions(c *awshttp.Call, _, _ string) (any, error) {
 		limit = min(n, 50)
 	}
 	out := listOutput{Functions: []configuration{}}
+	switch q.Get("FunctionVersion") {
+	case "":
+	case "ALL":
+		return s.listAllVersions(c)
+	default:
+		return nil, constraint(q.Get("FunctionVersion"), "functionVersion", "Member must satisfy enum value set: [ALL]")
+	}
 	for _, fn := range s.list() {
 		// A marker is the last name that was returned.
 		if fn.Name <= q.Get("Marker") {
@@ -349,12 +393,19 @@ func (s *Service) listFunctions(c *awshttp.Call, _, _ string) (any, error) {
 }
 
 func (s *Service) deleteFunction(c *awshttp.Call, text, _ string) (any, error) {
-	fn, err := s.target(c, text, "DeleteFunction")
+	ref, err := s.parseReference(text, c.Request.URL.Query().Get("Qualifier"))
+	if err != nil {
+		return nil, err
+	}
+	fn, err := s.unqualified(c, ref.name, "DeleteFunction")
 	if err != nil {
 		return nil, err
 	}
 	s.writes.Lock()
 	defer s.writes.Unlock()
+	if ref.qualifier != "" {
+		return s.deleteVersion(c, ref.name, ref.qualifier)
+	}
 	if fn, err = s.find(reference{name: fn.Name}, false); err != nil {
 		return nil, err
 	}
@@ -367,17 +418,27 @@ func (s *Service) deleteFunction(c *awshttp.Call, text, _ string) (any, error) {
 // policy serves GetPolicy, AddPermission and RemovePermission.
 func (s *Service) policy(c *awshttp.Call, text, sid string) (any, error) {
 	action := map[string]string{"GET": "GetPolicy", "POST": "AddPermission", "DELETE": "RemovePermission"}[c.Request.Method]
-	fn, err := s.target(c, text, action)
+	if _, err := s.target(c, text, action); err != nil {
+		return nil, err
+	}
+	ref, err := s.parseReference(text, c.Request.URL.Query().Get("Qualifier"))
+	if err != nil {
+		return nil, err
+	}
+	if ref.qualifier == latest {
+		return nil, invalidParameter("We currently do not support adding policies for $LATEST.")
+	}
+	fn, err := s.byKey(ref.name) // the policies of all qualifiers are kept with it
 	if err != nil {
 		return nil, err
 	}
 	switch action {
 	case "AddPermission":
-		return s.addPermission(c, fn)
+		return s.addPermission(c, fn, s.qualifiedARN(ref))
 	case "RemovePermission":
-		return s.removePermission(c, fn, sid)
+		return s.removePermission(c, fn, s.qualifiedARN(ref), sid)
 	}
-	return s.getPolicy(fn)
+	return s.getPolicy(fn, s.qualifiedARN(ref))
 }
 
 // tags serves ListTags, TagResource and UntagResource.

@@ -84,7 +84,6 @@ func TestCreateFunctionRefuses(t *testing.T) {
 		{"long variables", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"LONG": strings.Repeat("x", 5000)}}}, 400, "InvalidParameterValueException", "4KB"},
 		{"variable name", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"1A": "x"}}}, 400, "ValidationException", "1A"},
 		{"unknown member", map[string]any{"DurableConfig": map[string]any{"x": 1}}, 400, "InvalidParameterValueException", `DurableConfig`},
-		{"publish", map[string]any{"Publish": true}, 400, "InvalidParameterValueException", "Publish"},
 		{"wrong type", map[string]any{"Timeout": "3"}, 400, "SerializationException", ""},
 	}
 	f := newFixture(t)
@@ -173,7 +172,6 @@ func TestManagement(t *testing.T) {
 
 	for path, name := range map[string]string{
 		"POST /2021-11-15/functions/one/response-streaming-invocations": "InvokeWithResponseStream",
-		"POST /2015-03-31/functions/one/versions":                       "PublishVersion",
 		"POST /2015-03-31/event-source-mappings/":                       "CreateEventSourceMapping",
 		"GET /2030-01-01/nothing":                                       "GET /2030-01-01/nothing",
 	} {

@@ -44,6 +44,8 @@ const queueTime = 30 * time.Second
 // of JSON, then the payload as it came.
 type event struct {
 	Function      string
+	Version       string `json:",omitempty"` // empty for $LATEST
+	ARN           string `json:",omitempty"` // by which the function was called
 	RequestID     string
 	ClientContext string `json:",omitempty"`
 	TraceID       string
@@ -91,9 +93,9 @@ func newQueue(s *Service) *queue {
 }
 
 // add stores an event before it is accepted, or refuses it when too many wait.
-func (q *queue) add(ctx context.Context, name string, inv *invocation) error {
+func (q *queue) add(ctx context.Context, fn *function, inv *invocation) error {
 	now := q.s.cfg.Clock.Now()
-	ev := &event{Function: name, RequestID: inv.requestID, ClientContext: inv.clientContext, TraceID: inv.traceID, Caller: inv.caller,
+	ev := &event{Function: fn.Name, Version: fn.Version, ARN: inv.arn, RequestID: inv.requestID, ClientContext: inv.clientContext, TraceID: inv.traceID, Caller: inv.caller,
 		Accepted: now, Pause: firstThrottle, payload: inv.payload}
 	body, err := ev.encode()
 	if err != nil {
@@ -104,7 +106,7 @@ func (q *queue) add(ctx context.Context, name string, inv *invocation) error {
 	case errors.Is(err, kv.ErrFull):
 		return throttled("ConcurrentInvocationLimitExceeded")
 	case err != nil:
-		return fmt.Errorf("functions: storing an event of %s: %w", name, err)
+		return fmt.Errorf("functions: storing an event of %s: %w", fn.Name, err)
 	}
 	q.poke()
 	return nil
@@ -185,7 +187,7 @@ func (q *queue) deliver(m kv.Message) {
 		q.send(m, ev)
 		return
 	}
-	fn, err := q.s.find(reference{name: ev.Function}, false)
+	fn, err := q.function(ev)
 	if err != nil {
 		q.discard(ev, discardGone)
 		q.ack(m)
@@ -197,7 +199,7 @@ func (q *queue) deliver(m kv.Message) {
 	}
 	ev.Attempts++
 	res, err := q.s.run(q.s.ctx, fn, &invocation{requestID: ev.RequestID, payload: ev.payload, clientContext: ev.ClientContext,
-		traceID: ev.TraceID, event: true, caller: ev.Caller, attempt: ev.Attempts})
+		traceID: ev.TraceID, arn: ev.ARN, event: true, caller: ev.Caller, attempt: ev.Attempts})
 	if q.s.ctx.Err() != nil && (err != nil || res.failed) {
 		return // it was we who ended it
 	}
@@ -216,6 +218,22 @@ func (q *queue) deliver(m kv.Message) {
 		ev.Pause = min(2*pause, lastThrottle)
 		q.again(m, fn, ev, pause, nil)
 	}
+}
+
+// function returns the version that the event is for. How events are handled is
+// told of the function as a whole.
+func (q *queue) function(ev *event) (*function, error) {
+	fn, err := q.s.byKey((&record{Name: ev.Function, Version: ev.Version}).key())
+	if err != nil || ev.Version == "" {
+		return fn, err
+	}
+	whole, err := q.s.byKey(ev.Function)
+	if err != nil {
+		return nil, err
+	}
+	version := *fn
+	version.Asynchronous = whole.Asynchronous
+	return &version, nil
 }
 
 // again puts the event back for another attempt, unless it is too old by then.

@@ -48,11 +48,11 @@ type recordResponse struct {
 func outcomeRecord(fn *function, ev *event, condition string, res *result, now time.Time) ([]byte, error) {
 	r := invocationRecord{
 		Version: "1.0", Timestamp: now.UTC().Format("2006-01-02T15:04:05.000Z"),
-		RequestContext: recordRequest{RequestID: ev.RequestID, FunctionArn: fn.arn + ":" + latest, Condition: condition, ApproximateInvokeCount: ev.Attempts},
+		RequestContext: recordRequest{RequestID: ev.RequestID, FunctionArn: fn.versionARN(), Condition: condition, ApproximateInvokeCount: ev.Attempts},
 		RequestPayload: ev.payload,
 	}
 	if res != nil {
-		r.ResponseContext = &recordResponse{StatusCode: http.StatusOK, ExecutedVersion: latest}
+		r.ResponseContext = &recordResponse{StatusCode: http.StatusOK, ExecutedVersion: fn.version()}
 		if res.failed {
 			r.ResponseContext.FunctionError = "Unhandled"
 		}

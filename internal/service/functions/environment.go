@@ -115,7 +115,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	}
 	go e.api.Serve(l)
 	s.mu.Lock()
-	s.pool(fn.Name).all[e] = struct{}{}
+	s.pool(fn.key()).all[e] = struct{}{}
 	closed := s.closed
 	s.mu.Unlock()
 	if f := s.cfg.Events.EnvironmentStart; f != nil {
@@ -161,7 +161,7 @@ func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err err
 	fn, s := e.fn, e.s
 	env := e.variables(keys, prep)
 	for range 40 {
-		e.out = newOutput(&s.cfg.Events, fn.Name)
+		e.out = newOutput(&s.cfg.Events, fn)
 		e.proc, err = s.starter.start(command{
 			path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir, env: env, token: e.id, out: e.out,
 		})

@@ -399,7 +399,7 @@ func TestInitErrorIsTriedAgain(t *testing.T) {
 func TestRuntimeAPI(t *testing.T) {
 	e := &environment{
 		s: &Service{}, fn: &function{arn: "arn:x"}, deliver: make(chan *invocation), ready: make(chan struct{}),
-		failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, out: newOutput(&EventListener{}, "f"),
+		failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, out: newOutput(&EventListener{}, &function{record: record{Name: "f"}}),
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -189,7 +189,7 @@ func (s *Service) checkDestination(fn *function, name, arn string) error {
 }
 
 // listEventInvoke is ListFunctionEventInvokeConfigs: a function has one at most,
-// since there are no versions and aliases.
+// which its versions and aliases share.
 func (s *Service) listEventInvoke(c *awshttp.Call, text, last string) (any, error) {
 	if last != "list" {
 		return nil, awshttp.Errorf(http.StatusBadRequest, "UnknownOperationException", "Tidegate's Lambda has no operation %s %.200s", c.Request.Method, c.Request.URL.Path)

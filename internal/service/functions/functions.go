@@ -105,10 +105,11 @@ type Service struct {
 	stopInstalling        context.CancelFunc
 
 	mu        sync.Mutex
-	functions map[string]*function
-	pools     map[string]*pool
-	alive     int           // environments that hold a place
-	freed     chan struct{} // closed and replaced when a place or an environment becomes free
+	functions map[string]*function // by record.key
+	pools     map[string]*pool     // by record.key
+	running   map[string]int       // invocations under way, by function, whichever version
+	alive     int                  // environments that hold a place
+	freed     chan struct{}        // closed and replaced when a place or an environment becomes free
 	closed    bool
 	exits     sync.WaitGroup // one for each process
 
@@ -147,7 +148,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		cfg.IdleAfter = defaultIdleAfter
 	}
 	s := &Service{
-		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{},
+		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{}, running: map[string]int{},
 		freed: make(chan struct{}), initLimit: initLimit, readyGrace: readyGrace,
 	}
 	if s.runtime, err = writeRuntime(dir); err != nil {

@@ -34,6 +34,7 @@ type invocation struct {
 	traceID       string
 	event         bool   // asynchronous
 	caller        string // the ARN of who invokes, or a service's name
+	arn           string // by which the function was called; empty means its own
 	attempt       int
 	tail          *tail // collects the log, nil unless asked for
 
@@ -65,7 +66,7 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	fn, err := s.find(ref, true)
+	fn, err := s.findBy(ref, true, alias.pick)
 	if err != nil {
 		// Who may not call it doesn't learn whether it is there.
 		if denied := c.Authorize("lambda:InvokeFunction", s.arn(ref.name)); denied != nil {
@@ -73,18 +74,19 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 		}
 		return nil, err
 	}
-	if err := c.Authorize("lambda:InvokeFunction", fn.arn, fn.policy...); err != nil {
+	if err := c.Authorize("lambda:InvokeFunction", s.qualifiedARN(ref), s.policyOf(ref.name)...); err != nil {
 		return nil, err
 	}
 	inv, kind, err := newInvocation(c)
 	if err != nil {
 		return nil, err
 	}
+	inv.arn = s.qualifiedARN(ref)
 	switch kind {
 	case "DryRun":
 		return &awshttp.Response{Status: http.StatusNoContent}, nil
 	case "Event":
-		if err := s.queue.add(c.Context(), fn.Name, inv); err != nil {
+		if err := s.queue.add(c.Context(), fn, inv); err != nil {
 			return nil, err
 		}
 		return &awshttp.Response{Status: http.StatusAccepted}, nil
@@ -93,7 +95,7 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := http.Header{"X-Amz-Executed-Version": {latest}, "Content-Type": {"application/json"}}
+	h := http.Header{"X-Amz-Executed-Version": {fn.version()}, "Content-Type": {"application/json"}}
 	if res.failed {
 		h["X-Amz-Function-Error"] = []string{"Unhandled"}
 	}
@@ -208,7 +210,12 @@ func traceID(header string) string {
 func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (result, error) {
 	s.cfg.Events.begin(InvocationBegin{Function: fn.Name, RequestID: inv.requestID, Event: inv.event, Attempt: inv.attempt})
 	inv.answer = make(chan answer, 1)
-	res, err := s.execute(ctx, fn, inv)
+	var res result
+	err := s.enter(fn.Name)
+	if err == nil {
+		res, err = s.execute(ctx, fn, inv)
+		s.leave(fn.Name)
+	}
 	var refused *startFailure
 	if errors.As(err, &refused) {
 		res.answer, res.hint, err = refused.answer(inv), refused.hint, nil

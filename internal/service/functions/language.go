@@ -82,7 +82,7 @@ func (p *preparation) installing() bool {
 func (s *Service) prepare(fn *function) *preparation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.pool(fn.Name)
+	p := s.pool(fn.key())
 	if p.prepared == nil {
 		p.prepared = newPreparation()
 		go s.provide(fn, p.prepared)
@@ -106,7 +106,7 @@ func (s *Service) provide(fn *function, p *preparation) {
 func (s *Service) preparationOf(fn *function) *preparation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.pools[fn.Name]; p != nil {
+	if p := s.pools[fn.key()]; p != nil {
 		return p.prepared
 	}
 	return nil
@@ -116,7 +116,7 @@ func (s *Service) preparationOf(fn *function) *preparation {
 func (s *Service) forgetPreparation(fn *function) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.pools[fn.Name]; p != nil && p.prepared != nil {
+	if p := s.pools[fn.key()]; p != nil && p.prepared != nil {
 		select {
 		case <-p.prepared.done:
 			p.prepared = nil
@@ -145,7 +145,7 @@ func (s *Service) bring(fn *function, name string) bool {
 	close(next.scanned)
 	l.provide(s, fn, next)
 	s.mu.Lock()
-	if p := s.pool(fn.Name); p.prepared == old {
+	if p := s.pool(fn.key()); p.prepared == old {
 		p.prepared = next
 	}
 	s.mu.Unlock()

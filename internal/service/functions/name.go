@@ -88,13 +88,28 @@ func constraint(value, member, rule string) error {
 		"1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: %s", value, member, rule)
 }
 
-// find returns the function that a caller names. With qualified, the ARN in the
-// refusal ends in the qualifier, as Invoke words it.
+// find returns the function that a caller names: its $LATEST, a version, or the
+// version that an alias leads to. With qualified, the ARN in the refusal ends in
+// the qualifier, as Invoke words it.
 func (s *Service) find(ref reference, qualified bool) (*function, error) {
+	return s.findBy(ref, qualified, func(a alias) string { return a.Version })
+}
+
+// findBy is find with choose to say which version an alias leads to.
+func (s *Service) findBy(ref reference, qualified bool, choose func(alias) string) (*function, error) {
 	s.mu.Lock()
 	fn := s.functions[ref.name]
+	if fn != nil {
+		version := ref.qualifier
+		if a, ok := fn.Aliases[ref.qualifier]; ok {
+			version = choose(a)
+		}
+		if version != "" && version != latest {
+			fn = s.functions[ref.name+":"+version]
+		}
+	}
 	s.mu.Unlock()
-	if fn != nil && (ref.qualifier == "" || ref.qualifier == latest) {
+	if fn != nil {
 		return fn, nil
 	}
 	arn := s.arn(ref.name)
@@ -105,4 +120,22 @@ func (s *Service) find(ref reference, qualified bool) (*function, error) {
 		arn += ":" + latest
 	}
 	return nil, s.notFound(arn)
+}
+
+// byKey returns the present state of one version of a function.
+func (s *Service) byKey(key string) (*function, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fn := s.functions[key]; fn != nil {
+		return fn, nil
+	}
+	return nil, s.notFound(s.arn(key))
+}
+
+// qualifiedARN is the ARN by which a caller named the function.
+func (s *Service) qualifiedARN(ref reference) string {
+	if ref.qualifier == "" {
+		return s.arn(ref.name)
+	}
+	return s.arn(ref.name) + ":" + ref.qualifier
 }

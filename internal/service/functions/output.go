@@ -16,6 +16,7 @@ const maxLine = 256 << 10
 type output struct {
 	events   *EventListener
 	function string
+	version  string
 	request  atomic.Pointer[string] // the invocation that runs, or the last
 	streams  [2]*stream             // stdout, stderr
 
@@ -23,8 +24,8 @@ type output struct {
 	tail *tail // of the invocation that runs, nil unless asked for
 }
 
-func newOutput(events *EventListener, function string) *output {
-	o := &output{events: events, function: function}
+func newOutput(events *EventListener, fn *function) *output {
+	o := &output{events: events, function: fn.Name, version: fn.version()}
 	for i := range o.streams {
 		o.streams[i] = &stream{out: o, stderr: i == 1}
 	}
@@ -37,7 +38,7 @@ func (o *output) begin(inv *invocation) {
 	if inv.tail == nil {
 		return
 	}
-	inv.tail.add(fmt.Sprintf("START RequestId: %s Version: %s\n", inv.requestID, latest))
+	inv.tail.add(fmt.Sprintf("START RequestId: %s Version: %s\n", inv.requestID, o.version))
 	o.mu.Lock()
 	o.tail = inv.tail
 	o.mu.Unlock()

@@ -85,12 +85,12 @@ func (in *permissionInput) statement(arn string) (statement, error) {
 	return st, nil
 }
 
-func (s *Service) addPermission(c *awshttp.Call, fn *function) (any, error) {
+func (s *Service) addPermission(c *awshttp.Call, fn *function, resource string) (any, error) {
 	var in permissionInput
 	if err := decode(c, &in); err != nil {
 		return nil, err
 	}
-	st, err := in.statement(fn.arn)
+	st, err := in.statement(resource)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) addPermission(c *awshttp.Call, fn *function) (any, error) {
 	}
 	err = s.changePolicy(c, fn.Name, in.RevisionId, func(statements []statement) ([]statement, error) {
 		for _, other := range statements {
-			if other.Sid == st.Sid {
+			if other.Sid == st.Sid && other.Resource == resource {
 				return nil, userError(http.StatusConflict, "ResourceConflictException", fmt.Sprintf("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid))
 			}
 		}
@@ -112,16 +112,16 @@ func (s *Service) addPermission(c *awshttp.Call, fn *function) (any, error) {
 	return &awshttp.Response{Status: http.StatusCreated, Value: map[string]string{"Statement": string(b)}}, nil
 }
 
-func (s *Service) removePermission(c *awshttp.Call, fn *function, sid string) (any, error) {
+func (s *Service) removePermission(c *awshttp.Call, fn *function, resource, sid string) (any, error) {
 	err := s.changePolicy(c, fn.Name, c.Request.URL.Query().Get("RevisionId"), func(statements []statement) ([]statement, error) {
 		var left []statement
 		for _, st := range statements {
-			if st.Sid != sid {
+			if st.Sid != sid || st.Resource != resource {
 				left = append(left, st)
 			}
 		}
 		switch {
-		case len(statements) == 0:
+		case len(permissionsOf(statements, resource)) == 0:
 			return nil, userError(http.StatusNotFound, "ResourceNotFoundException", "No policy is associated with the given resource.")
 		case len(left) == len(statements):
 			return nil, userError(http.StatusNotFound, "ResourceNotFoundException", fmt.Sprintf("Statement %s is not found in resource policy.", sid))
@@ -156,15 +156,39 @@ func (s *Service) changePolicy(c *awshttp.Call, name, revision string, change fu
 	return err
 }
 
-func (s *Service) getPolicy(fn *function) (any, error) {
-	if len(fn.Policy) == 0 {
+func (s *Service) getPolicy(fn *function, resource string) (any, error) {
+	statements := permissionsOf(fn.Policy, resource)
+	if len(statements) == 0 {
 		return nil, userError(http.StatusNotFound, "ResourceNotFoundException", "The resource you requested does not exist.")
 	}
-	b, err := json.Marshal(policyDocument{Version: "2012-10-17", Id: "default", Statement: fn.Policy})
+	b, err := json.Marshal(policyDocument{Version: "2012-10-17", Id: "default", Statement: statements})
 	if err != nil {
 		return nil, err
 	}
 	return map[string]string{"Policy": string(b), "RevisionId": fn.PolicyRevision}, nil
+}
+
+// permissionsOf returns the statements about one ARN: the function, a version
+// and an alias have policies of their own.
+func permissionsOf(statements []statement, resource string) []statement {
+	var out []statement
+	for _, st := range statements {
+		if st.Resource == resource {
+			out = append(out, st)
+		}
+	}
+	return out
+}
+
+// policyOf returns the permissions of the function and all its qualifiers; each
+// statement names the ARN it is about.
+func (s *Service) policyOf(name string) []*iampolicy.Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fn := s.functions[name]; fn != nil {
+		return fn.policy
+	}
+	return nil
 }
 
 func preconditionFailed() error {

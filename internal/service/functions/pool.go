@@ -36,7 +36,7 @@ func (s *Service) acquire(ctx context.Context, fn *function) (e *environment, co
 			s.mu.Unlock()
 			return nil, false, errClosed
 		}
-		if e := s.popIdleLocked(fn.Name); e != nil {
+		if e := s.popIdleLocked(fn.key()); e != nil {
 			s.mu.Unlock()
 			if why := e.unfit(fn); why != "" {
 				if why == exitStale {
@@ -125,9 +125,9 @@ func (s *Service) wakeLocked() {
 // release puts an environment back that may be used again.
 func (s *Service) release(e *environment) {
 	s.mu.Lock()
-	p := s.pool(e.fn.Name)
+	p := s.pool(e.fn.key())
 	_, known := p.all[e]
-	now := s.functions[e.fn.Name]
+	now := s.functions[e.fn.key()]
 	fit := known && !s.closed && now != nil && now.generation == e.fn.generation
 	if fit {
 		e.used = time.Now()
@@ -161,7 +161,7 @@ func (s *Service) takeIdle(before time.Time) []*environment {
 // forget is called when an environment's process has ended.
 func (s *Service) forget(e *environment) {
 	s.mu.Lock()
-	if p := s.pools[e.fn.Name]; p != nil {
+	if p := s.pools[e.fn.key()]; p != nil {
 		delete(p.all, e)
 		for i, other := range p.idle {
 			if other == e {
@@ -169,8 +169,8 @@ func (s *Service) forget(e *environment) {
 				break
 			}
 		}
-		if len(p.all) == 0 && s.functions[e.fn.Name] == nil {
-			delete(s.pools, e.fn.Name)
+		if len(p.all) == 0 && s.functions[e.fn.key()] == nil {
+			delete(s.pools, e.fn.key())
 		}
 	}
 	s.yieldLocked(e)
@@ -201,7 +201,7 @@ func (s *Service) execute(ctx context.Context, fn *function, inv *invocation) (r
 			res.answer = e.lost(inv)
 			return res, nil
 		}
-		if now, err := s.find(reference{name: fn.Name}, true); err == nil {
+		if now, err := s.byKey(fn.key()); err == nil {
 			fn = now
 		}
 	}

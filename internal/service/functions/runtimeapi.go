@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -69,7 +70,7 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Lambda-Runtime-Aws-Request-Id"] = []string{inv.requestID}
 	h["Lambda-Runtime-Deadline-Ms"] = []string{strconv.FormatInt(inv.deadline.UnixMilli(), 10)}
-	h["Lambda-Runtime-Invoked-Function-Arn"] = []string{e.fn.arn}
+	h["Lambda-Runtime-Invoked-Function-Arn"] = []string{cmp.Or(inv.arn, e.fn.arn)}
 	h["Lambda-Runtime-Trace-Id"] = []string{inv.traceID}
 	if inv.clientContext != "" {
 		h["Lambda-Runtime-Client-Context"] = []string{inv.clientContext}

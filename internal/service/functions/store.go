@@ -17,6 +17,10 @@ import (
 // A record is a function as the bucket keeps it.
 type record struct {
 	Name           string
+	Version        string           `json:",omitempty"` // empty for $LATEST, which has the fields down to Reserved
+	LastVersion    int              `json:",omitempty"` // the number given out last
+	Aliases        map[string]alias `json:",omitempty"`
+	Reserved       *int             `json:",omitempty"` // concurrent executions
 	Runtime        string
 	Role           string
 	Handler        string
@@ -58,6 +62,9 @@ type function struct {
 // compile derives a function from its record.
 func (s *Service) compile(r record) (*function, error) {
 	fn := &function{record: r, arn: s.arn(r.Name), codeDir: r.Code.Folder}
+	if r.Version != "" {
+		fn.arn += ":" + r.Version
+	}
 	if fn.codeDir == "" {
 		fn.codeDir = filepath.Join(s.cfg.Dir, "code", r.Name, r.Code.Dir)
 	}
@@ -97,7 +104,7 @@ func (s *Service) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("functions: the record of %q: %w", entry.Key, err)
 		}
-		s.functions[r.Name] = fn
+		s.functions[r.key()] = fn
 	}
 	s.removeOrphans()
 	return nil
@@ -105,17 +112,20 @@ func (s *Service) load(ctx context.Context) error {
 
 // removeOrphans deletes code folders that a crash or an update left behind.
 func (s *Service) removeOrphans() {
+	used := map[string]bool{}
+	for _, fn := range s.functions {
+		used[fn.codeDir] = true
+	}
 	root := filepath.Join(s.cfg.Dir, "code")
 	names, _ := os.ReadDir(root)
 	for _, name := range names {
-		fn := s.functions[name.Name()]
 		dirs, _ := os.ReadDir(filepath.Join(root, name.Name()))
 		for _, dir := range dirs {
-			if fn == nil || fn.Code.Dir != dir.Name() {
-				os.RemoveAll(filepath.Join(root, name.Name(), dir.Name()))
+			if path := filepath.Join(root, name.Name(), dir.Name()); !used[path] {
+				os.RemoveAll(path)
 			}
 		}
-		if fn == nil {
+		if s.functions[name.Name()] == nil {
 			os.Remove(filepath.Join(root, name.Name()))
 		}
 	}
@@ -132,15 +142,15 @@ func (s *Service) save(ctx context.Context, r record) (*function, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.cfg.Bucket.Put(ctx, r.Name, b); err != nil {
-		return nil, fmt.Errorf("functions: saving %s: %w", r.Name, err)
+	if _, err := s.cfg.Bucket.Put(ctx, r.bucketKey(), b); err != nil {
+		return nil, fmt.Errorf("functions: saving %s: %w", r.key(), err)
 	}
 	s.mu.Lock()
-	old := s.functions[r.Name]
-	s.functions[r.Name] = fn
+	old := s.functions[r.key()]
+	s.functions[r.key()] = fn
 	var stale []*environment
 	if old == nil || old.generation != fn.generation {
-		p := s.pool(r.Name)
+		p := s.pool(r.key())
 		stale, p.idle, p.prepared = p.idle, nil, nil
 	}
 	s.mu.Unlock()
@@ -153,19 +163,29 @@ func (s *Service) save(ctx context.Context, r record) (*function, error) {
 	return fn, nil
 }
 
-// remove deletes the function, its code, and its idle environments; those that
-// run finish.
+// remove deletes the function with its versions, their code, and their idle
+// environments; those that run finish.
 func (s *Service) remove(ctx context.Context, fn *function) error {
-	if err := s.cfg.Bucket.Delete(ctx, fn.Name); err != nil {
-		return fmt.Errorf("functions: deleting %s: %w", fn.Name, err)
+	for _, v := range s.versionsOf(fn.Name) {
+		if err := s.drop(ctx, v); err != nil {
+			return err
+		}
+	}
+	return s.drop(ctx, fn)
+}
+
+// drop deletes one version of a function.
+func (s *Service) drop(ctx context.Context, fn *function) error {
+	if err := s.cfg.Bucket.Delete(ctx, fn.bucketKey()); err != nil {
+		return fmt.Errorf("functions: deleting %s: %w", fn.key(), err)
 	}
 	s.mu.Lock()
-	delete(s.functions, fn.Name)
+	delete(s.functions, fn.key())
 	var idle []*environment
-	if p := s.pools[fn.Name]; p != nil {
+	if p := s.pools[fn.key()]; p != nil {
 		idle, p.idle = p.idle, nil
 		if len(p.all) == 0 {
-			delete(s.pools, fn.Name)
+			delete(s.pools, fn.key())
 		}
 	}
 	s.mu.Unlock()
@@ -184,10 +204,12 @@ func (s *Service) discardCode(fn *function) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := s.functions[fn.Name]; now != nil && now.codeDir == fn.codeDir {
-		return
+	for _, now := range s.functions { // versions share their code
+		if now.codeDir == fn.codeDir {
+			return
+		}
 	}
-	if p := s.pools[fn.Name]; p != nil {
+	for _, p := range s.pools {
 		for e := range p.all {
 			if e.fn.codeDir == fn.codeDir {
 				return // the last of them comes here again
@@ -197,12 +219,14 @@ func (s *Service) discardCode(fn *function) {
 	os.RemoveAll(fn.codeDir)
 }
 
-// list returns every function, sorted by name.
+// list returns the $LATEST of every function, sorted by name.
 func (s *Service) list() []*function {
 	s.mu.Lock()
 	fns := make([]*function, 0, len(s.functions))
 	for _, fn := range s.functions {
-		fns = append(fns, fn)
+		if fn.Version == "" {
+			fns = append(fns, fn)
+		}
 	}
 	s.mu.Unlock()
 	sort.Slice(fns, func(i, j int) bool { return fns[i].Name < fns[j].Name })

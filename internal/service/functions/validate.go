@@ -72,8 +72,6 @@ func (in *createInput) unsupported() error {
 		return refuse("PackageType", "only Zip is supported.")
 	case in.SnapStart != nil && in.SnapStart.ApplyOn != "" && in.SnapStart.ApplyOn != "None":
 		return refuse("SnapStart", "only ApplyOn None is supported.")
-	case in.Publish:
-		return refuse("Publish", "Tidegate has no versions yet, only $LATEST.")
 	}
 	if in.Environment != nil {
 		if _, ok := in.Environment.Variables["AWS_LAMBDA_EXEC_WRAPPER"]; ok {

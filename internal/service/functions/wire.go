@@ -95,6 +95,7 @@ type getOutput struct {
 	Configuration configuration
 	Code          codeOutput
 	Tags          map[string]string `json:",omitempty"`
+	Concurrency   *concurrency      `json:",omitempty"`
 }
 
 type codeOutput struct{ RepositoryType, Location string }
@@ -126,7 +127,7 @@ func (s *Service) describe(fn *function) configuration {
 	out := configuration{
 		FunctionName: fn.Name, FunctionArn: fn.arn, Runtime: fn.Runtime, Role: fn.Role, Handler: fn.Handler,
 		CodeSize: fn.Code.Size, CodeSha256: fn.Code.SHA256, Description: fn.Description, Timeout: fn.Timeout,
-		MemorySize: fn.MemorySize, LastModified: fn.LastModified.UTC().Format(lastModified), Version: latest,
+		MemorySize: fn.MemorySize, LastModified: fn.LastModified.UTC().Format(lastModified), Version: fn.version(),
 		RevisionId: fn.RevisionID, PackageType: "Zip",
 		TracingConfig:    fn.kept("TracingConfig", `{"Mode":"PassThrough"}`),
 		Architectures:    fn.kept("Architectures", `["x86_64"]`),
