@@ -18,7 +18,8 @@ func upCommand() *cobra.Command {
 		Short: "Run a SAM or CloudFormation template on this machine",
 		Long: `Run a SAM or CloudFormation template on this machine: its WebSocket APIs,
 functions, tables and scheduled rules. Without an argument the template is
-template.yaml, template.yml or template.json in this folder. A template that is saved is applied; Ctrl-C ends it.`,
+template.yaml, template.yml, template.json or cdk.out in this folder. A template
+that is saved is applied; Ctrl-C ends it.`,
 		Example: `  tidegate up
   tidegate up path/to/template.yaml --port 9000
   tidegate up examples/chat --iam enforce --log-format json`,
@@ -33,7 +34,7 @@ template.yaml, template.yml or template.json in this folder. A template that is 
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web `ORIGIN` whose pages may call the HTTP APIs (repeatable)")
 	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
 	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
-	f.StringVar(&o.StackName, "stack-name", "", "`NAME` of the stack (default: the template's folder)")
+	f.StringVar(&o.StackName, "stack-name", "", stackNameUsage)
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
 	f.BoolVar(&o.Strict, "strict", false, "make an error of each resource that would only be a placeholder")
 	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
@@ -49,6 +50,8 @@ template.yaml, template.yml or template.json in this folder. A template that is 
 	}
 	return cmd
 }
+
+const stackNameUsage = "`NAME` of the stack (default: the template's folder), or which one of a cdk.out with several"
 
 // upArguments checks the flags and fills in what the environment says.
 func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) error {
@@ -137,7 +140,7 @@ func invalidTemplate(err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return usage("%v", wrong)
-	case errors.As(err, &bad), errors.Is(err, up.ErrNoTemplate):
+	case errors.As(err, &bad), errors.Is(err, up.ErrNoTemplate), errors.Is(err, stack.ErrChoice):
 		return &exitError{exitUsage, err}
 	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500: // an API says what the loader could not know
 		return &exitError{exitUsage, err}

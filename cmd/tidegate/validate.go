@@ -23,10 +23,11 @@ func validateCommand() *cobra.Command {
 	var template string
 	cmd.Flags().StringVarP(&template, "template", "t", "", "the template's `PATH`, or that of the folder that holds it")
 	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
+	stackName := cmd.Flags().String("stack-name", "", stackNameUsage)
 	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o := up.Options{Template: template, Region: region(), Strict: *strict}
+		o := up.Options{Template: template, Region: region(), StackName: *stackName, Strict: *strict}
 		given, err := templateArguments(cmd, &o.Template, args, *overrides)
 		if err != nil {
 			return err
@@ -67,14 +68,17 @@ type finding struct {
 
 func validateJSON(s *stack.Stack, bad stack.Diagnostics) error {
 	out := struct {
-		Valid  bool      `json:"valid"`
-		Errors []finding `json:"errors"`
-		Notes  []finding `json:"notes"`
+		Valid bool `json:"valid"`
+		// Template is the file that was checked, when it is valid.
+		Template string    `json:"template,omitempty"`
+		Errors   []finding `json:"errors"`
+		Notes    []finding `json:"notes"`
 	}{Valid: len(bad) == 0, Errors: []finding{}, Notes: []finding{}}
 	for _, d := range bad {
 		out.Errors = append(out.Errors, finding{d.File, d.Line, d.Column, d.Resource, d.Property, d.Message, d.Hint})
 	}
 	if s != nil {
+		out.Template = s.Path
 		for _, n := range s.Notes {
 			out.Notes = append(out.Notes, finding{n.File, n.Line, n.Column, n.Resource, n.Property, n.Message, ""})
 		}

@@ -354,7 +354,7 @@ func (a *applier) remove(ctx context.Context, g recordedAs, deletedAPIs map[stri
 	step.Err, step.Took = err, time.Since(began)
 	a.tell(step)
 	if err != nil {
-		return &ApplyError{Position: Position{File: a.r.file}, LogicalID: g.id, Type: g.old.Type, Err: err}
+		return &ApplyError{Position: a.r.file.position(0, 0), LogicalID: g.id, Type: g.old.Type, Err: err}
 	}
 	forget()
 	return nil

@@ -114,14 +114,14 @@ func joinPath(a, b string) string {
 
 // A reporter collects what is wrong and what is worth a note.
 type reporter struct {
-	file        string
+	file        sources
 	strict      bool
 	diagnostics Diagnostics
 	notes       []Note
 }
 
 func (r *reporter) position(p place) Position {
-	return Position{File: r.file, Line: p.line, Column: p.column}
+	return r.file.position(p.line, p.column)
 }
 
 func (r *reporter) errorf(p place, format string, args ...any) {

@@ -89,6 +89,12 @@ func (s *Stack) bucketCode(res *resource, code *value, at place, r *reporter) *c
 		}
 		return s.localCode(res, key, at, r)
 	}
+	if file, ok := s.assets.Lookup(key); ok {
+		return s.localCode(res, file, at, r)
+	}
+	if file, ok := res.metadata.get("aws:asset:path").scalar(); ok && file != "" { // as the CDK leaves it for other tools
+		return s.localCode(res, file, at, r)
+	}
 	if base := path.Base(key); strings.HasSuffix(base, ".zip") {
 		beside := filepath.Join(filepath.Dir(s.Path), base)
 		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {

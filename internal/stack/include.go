@@ -169,7 +169,7 @@ func (x *includer) read(path string, at place) *value {
 		return nil
 	}
 	x.s.included = append(x.s.included, full)
-	inner := &reporter{file: shown(x.s, full)}
+	inner := &reporter{file: oneSource(shown(x.s, full))}
 	v := parse(data, inner)
 	x.r.diagnostics = append(x.r.diagnostics, inner.diagnostics...)
 	if v == nil || len(inner.diagnostics) > 0 {

@@ -27,7 +27,7 @@ const maxEvaluated = 64 << 20
 
 // An environment is what intrinsic functions see besides resources.
 type environment struct {
-	file   string
+	file   sources
 	pseudo map[string]*value
 	// overrides are the values given from outside, by parameter, export, path or
 	// secret; used are those that something asked for.

@@ -10,6 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// load loads a template as if it were the file abs, which diagnostics call name.
+func load(data []byte, name, abs string, opts Options) (*Stack, error) {
+	o := &origin{name: name, path: abs, home: filepath.Dir(abs), files: []string{abs}}
+	return o.load(data, opts)
+}
+
 // loadText loads a template that lies in a folder with src/app.js.
 func loadText(t testing.TB, template string, opts Options) (*Stack, error) {
 	t.Helper()

@@ -435,7 +435,7 @@ func (s *Stack) failure(res *resource, propertyName string, err error) *ApplyErr
 		at = res.propertyPlace(propertyName)
 	}
 	return &ApplyError{
-		Position:  Position{File: s.env.file, Line: at.line, Column: at.column},
+		Position:  s.env.file.position(at.line, at.column),
 		LogicalID: res.id, Type: res.typ, Property: propertyName, Err: err,
 	}
 }

@@ -19,10 +19,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
+
+	"tidegate/internal/stack/assembly"
 )
 
 // Bounds on a template. CloudFormation's own are 1 MB and 500 resources.
@@ -61,16 +62,21 @@ type Options struct {
 // planned and applied. It is not changed afterwards and may be used by several
 // goroutines.
 type Stack struct {
-	Name        string
-	Region      string
-	Account     string
-	Path        string // of the template, absolute
-	Prune       bool   // see Options
+	Name    string
+	Region  string
+	Account string
+	Path    string // of the template, absolute
+	Home    string // the project's folder, absolute: where its data lies
+	// Files are what the template was made from, absolute: when one of them
+	// changes, so may the stack.
+	Files       []string
+	Prune       bool // see Options
 	Description string
 	// Notes are what a person should know although it is no error: resources of
 	// services that Tidegate lacks, properties without effect.
 	Notes []Note
 
+	assets    assembly.Assets
 	env       *environment
 	resources []*resource // in the template's order, SAM's additions after their source
 	byID      map[string]*resource
@@ -86,21 +92,19 @@ type output struct {
 }
 
 // Load reads the template at path, expands and checks it, without touching the
-// network. What is wrong with the template comes back as Diagnostics, all of it
-// together; a file that can't be read is another error.
+// network: a CloudFormation or SAM template, or a folder that `cdk synth` wrote.
+// What is wrong with the template comes back as Diagnostics, all of it together;
+// a file that can't be read is another error.
 func Load(path string, opts Options) (*Stack, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("template %s: %w", path, err)
-	}
-	data, err := readTemplate(abs)
+	o, err := openOrigin(path, &opts)
 	if err != nil {
 		return nil, err
 	}
-	if opts.StackName == "" {
-		opts.StackName = stackNameOf(filepath.Base(filepath.Dir(abs)))
+	data, err := readTemplate(o.path)
+	if err != nil {
+		return nil, err
 	}
-	return load(data, path, abs, opts)
+	return o.load(data, opts)
 }
 
 // readTemplate reads the file, within MaxTemplateBytes.
@@ -122,16 +126,15 @@ func readTemplate(path string) ([]byte, error) {
 	return data, nil
 }
 
-// load is Load on bytes: name is how diagnostics call the file, abs where it
-// lies.
-func load(data []byte, name, abs string, opts Options) (*Stack, error) {
+// load is Load on bytes that came from the origin.
+func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 	if opts.Region == "" {
 		opts.Region = "us-east-1"
 	}
 	if opts.Account == "" {
 		opts.Account = "000000000000"
 	}
-	r := &reporter{file: name, strict: opts.Strict}
+	r := &reporter{file: oneSource(o.name), strict: opts.Strict}
 	if problem := checkStackName(opts.StackName); problem != "" {
 		return nil, fmt.Errorf("stack name %q: %s", opts.StackName, problem)
 	}
@@ -139,7 +142,8 @@ func load(data []byte, name, abs string, opts Options) (*Stack, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	s := &Stack{Name: opts.StackName, Region: opts.Region, Account: opts.Account, Path: abs, Prune: opts.Prune, byID: map[string]*resource{}}
+	s := &Stack{Name: opts.StackName, Region: opts.Region, Account: opts.Account, Path: o.path, Home: o.home, Files: o.files,
+		Prune: opts.Prune, assets: o.assets, byID: map[string]*resource{}}
 	root = s.expand(root, opts, r)
 	if err := r.err(); err != nil {
 		return nil, err

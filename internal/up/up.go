@@ -159,7 +159,7 @@ func (r *run) end() error {
 func (o Options) server(template *stack.Stack) (server.Options, error) {
 	dataDir := o.DataDir
 	if dataDir == "" {
-		dataDir = filepath.Join(filepath.Dir(template.Path), ".tidegate")
+		dataDir = filepath.Join(template.Home, ".tidegate")
 	}
 	dataDir, err := filepath.Abs(dataDir)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestStoryAsJSON(t *testing.T) {
 
 func TestFindTemplate(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := findTemplate(dir); !errors.Is(err, ErrNoTemplate) || !strings.Contains(err.Error(), "template.yml") {
+	if _, _, err := findTemplate(dir); !errors.Is(err, ErrNoTemplate) || !strings.Contains(err.Error(), "template.yml") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	for _, name := range []string{"template.json", "template.yml", "template.yaml"} { // the later wins
@@ -43,19 +43,19 @@ func TestFindTemplate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range []string{dir, file} {
-			if got, err := findTemplate(path); err != nil || got != file {
+			if got, _, err := findTemplate(path); err != nil || got != file {
 				t.Errorf("findTemplate(%s) = %s, %v; want %s", path, got, err, file)
 			}
 		}
 	}
-	if _, err := findTemplate(filepath.Join(dir, "other.yaml")); !errors.Is(err, ErrNoTemplate) {
+	if _, _, err := findTemplate(filepath.Join(dir, "other.yaml")); !errors.Is(err, ErrNoTemplate) {
 		t.Errorf("a file that isn't there: %v", err)
 	}
 }
 
 // TestServerOptions holds what --host and --iam mean together.
 func TestServerOptions(t *testing.T) {
-	template := &stack.Stack{Path: filepath.Join(t.TempDir(), "template.yaml")}
+	template := &stack.Stack{Home: t.TempDir()}
 	for _, tt := range []struct {
 		hosts    []string
 		iam      string

@@ -2,7 +2,9 @@ package up
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -10,52 +12,69 @@ import (
 	"tidegate/internal/observe"
 )
 
-// watchEvery is how often the template's file is looked at: one call of the
-// system, and exact on every file system.
+// watchEvery is how often the template's files are looked at: one call of the
+// system for each, and exact on every file system.
 const watchEvery = 250 * time.Millisecond
 
-// A stamp tells one state of a file from another.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
+// stamps tell one state of files from another, by path.
+type stamps map[string]string
 
-// stampOf is the file's; the zero stamp when it isn't there, as between the two
+// stampsOf are those of some files; nil when one isn't there, as between the two
 // steps of an editor that replaces it.
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
+func stampsOf(paths []string) stamps {
+	s := stamps{}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil
+		}
+		s[path] = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 	}
-	return stamp{info.ModTime(), info.Size()}
+	return s
 }
 
 // watch applies the template again whenever it was saved, until ctx ends.
 // Connections stay; what an edit doesn't touch keeps running, and after a bad
-// edit everything does.
+// edit everything does. A template of several files is applied once none of them
+// changed for a moment: a tool that writes them takes longer than an editor.
 func (r *run) watch(ctx context.Context) {
-	seen := stampOf(r.template.Path)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	applied := stampsOf(r.template.Files)
+	last := applied
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now := stampOf(r.template.Path); now != seen && now != (stamp{}) {
-			seen = now
-			r.edited(ctx)
+		now := stampsOf(r.template.Files)
+		settled := maps.Equal(now, last) || len(r.template.Files) == 1
+		last = now
+		if now == nil || !settled || maps.Equal(now, applied) {
+			continue
+		}
+		applied = now
+		if !r.edited(ctx) {
+			continue
+		}
+		// It may be made of other files now; those that it was made of before may
+		// have changed meanwhile.
+		applied = stampsOf(r.template.Files)
+		for path := range applied {
+			if before, ok := now[path]; ok {
+				applied[path] = before
+			}
 		}
 	}
 }
 
-// edited applies the template as it is now.
-func (r *run) edited(ctx context.Context) {
+// edited applies the template as it is now, and reports whether it runs.
+func (r *run) edited(ctx context.Context) bool {
 	template, err := Load(r.Options)
 	if err != nil {
 		r.keeps("the edited template can't run; what ran before keeps running", err)
-		return
+		return false
 	}
 	for _, n := range template.Notes {
 		r.tale.note(slog.LevelInfo, "%s", n)
@@ -72,7 +91,9 @@ func (r *run) edited(ctx context.Context) {
 		r.template = template
 		r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindNote, Level: slog.LevelInfo,
 			Text: "the edited template runs; clients connect to " + strings.Join(r.urls(result), ", ")})
+		return true
 	}
+	return false
 }
 
 // keeps tells why an edit came to nothing, with every place in the template.
