@@ -10,7 +10,8 @@ import (
 )
 
 // TestCDK runs what `cdk synth` wrote, as the CDK's constructs make it, under
-// enforced policies; a new synth is applied, and half of one changes nothing.
+// enforced policies, and though a package.json above cdk.out says that files are ES
+// modules; a new synth is applied, and half of one changes nothing.
 func TestCDK(t *testing.T) {
 	t.Parallel()
 	s := start(t, example(t, "cdk"), "--iam", "enforce")
@@ -32,7 +33,7 @@ func TestCDK(t *testing.T) {
 	if m := speaker.next(); !strings.Contains(m, "Internal server error") {
 		t.Errorf("a handler that throws told its client %q", m)
 	}
-	s.await("the trace to name the source's line", func() bool { return strings.Contains(s.log.String(), "lambda/chat.ts:39:") })
+	s.await("the trace to name the source's line", func() bool { return strings.Contains(s.log.String(), "lambda/chat.ts:34:") })
 
 	synthesize(t, s, `return { statusCode: 200 };`, `return { statusCode: 200 }; // changed`)
 	speaker.say(`{"action":"sendmessage","data":"still here"}`)

@@ -137,6 +137,33 @@ function isModule(file) {
   }
 }
 
+// isCommonJS says that a file which a package.json above the function's folder
+// makes an ES module is CommonJS on Lambda, where nothing lies above the folder.
+// A file that only an ES module can be stays one.
+function isCommonJS(root, file) {
+  const inside = (name) => !path.relative(root, name).startsWith('..');
+  for (let dir = path.dirname(file); inside(dir); dir = path.dirname(dir)) {
+    if (isFile(path.join(dir, 'package.json'))) return false;
+    if (dir === path.dirname(dir)) return false;
+  }
+  try {
+    require('vm').compileFunction(fs.readFileSync(file, 'utf8').replace(/^#!.*/, ''), ['exports', 'require', 'module']);
+    return true;
+  } catch (_) {
+    return false;
+  }
+}
+
+// shut keeps the package.json above the folder from what is required in it.
+function shut(root) {
+  const { _extensions } = require('module');
+  const load = _extensions['.js'];
+  _extensions['.js'] = (module, file) => {
+    if (isModule(file) && isCommonJS(root, file)) module._compile(fs.readFileSync(file, 'utf8'), file);
+    else load(module, file);
+  };
+}
+
 // bringSDK lets ES modules find the SDK that Lambda brings; CommonJS finds it
 // by NODE_PATH, at which ES modules and import() don't look.
 function bringSDK(esm, file) {
@@ -190,7 +217,11 @@ async function loadModule(root, folder, name, base) {
   try {
     let file = [base, base + '.js', base + '.mjs', base + '.cjs'].find(isFile);
     if (!file) file = require.resolve(name, { paths: [folder, root] });
-    const esm = isModule(file);
+    let esm = isModule(file);
+    if (esm && file.endsWith('.js') && isCommonJS(path.resolve(root), file)) {
+      shut(path.resolve(root));
+      esm = false;
+    }
     bringSDK(esm, file);
     if (!esm) return require(file);
     return await import(require('url').pathToFileURL(file).href);
