@@ -37,6 +37,7 @@ import (
 	"tidegate/internal/rollout"
 	"tidegate/internal/service/functions"
 	"tidegate/internal/service/identity"
+	"tidegate/internal/service/logs"
 	"tidegate/internal/service/schedules"
 	"tidegate/internal/service/tables"
 	"tidegate/internal/stage"
@@ -65,6 +66,8 @@ type Server struct {
 	functions *functions.Service
 	schedules *schedules.Service
 	tables    *tables.Service
+	logs      *logs.Service
+	shipper   *observe.Shipper // carries functions' lines to logs
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	admin     *admin.Service
@@ -180,6 +183,9 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	if s.tables, err = tables.New(ctx, tables.Config{Dir: filepath.Join(s.options.DataDir, "tables"), Gate: gate}); err != nil {
 		return err
 	}
+	if err := s.openLogs(ctx, gate, handlers); err != nil {
+		return err
+	}
 	bucket, err := s.store.Bucket(ctx, "functions")
 	if err != nil {
 		return err
@@ -193,7 +199,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 		Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
 		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address,
-		Events: s.options.Observer.Functions(s.options.Display),
+		Events: s.functionEvents(),
 	})
 	if err != nil {
 		return err
@@ -213,10 +219,41 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	return nil
 }
 
+// openLogs opens CloudWatch Logs and what carries functions' lines to it.
+func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
+	bucket, err := s.store.Bucket(ctx, "logs")
+	if err != nil {
+		return err
+	}
+	s.logs, err = logs.New(ctx, logs.Config{
+		Dir: filepath.Join(s.options.DataDir, "logs"), Bucket: bucket, Gate: gate, Region: s.options.Region, Account: s.options.Account,
+		Writer: "lambda.amazonaws.com",
+	})
+	if err != nil {
+		return err
+	}
+	handlers["logs"] = s.logs
+	s.shipper = observe.NewShipper(s.logsClient())
+	return nil
+}
+
+// logsClient is how Lambda reaches CloudWatch Logs.
+func (s *Server) logsClient() observe.ShipperConfig {
+	return observe.ShipperConfig{Endpoint: inMemory("logs"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
+		Region: s.options.Region, Failed: s.options.Observer.Note}
+}
+
+// functionEvents are told to people, and their lines kept.
+func (s *Server) functionEvents() functions.EventListener {
+	events := s.options.Observer.Functions(s.options.Display)
+	events.Logged = func(l functions.Logged) { s.shipper.Logged(l) }
+	return events
+}
+
 // endpointVariables name, for the AWS SDKs, the services that Tidegate has. The
 // Management API is not among them: a client of it without an endpoint is a
 // mistake that AWS would show too.
-var endpointVariables = []string{"APIGATEWAYV2", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "STS"}
+var endpointVariables = []string{"APIGATEWAYV2", "CLOUDWATCH_LOGS", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "STS"}
 
 // functionEnvironment is what every function's environment gets beside AWS's own.
 func (s *Server) functionEnvironment(f functions.Function) []string {
@@ -415,6 +452,9 @@ func (s *Server) Close() error {
 		defer cancel()
 		errs = append(errs, s.functions.Close(ctx))
 	}
+	if s.shipper != nil {
+		s.shipper.Close() // while what it calls still answers
+	}
 	if s.inside != nil {
 		s.inside.Close()
 	}
@@ -425,6 +465,9 @@ func (s *Server) Close() error {
 	s.running.Wait()
 	if s.tables != nil {
 		errs = append(errs, s.tables.Close())
+	}
+	if s.logs != nil {
+		errs = append(errs, s.logs.Close())
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -23,6 +23,7 @@ type environment struct {
 	s       *Service
 	fn      *function
 	id      string // 32 hex digits
+	stream  string // the name of its log stream
 	proc    *process
 	api     *http.Server
 	host    string       // of the Runtime API
@@ -34,6 +35,10 @@ type environment struct {
 	failed  chan struct{} // closed when the runtime reports that it can't load
 	ended   chan struct{} // closed when the process has ended; status is set then
 	status  string
+
+	// Of the invocation that runs, one at a time.
+	megabytes int // the most that the process has used
+	measured  time.Time
 
 	// Guarded by s.mu.
 	used    time.Time
@@ -65,6 +70,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		s: s, fn: fn, id: strings.ReplaceAll(awshttp.NewRequestID(), "-", ""), deliver: make(chan *invocation),
 		ready: make(chan struct{}), failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, used: time.Now(),
 	}
+	e.stream = e.used.UTC().Format("2006/01/02/") + "[" + fn.version() + "]" + e.id
 	s.mu.Lock()
 	if s.closed {
 		s.yieldLocked(e)
@@ -162,6 +168,7 @@ func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err err
 	env := e.variables(keys, prep)
 	for range 40 {
 		e.out = newOutput(&s.cfg.Events, fn)
+		e.out.log = e.stream
 		e.proc, err = s.starter.start(command{
 			path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir, env: env, token: e.id, out: e.out,
 		})
@@ -252,11 +259,14 @@ func (e *environment) await(limit time.Duration) initOutcome {
 func (e *environment) initAnswer(inv *invocation) answer {
 	<-e.ended
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.initBody != nil {
-		return answer{failed: true, payload: e.initBody}
+	body := e.initBody
+	e.mu.Unlock()
+	a := exited(inv, e.status)
+	if body != nil {
+		a = answer{failed: true, payload: body}
 	}
-	return exited(inv, e.status)
+	e.out.logged(inv.requestID, failure(inv, a.payload))
+	return a
 }
 
 // lost is the answer when the last of several environments didn't take the
@@ -312,10 +322,13 @@ func (e *environment) invoke(inv *invocation, res *result) error {
 		}
 	}
 	res.duration = time.Since(inv.started)
-	if inv.tail != nil {
-		res.memory = e.proc.memory()
-	}
+	res.memory = e.memory()
 	e.out.end()
+	if e.out.events.Logged != nil { // before another invocation may begin
+		for _, line := range closing(e.fn, inv, *res) {
+			e.out.logged(inv.requestID, line)
+		}
+	}
 	brought := false
 	if res.failed {
 		if missing := e.fn.language().missing(res.payload); missing != "" {
@@ -330,6 +343,15 @@ func (e *environment) invoke(inv *invocation, res *result) error {
 		e.s.release(e)
 	}
 	return nil
+}
+
+// memory is the most that the process has used, in MB, 0 when unknown. It is
+// read once a second at most: it only grows.
+func (e *environment) memory() int {
+	if now := time.Now(); now.Sub(e.measured) >= time.Second {
+		e.megabytes, e.measured = e.proc.memory(), now
+	}
+	return e.megabytes
 }
 
 // deliverLate waits a moment for a runtime that is still on its way from its

@@ -14,6 +14,7 @@ type EventListener struct {
 	InvocationBegin  func(InvocationBegin)
 	InvocationEnd    func(InvocationEnd)
 	Output           func(Output)
+	Logged           func(Logged)
 	Progress         func(Progress)
 	EnvironmentStart func(EnvironmentStart)
 	EnvironmentExit  func(EnvironmentExit)
@@ -90,6 +91,19 @@ type Output struct {
 	Stderr              bool
 	Line                string
 }
+
+// Logged is one event of a function's log as CloudWatch Logs holds it: a line of
+// output, or one that Lambda writes itself (START, END, REPORT, a failure). Those
+// of one stream come in their order.
+type Logged struct {
+	Function, RequestID string
+	Stream              string // of the environment: 2026/11/22/[$LATEST]hex
+	Time                time.Time
+	Line                string
+}
+
+// String is the line behind the function's name.
+func (l Logged) String() string { return l.Function + ": " + l.Line }
 
 // String is the line behind the function's name.
 func (o Output) String() string { return o.Function + ": " + o.Line }

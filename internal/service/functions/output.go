@@ -17,6 +17,7 @@ type output struct {
 	events   *EventListener
 	function string
 	version  string
+	log      string                 // the name of the log stream
 	request  atomic.Pointer[string] // the invocation that runs, or the last
 	streams  [2]*stream             // stdout, stderr
 
@@ -35,10 +36,12 @@ func newOutput(events *EventListener, fn *function) *output {
 // begin says that from here on lines belong to the invocation.
 func (o *output) begin(inv *invocation) {
 	o.request.Store(&inv.requestID)
+	start := fmt.Sprintf("START RequestId: %s Version: %s", inv.requestID, o.version)
+	o.logged(inv.requestID, start)
 	if inv.tail == nil {
 		return
 	}
-	inv.tail.add(fmt.Sprintf("START RequestId: %s Version: %s\n", inv.requestID, o.version))
+	inv.tail.add(start + "\n")
 	o.mu.Lock()
 	o.tail = inv.tail
 	o.mu.Unlock()
@@ -73,14 +76,25 @@ func (o *output) line(line []byte, stderr bool) {
 		o.tail.add(string(line) + "\n")
 	}
 	o.mu.Unlock()
-	if o.events.Output == nil {
+	if o.events.Output == nil && o.events.Logged == nil {
 		return
 	}
 	var id string
 	if p := o.request.Load(); p != nil {
 		id = *p
 	}
-	o.events.Output(Output{Function: o.function, RequestID: id, Stderr: stderr, Line: strings.ToValidUTF8(string(line), "\uFFFD")})
+	text := strings.ToValidUTF8(string(line), "\uFFFD")
+	if o.events.Output != nil {
+		o.events.Output(Output{Function: o.function, RequestID: id, Stderr: stderr, Line: text})
+	}
+	o.logged(id, text)
+}
+
+// logged tells one event of the function's log.
+func (o *output) logged(requestID, line string) {
+	if o.events.Logged != nil {
+		o.events.Logged(Logged{Function: o.function, RequestID: requestID, Stream: o.log, Time: time.Now(), Line: line})
+	}
 }
 
 // A stream is stdout or stderr of a process. Reading is done under mu, by the
@@ -157,17 +171,38 @@ func (t *tail) bytes() []byte {
 
 // finish writes what Lambda's log has at the end of an invocation.
 func (t *tail) finish(fn *function, inv *invocation, res result) {
+	for _, line := range closing(fn, inv, res) {
+		t.add(line + "\n")
+	}
+}
+
+// closing are the lines of Lambda's log at the end of an invocation.
+// https://docs.aws.amazon.com/lambda/latest/dg/nodejs-logging.html
+func closing(fn *function, inv *invocation, res result) []string {
+	var lines []string
 	if res.failed {
-		t.add(fmt.Sprintf("%s\t%s\tERROR\tInvoke Error \t%s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), inv.requestID, res.payload))
+		lines = append(lines, failure(inv, res.payload))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\t",
-		inv.requestID, inv.requestID, float64(res.duration)/1e6, billed(res.duration).Milliseconds(), fn.MemorySize)
+	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\t",
+		inv.requestID, float64(res.duration)/1e6, billed(res.duration).Milliseconds(), fn.MemorySize)
 	if res.memory > 0 {
 		fmt.Fprintf(&b, "Max Memory Used: %d MB\t", res.memory)
 	}
 	if res.cold {
 		fmt.Fprintf(&b, "Init Duration: %.2f ms\t", float64(res.init)/1e6)
 	}
-	t.add(b.String() + "\n")
+	return append(lines, "END RequestId: "+inv.requestID, b.String())
+}
+
+// failure is the line about a function error: what Lambda says itself of a
+// timeout or an exit, what its Node.js runtime says of all others.
+func failure(inv *invocation, payload []byte) string {
+	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	if kind, message, _ := readError(payload); kind == "Sandbox.Timedout" || kind == "Runtime.ExitError" {
+		if _, what, ok := strings.Cut(message, " Error: "); ok {
+			return now + " " + inv.requestID + " " + what
+		}
+	}
+	return now + "\t" + inv.requestID + "\tERROR\tInvoke Error \t" + string(payload)
 }

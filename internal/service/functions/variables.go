@@ -4,7 +4,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"tidegate/sigv4"
 )
@@ -73,7 +72,7 @@ func (e *environment) lambdaVariables(vars map[string]string, keys sigv4.Credent
 	vars["AWS_LAMBDA_FUNCTION_VERSION"] = fn.version()
 	vars["AWS_LAMBDA_INITIALIZATION_TYPE"] = "on-demand"
 	vars["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + fn.Name
-	vars["AWS_LAMBDA_LOG_STREAM_NAME"] = time.Now().UTC().Format("2006/01/02/") + "[" + fn.version() + "]" + e.id
+	vars["AWS_LAMBDA_LOG_STREAM_NAME"] = e.stream
 	vars["AWS_LAMBDA_RUNTIME_API"] = e.host
 	vars["LAMBDA_TASK_ROOT"] = fn.codeDir
 	vars["LAMBDA_RUNTIME_DIR"] = s.runtime
