@@ -58,6 +58,7 @@ type Server struct {
 	listeners   []net.Listener
 	store       *filekv.Store
 	ca          *intercept.Authority
+	proxy       *intercept.Door // for functions that redirection doesn't reach
 	root        sigv4.Credentials
 	caBundle    string
 	serviceKeys serviceKeys
@@ -171,6 +172,14 @@ func (s *Server) openAuthority() (err error) {
 		bundle = s.ca.CertPath()
 	}
 	s.caBundle = bundle
+	s.proxy = intercept.NewDoor(intercept.DoorConfig{
+		Covers: func(host string) bool { return strings.HasSuffix(host, ".amazonaws.com") && s.ca.Covers(host) },
+		Answer: func(c net.Conn, read []byte) {
+			if s.returned.hand(context.Background(), newReturned(c, read)) != nil {
+				c.Close()
+			}
+		},
+	})
 	return nil
 }
 
@@ -198,7 +207,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 		Bucket: bucket, Queue: queue, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
 		Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
-		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address,
+		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address, Proxy: s.proxy.Pass,
 		Events: s.functionEvents(),
 	})
 	if err != nil {
@@ -451,6 +460,9 @@ func (s *Server) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		errs = append(errs, s.functions.Close(ctx))
+	}
+	if s.proxy != nil {
+		s.proxy.Close()
 	}
 	if s.shipper != nil {
 		s.shipper.Close() // while what it calls still answers

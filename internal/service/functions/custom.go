@@ -63,6 +63,8 @@ func (custom) variables(_ *environment, vars map[string]string, _ *preparation) 
 	delete(vars, "AWS_EXECUTION_ENV")
 }
 
+func (custom) redirects() bool { return false }
+
 func (custom) wraps() bool { return false }
 
 func (custom) missing([]byte) string { return "" }

@@ -30,6 +30,8 @@ type environment struct {
 	files   []sourceFile // what the process was loaded from
 	expires time.Time    // when it is to be replaced for its credentials' sake
 	out     *output      // what the process writes
+	proxy   string       // for HTTPS_PROXY; empty when the runtime needs none
+	leave   func()       // ends what proxy lets in; nil without one
 	deliver chan *invocation
 	ready   chan struct{} // closed at the first call of next
 	failed  chan struct{} // closed when the runtime reports that it can't load
@@ -165,6 +167,16 @@ func (s *Service) prepared(ctx context.Context, fn *function) (*preparation, err
 // tried again for a while.
 func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err error) {
 	fn, s := e.fn, e.s
+	if s.cfg.Proxy != nil && !fn.language().redirects() {
+		if e.proxy, e.leave, err = s.cfg.Proxy(); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				e.leave()
+			}
+		}()
+	}
 	env := e.variables(keys, prep)
 	for range 40 {
 		e.out = newOutput(&s.cfg.Events, fn)
@@ -187,6 +199,9 @@ func (e *environment) watch() {
 	e.out.close()
 	close(e.ended)
 	e.api.Close()
+	if e.leave != nil {
+		e.leave()
+	}
 	e.mu.Lock()
 	if e.why == "" {
 		e.why = exitItself

@@ -62,7 +62,11 @@ type Config struct {
 	// Redirect returns host:port to which a function's connections to
 	// *.amazonaws.com go; nil or an empty answer leaves them alone.
 	Redirect func() string
-	Events   EventListener
+	// Proxy opens a proxy to an environment whose runtime knows no other way to
+	// Redirect: the URL for its HTTPS_PROXY, and a func that shuts it again. May be
+	// nil.
+	Proxy  func() (url string, end func(), err error)
+	Events EventListener
 	// MaxEnvironments bounds the processes at one time; 0 means 64: most of them
 	// wait for something, and each costs some 50 MB. An invocation beyond waits
 	// 10 s for one, then is throttled.

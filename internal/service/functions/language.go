@@ -30,6 +30,9 @@ type language interface {
 	// unready says what to do about a program that runs but never asked for an
 	// invocation; empty when its own words say enough.
 	unready(fn *function) string
+	// redirects says whether the runtime's own bootstrap, which is ours, leads its
+	// connections to Tidegate. Others get HTTPS_PROXY.
+	redirects() bool
 	// wraps says whether AWS_LAMBDA_EXEC_WRAPPER is heeded.
 	wraps() bool
 }

@@ -81,6 +81,8 @@ func (l node) hint(fn *function, name string, p *preparation) string {
 
 func (node) unready(*function) string { return "" }
 
+func (node) redirects() bool { return true }
+
 func (node) wraps() bool { return true }
 
 func (node) arguments(runtime string) []string {

@@ -102,6 +102,8 @@ func (python) hint(fn *function, name string, p *preparation) string {
 
 func (python) unready(*function) string { return "" }
 
+func (python) redirects() bool { return true }
+
 func (python) wraps() bool { return true }
 
 // arguments: -u writes each line at once.

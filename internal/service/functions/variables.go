@@ -35,6 +35,14 @@ func (e *environment) variables(keys sigv4.Credentials, prep *preparation) []str
 	vars["_AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1"
 	vars["_AWS_XRAY_DAEMON_PORT"] = "2000"
 	vars["TZ"] = ":UTC"
+	if e.proxy != "" {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+			vars[name] = e.proxy
+		}
+		for _, name := range []string{"NO_PROXY", "no_proxy"} {
+			vars[name] = "localhost,127.0.0.0/8,127.0.0.1,::1"
+		}
+	}
 	if s.cfg.Environment != nil {
 		for _, pair := range s.cfg.Environment(fn.info()) {
 			if name, v, ok := strings.Cut(pair, "="); ok {
