@@ -1,0 +1,160 @@
+package vtl
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestConstant(t *testing.T) {
+	for text, want := range map[string]string{"": "", `{"statusCode": 200}`: `{"statusCode": 200}`, "a## b": "a", "$a": "-", "#set($a = 1)": "-", "#[[$a]]#": "$a"} {
+		template, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := template.Constant()
+		if !ok {
+			got = "-"
+		}
+		if got != want || template.String() != text {
+			t.Errorf("%q: %q, want %q; prints %q", text, got, want, template)
+		}
+	}
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\n #if($x)":                  "line 2, column 2: #if isn't closed by #end",
+		"#end":                         "line 1, column 1: #end stands where nothing is open",
+		"#foreach($x in $l)#else#end":  "line 1, column 19: #else stands within #foreach, which has none",
+		"#set($x = )":                  `line 1, column 11: ")" stands where a value is expected`,
+		"#set(x = 1)":                  "line 1, column 6: #set needs a reference to set, such as #set($x = 1)",
+		"${a":                          "line 1, column 1: the reference ${a isn't closed by }",
+		"$a.b($c + 1)":                 `line 1, column 9: "+" stands where a comma or the ) of b is expected; calculate with #set first`,
+		"$a.b('x)":                     "line 1, column 6: the string isn't closed by '",
+		"#parse('x')":                  "line 1, column 1: #parse: there are no files to include",
+		"\n#* x":                       "line 2, column 1: the comment #* isn't closed by *#",
+		"$a[x]":                        `line 1, column 4: "x]" stands where a value is expected`,
+		`#set($a = "x ${b")`:           "line 1, column 14: the reference ${b isn't closed by }",
+		strings.Repeat("#if($a)", 100): "line 1, column 439: directives and expressions lie more than 64 deep within each other",
+	} {
+		_, err := Parse(text)
+		var syntax *SyntaxError
+		if !errors.As(err, &syntax) || err.Error() != want {
+			t.Errorf("%.40q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// TestLimits holds that no template takes more than its share.
+func TestLimits(t *testing.T) {
+	long := "#set($l = [0..999])"
+	for _, text := range []string{
+		"#set($s = 'x')#foreach($i in [1..60])#set($s = $s + $s)#end",
+		"#set($s = 'xxxxxxxxxx')#foreach($i in [1..60])#set($s = $s.replaceAll('x', 'xxxxxxxxxx'))#end",
+		"#set($s = 'xxxxxxxxxx')#foreach($i in [1..60])#set($s = $s.replace('x', 'xxxxxxxxxx'))#end",
+		"#set($s = 'xx')#set($s = $s.repeat(9000000000000000000))",
+		"#set($n = 2)#foreach($i in [1..999])#set($n = $n * $n)#end",
+		"#macro(m)#m()#end#m()",
+		"#define($d)$d#end$d",
+		"#set($e = '#evaluate($e)')#evaluate($e)",
+		"#macro(m $p)#m($p)#end#m($x)",
+		"#set($l = [])#set($x = $l.add($l))$l",
+		"#set($m = {})#set($m.m = $m)$m",
+		"#set($l = [1..1000000])",
+		"#set($l = [-9000000000000000000..9000000000000000000])",
+		"#set($l = [1])#foreach($i in [1..60])#set($x = $l.addAll($l))#end",
+		long + "#foreach($a in $l)#foreach($b in $l)#foreach($c in $l)#end#end#end",
+		long + "#foreach($a in $l)#foreach($b in $l)xxxxxxxxxxxxxxxxxxxxxxxxx#end#end",
+	} {
+		template, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := template.Append([]byte("kept"), nil, Limits{})
+		if !errors.Is(err, ErrLimit) || string(out) != "kept" {
+			t.Errorf("%q: %d bytes, %v", text, len(out), err)
+		}
+	}
+	// A loop ends at its bound, as Velocity's directive.foreach.maxloops says.
+	out, err := run("#foreach($i in [1..2000])x#end", nil)
+	if err != nil || len(out) != 1000 {
+		t.Errorf("%d iterations, %v", len(out), err)
+	}
+}
+
+// TestMethodErrors holds that exceptions end the evaluation.
+func TestMethodErrors(t *testing.T) {
+	for _, text := range []string{"$s.substring(9)", "$s.charAt(5)", "$l.get(9)", "$l[9]", "$n.parseInt('x')", "$s.replaceAll('(?=x)', 'y')", "$s.replaceAll('a', '$3')", "$l.iterator().next().x"} {
+		scope := func(name string) (any, bool) {
+			v, ok := map[string]any{"s": "abc", "l": NewList(), "n": 1}[name]
+			return v, ok
+		}
+		if out, err := run(text, scope); err == nil || errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %q, %v", text, out, err)
+		}
+	}
+}
+
+func TestJSONLists(t *testing.T) {
+	inner := NewMap()
+	inner.Put("id", int64(1))
+	inner.Put("url", "a/b\n\u2028")
+	outer := NewMap()
+	outer.Put("items", NewJSONList(inner, nil, true, 1.5))
+	scope := func(string) (any, bool) { return outer, true }
+	got, err := run("$x $x.items[0].id $x.items.size()", scope)
+	if want := `{items=[{"id":1,"url":"a\/b\n\u2028"},null,true,1.5]} 1 4`; err != nil || got != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	for _, text := range []string{"#set($a = 1)$a", "#if($a == 'x')b#else c#end", "#foreach($x in [1..3])$x#end", "#macro(m $p)$p#end#m('x')", "$!{a.b('c', [1], {'k': 2})[0]}", "\\$a \\\\#if(true)#end", "#evaluate('$x')#define($y)z#end$y"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		template, err := Parse(text)
+		if err != nil {
+			return
+		}
+		scope := func(name string) (any, bool) {
+			switch name {
+			case "s":
+				return "a,b", true
+			case "l":
+				return NewJSONList("a", int64(2), NewMap()), true
+			}
+			return nil, false
+		}
+		out, err := template.Append(nil, scope, Limits{Output: 1 << 16, Steps: 10_000})
+		if len(out) > 1<<16 || err != nil && len(out) > 0 {
+			t.Errorf("%d bytes, %v", len(out), err)
+		}
+	})
+}
+
+func BenchmarkTemplate(b *testing.B) {
+	text := `#set($body = $input)
+{ "TableName": "messages",
+  "Item": { "id": { "S": "$body.id" }, "n": { "N": "${body.count}" }
+  #foreach($tag in $body.tags), "$tag": { "S": "x" }#end
+  #if($body.text.length() > 3), "text": { "S": "$body.text.replaceAll('"', '\\"')" }#end } }`
+	template, err := Parse(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := NewMap()
+	body.Put("id", "abc")
+	body.Put("count", int64(3))
+	body.Put("text", "hello")
+	body.Put("tags", NewJSONList("a", "b"))
+	scope := func(string) (any, bool) { return body, true }
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if out, err = template.Append(out[:0], scope, Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
