@@ -175,7 +175,7 @@ func (d *Deployer) Apply(ctx context.Context, s *Stack) (*Result, error) {
 func (d *Deployer) applier(s *Stack, record *Record) *applier {
 	return &applier{
 		client: d.client(), s: s, values: newValues(s), record: record,
-		r: &reporter{file: s.env.file}, told: d.Progress, fresh: map[string]bool{},
+		r: s.reporter(), told: d.Progress, fresh: map[string]bool{},
 	}
 }
 

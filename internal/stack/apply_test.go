@@ -191,7 +191,7 @@ func TestApplyWebSocketAPI(t *testing.T) {
 		notes = append(notes, n.Resource+" "+n.Message)
 	}
 	all := strings.Join(notes, "\n")
-	for _, want := range []string{"Archive AWS::S3::Bucket belongs to a service that Tidegate lacks", "TickFunction event type S3 comes from a service that Tidegate lacks"} {
+	for _, want := range []string{"Archive AWS::S3::Bucket belongs to a service that Tidegate lacks", "TickFunction no event of type S3 happens here, so it never calls TickFunction; to call it: tidegate invoke TickFunction EVENT"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no note %q in\n%s", want, all)
 		}
@@ -543,7 +543,7 @@ Resources:
 		all = append(all, n.String())
 	}
 	notes := strings.Join(all, "\n")
-	for _, want := range []string{"T.Properties.TimeToLiveSpecification: has no effect here yet", "the AWS-managed policy AmazonEverything isn't known here"} {
+	for _, want := range []string{"T.Properties.TimeToLiveSpecification: has no effect here yet", "the managed policy AmazonEverything isn't known here"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("no note %q in\n%s", want, notes)
 		}

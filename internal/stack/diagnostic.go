@@ -118,6 +118,8 @@ type reporter struct {
 	strict      bool
 	diagnostics Diagnostics
 	notes       []Note
+	// made are the resources that SAM made, which the template's author never wrote.
+	made map[string]*resource
 }
 
 func (r *reporter) position(p place) Position {
@@ -134,6 +136,7 @@ func (r *reporter) report(p place, hint, format string, args ...any) {
 	if len(r.diagnostics) >= maxDiagnostics {
 		return
 	}
+	p = r.traced(p)
 	d := Diagnostic{Position: r.position(p), Resource: p.resource, Property: p.property, Message: fmt.Sprintf(format, args...), Hint: hint}
 	told := func(o Diagnostic) bool {
 		return o == d || o.Position == d.Position && d.Line != 0 && o.Message == d.Message
@@ -144,6 +147,7 @@ func (r *reporter) report(p place, hint, format string, args ...any) {
 }
 
 func (r *reporter) notef(p place, format string, args ...any) {
+	p = r.traced(p)
 	n := Note{Position: r.position(p), Resource: p.resource, Property: p.property, Message: fmt.Sprintf(format, args...)}
 	if !slices.Contains(r.notes, n) && len(r.notes) < maxDiagnostics*10 {
 		r.notes = append(r.notes, n)

@@ -155,8 +155,8 @@ func TestInclude(t *testing.T) {
 	if got, want := s.byID["U"].properties.json(), `{"X":{"A":1,"B":"own"}}`; got != want {
 		t.Errorf("U has %s, want %s", got, want)
 	}
-	if s.byID["T"] == nil || len(s.outputs) != 1 || len(s.Included()) != 3 {
-		t.Errorf("resources %v, outputs %d, included %v", keys(s.byID), len(s.outputs), s.Included())
+	if s.byID["T"] == nil || len(s.outputs) != 1 || len(s.Files) != 3 {
+		t.Errorf("resources %v, outputs %d, included %v", keys(s.byID), len(s.outputs), s.Files)
 	}
 	if _, err := read("Resources: {T: {Type: AWS::SNS::Topic, Properties: !Transform " + include("bad.yaml") + "}}\n"); err == nil || !strings.Contains(err.Error(), "bad.yaml:3:1: not valid YAML") {
 		t.Errorf("a broken file: %v", err)

@@ -12,7 +12,15 @@ func (s *Stack) target(id, attribute string) (*resource, string) {
 	if alias, ok := s.env.aliases[joinPath(id, attribute)]; ok {
 		return s.byID[alias], ""
 	}
-	return s.byID[id], attribute
+	res := s.byID[id]
+	if base, part, dotted := strings.Cut(id, "."); dotted && res == nil && attribute == "" {
+		// What SAM would make for a placeholder, such as MyHttpApi.Stage.
+		if res = s.byID[base]; res != nil && res.known() == nil {
+			return res, part
+		}
+		return nil, ""
+	}
+	return res, attribute
 }
 
 // references calls found for every resource that v refers to.

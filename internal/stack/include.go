@@ -168,7 +168,7 @@ func (x *includer) read(path string, at place) *value {
 		x.r.errorf(at, "can't read %s: %v", shown(x.s, full), err)
 		return nil
 	}
-	x.s.included = append(x.s.included, full)
+	x.s.Files = append(x.s.Files, full)
 	inner := &reporter{file: oneSource(shown(x.s, full))}
 	v := parse(data, inner)
 	x.r.diagnostics = append(x.r.diagnostics, inner.diagnostics...)

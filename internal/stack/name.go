@@ -53,7 +53,7 @@ func (s *Stack) generatedName(logicalID string, limit int) string {
 // plannedName returns a resource's physical name when it is known beforehand,
 // else "".
 func (s *Stack) plannedName(res *resource) string {
-	schema := typeOf(res.typ)
+	schema := res.known()
 	if schema == nil || schema.nameProperty == "" {
 		return ""
 	}

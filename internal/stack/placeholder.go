@@ -1,117 +1,164 @@
 package stack
 
 import (
-	"fmt"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // Placeholders stand for resources of services that Tidegate lacks. They look
 // as CloudFormation's would: a physical name, Ref, ARN and other attributes, so
 // that an application that only passes them on works.
 
+// placeholdersText holds the looks, in a notation that its head explains.
+//
+//go:embed placeholders.txt
+var placeholdersText string
+
+// placeholderLooks parses placeholders.txt, once: by type and attribute.
+var placeholderLooks = sync.OnceValue(func() map[string]map[string]string {
+	all := map[string]map[string]string{}
+	typ := ""
+	for line := range strings.Lines(placeholdersText) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || words[0] == "#":
+		case line[0] != ' ':
+			typ = words[0]
+			all[typ] = map[string]string{}
+		default:
+			all[typ][words[0]] = words[1]
+		}
+	}
+	return all
+})
+
 // nameProperties are how common types call their physical name.
 var nameProperties = []string{
 	"BucketName", "QueueName", "TopicName", "LogGroupName", "UserPoolName", "ClientName", "StateMachineName", "FunctionName",
-	"RepositoryName", "ClusterName", "DBInstanceIdentifier", "StreamName", "DeliveryStreamName", "AlarmName", "Name",
+	"RepositoryName", "ClusterName", "DBInstanceIdentifier", "DBClusterIdentifier", "StreamName", "DeliveryStreamName", "AlarmName",
+	"IdentityPoolName", "ManagedPolicyName", "UserName", "GroupName", "InstanceProfileName", "DomainName", "ReplicationGroupId",
+	"DatabaseName", "ServiceName", "Family", "RuleName", "LayerName", "Name",
 }
 
-// placeholder returns what a placeholder answers to Ref and GetAtt.
-func (s *Stack) placeholder(res *resource, properties *value, attribute string) string {
+// A placeholder is what a resource that isn't run answers with.
+type placeholder struct {
+	s          *Stack
+	res        *resource
+	properties *value
+}
+
+// answer returns what the placeholder gives for Ref ("") or an attribute.
+func (p placeholder) answer(attribute string) string {
 	if attribute == "" {
-		return s.placeholderRef(res, properties)
+		attribute = "Ref"
 	}
-	name := s.placeholderName(res, properties)
-	if v, ok := properties.get(attribute).scalar(); ok { // as SSM's Value or a queue's QueueName
+	return p.look(attribute, 0)
+}
+
+func (p placeholder) look(attribute string, depth int) string {
+	name := p.name()
+	if v, ok := p.properties.get(attribute).scalar(); ok && attribute != "Ref" { // as SSM's Value or a queue's QueueName
 		return v
 	}
+	if look, ok := placeholderLooks()[p.res.typ][attribute]; ok && depth < 3 {
+		return p.fill(look, depth)
+	}
 	switch {
-	case attribute == "Arn" || strings.HasSuffix(attribute, "Arn") || attribute == "ARN":
-		return s.placeholderARN(res, name)
-	case res.typ == "AWS::S3::Bucket" && attribute == "DomainName":
-		return name + ".s3.amazonaws.com"
-	case res.typ == "AWS::S3::Bucket" && attribute == "RegionalDomainName":
-		return name + ".s3." + s.Region + ".amazonaws.com"
-	case res.typ == "AWS::S3::Bucket" && attribute == "WebsiteURL":
-		return "http://" + name + ".s3-website-" + s.Region + ".amazonaws.com"
-	case res.typ == "AWS::SQS::Queue" && attribute == "QueueUrl":
-		return s.placeholderRef(res, properties)
-	case res.typ == "AWS::Cognito::UserPool" && (attribute == "ProviderName" || attribute == "ProviderURL"):
-		return "cognito-idp." + s.Region + ".amazonaws.com/" + s.placeholderRef(res, properties)
-	case strings.HasSuffix(attribute, "Name"):
+	case attribute == "Stage":
+		if stage, ok := p.properties.get("StageName").scalar(); ok {
+			return stage
+		}
+		return "Prod" // SAM's own
+	case attribute == "Ref" || strings.HasSuffix(attribute, "Name"):
 		return name
-	case attribute == "UserPoolId" || attribute == "ClientId" || attribute == "Id":
-		return s.placeholderRef(res, properties)
+	case strings.HasSuffix(attribute, "Arn") || attribute == "ARN":
+		return p.arn()
+	case strings.HasSuffix(attribute, "Id"):
+		return p.look("Ref", depth+1)
 	}
 	return name + "-" + attribute
 }
 
-// placeholderName is the name given, or {stack}-{logicalId}-{13 characters}.
-func (s *Stack) placeholderName(res *resource, properties *value) string {
-	for _, p := range nameProperties {
-		if name, ok := properties.get(p).scalar(); ok && name != "" {
+// fill puts what the braces name into a look.
+func (p placeholder) fill(look string, depth int) string {
+	var b strings.Builder
+	for look != "" {
+		before, rest, found := strings.Cut(look, "{")
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		what, after, _ := strings.Cut(rest, "}")
+		look = after
+		b.WriteString(p.part(what, depth))
+	}
+	return b.String()
+}
+
+func (p placeholder) part(what string, depth int) string {
+	s, id := p.s, p.res.id
+	switch what {
+	case "name":
+		return p.name()
+	case "here":
+		return s.Region + ":" + s.Account
+	case "region":
+		return s.Region
+	case "account":
+		return s.Account
+	case "uuid":
+		return s.uuid(id)
+	}
+	kind := strings.TrimRight(what, "0123456789")
+	n, err := strconv.Atoi(what[len(kind):])
+	if err != nil {
+		return p.look(what, depth+1)
+	}
+	if kind == "low" && n == 10 {
+		return s.apiID(id)
+	}
+	sum, more := s.digest(id), s.digest(id, what)
+	raw := append(sum[:], more[:]...)
+	switch kind {
+	case "hex":
+		return hex.EncodeToString(raw)[:n]
+	case "up":
+		return (s.suffix(id, 26) + s.suffix(id+"/"+what, 26))[:n]
+	case "mixed":
+		return strings.NewReplacer("+", "x", "/", "y").Replace(base64.StdEncoding.EncodeToString(raw))[:n]
+	default:
+		return strings.ToLower(s.suffix(id, 26) + s.suffix(id+"/"+what, 26))[:n]
+	}
+}
+
+// name is the name given, or {stack}-{logicalId}-{13 characters}.
+func (p placeholder) name() string {
+	for _, property := range nameProperties {
+		if name, ok := p.properties.get(property).scalar(); ok && name != "" {
 			return name
 		}
 	}
-	name := s.Name + "-" + res.id + "-" + s.suffix(res.id, 13)
-	if res.typ == "AWS::S3::Bucket" {
+	name := p.s.Name + "-" + p.res.id + "-" + p.s.suffix(p.res.id, 13)
+	if slices.Contains([]string{"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::RDS::DBInstance", "AWS::RDS::DBCluster", "AWS::ElastiCache::CacheCluster", "AWS::ElastiCache::ReplicationGroup"}, p.res.typ) {
 		name = strings.ToLower(name)
 	}
 	return name
 }
 
-// placeholderRef is what Ref gives: for most types the name, for some an ARN,
-// a URL or an id.
-func (s *Stack) placeholderRef(res *resource, properties *value) string {
-	name := s.placeholderName(res, properties)
-	switch res.typ {
-	case "AWS::SQS::Queue":
-		return fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/%s", s.Region, s.Account, name)
-	case "AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine", "AWS::SecretsManager::Secret",
-		"AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::CertificateManager::Certificate":
-		return s.placeholderARN(res, name)
-	case "AWS::Cognito::UserPool":
-		return s.Region + "_" + s.suffix(res.id, 9)
-	case "AWS::Cognito::UserPoolClient":
-		return strings.ToLower(s.suffix(res.id, 26))
-	case "AWS::Cognito::IdentityPool":
-		return s.Region + ":" + s.uuid(res.id)
-	case "AWS::KMS::Key":
-		return s.uuid(res.id)
-	case "AWS::ApiGateway::RestApi", "AWS::Serverless::Api", "AWS::Serverless::HttpApi", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan":
-		return s.apiID(res.id)
+// arn is the look of a type that placeholders.txt doesn't know.
+func (p placeholder) arn() string {
+	if look, ok := placeholderLooks()[p.res.typ]["Arn"]; ok {
+		return p.fill(look, 1)
 	}
-	return name
-}
-
-// placeholderARN builds an ARN in the look of the type's service.
-func (s *Stack) placeholderARN(res *resource, name string) string {
-	local := func(service, rest string) string {
-		return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, s.Region, s.Account, rest)
-	}
-	switch res.typ {
-	case "AWS::S3::Bucket":
-		return "arn:aws:s3:::" + name
-	case "AWS::SQS::Queue":
-		return local("sqs", name)
-	case "AWS::SNS::Topic":
-		return local("sns", name)
-	case "AWS::Logs::LogGroup":
-		return local("logs", "log-group:"+name+":*")
-	case "AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine":
-		return local("states", "stateMachine:"+name)
-	case "AWS::SecretsManager::Secret":
-		return local("secretsmanager", "secret:"+name+"-"+s.suffix(res.id, 6))
-	case "AWS::KMS::Key":
-		return local("kms", "key/"+s.uuid(res.id))
-	case "AWS::Kinesis::Stream":
-		return local("kinesis", "stream/"+name)
-	case "AWS::Cognito::UserPool":
-		return local("cognito-idp", "userpool/"+s.Region+"_"+s.suffix(res.id, 9))
-	}
-	parts := strings.Split(res.typ, "::")
+	parts := strings.Split(p.res.typ, "::")
 	service, kind := "custom", parts[len(parts)-1]
 	if len(parts) == 3 {
 		service = strings.ToLower(parts[1])
 	}
-	return local(service, strings.ToLower(kind)+"/"+name)
+	return "arn:aws:" + service + ":" + p.s.Region + ":" + p.s.Account + ":" + strings.ToLower(kind) + "/" + p.name()
 }

@@ -153,7 +153,7 @@ func (s *Stack) staleNotes(steps []Step) []Note {
 			auto[key] = true
 		}
 	}
-	r := &reporter{file: s.env.file}
+	r := s.reporter()
 	for _, key := range keys(kept) {
 		if changed[key] && !auto[key] {
 			res := kept[key]
@@ -270,17 +270,20 @@ func (v *values) lookup(id, attribute string) (*value, bool) {
 	if res == nil {
 		return nil, false
 	}
-	if typeOf(res.typ) == nil {
+	if res.known() == nil {
 		r := &reporter{}
 		properties := v.evaluator(r).eval(res.properties, res.place())
 		if r.err() != nil || properties == nil {
 			return nil, false
 		}
-		return &value{kind: text, text: v.s.placeholder(res, properties, attribute)}, true
+		return &value{kind: text, placeholder: true, text: placeholder{v.s, res, properties}.answer(attribute)}, true
 	}
 	known, ok := v.known[res.id]
 	if !ok {
 		return nil, false
+	}
+	if attribute == "StreamArn" && known.ARN != "" {
+		return &value{kind: text, placeholder: true, text: known.ARN + streamLabel}, true
 	}
 	s := known.PhysicalID
 	if attribute != "" {
@@ -294,7 +297,7 @@ func (v *values) lookup(id, attribute string) (*value, bool) {
 
 // resolve evaluates a resource's properties and their hashes.
 func (v *values) resolve(res *resource) (*change, error) {
-	r := &reporter{file: v.s.env.file}
+	r := v.s.reporter()
 	e := v.evaluator(r)
 	properties := e.dynamic(e.eval(res.properties, res.propertyPlace("")), res.propertyPlace(""))
 	if properties == nil {
@@ -434,8 +437,9 @@ func (s *Stack) failure(res *resource, propertyName string, err error) *ApplyErr
 	if propertyName != "" {
 		at = res.propertyPlace(propertyName)
 	}
+	told := s.reporter().traced(at)
 	return &ApplyError{
 		Position:  s.env.file.position(at.line, at.column),
-		LogicalID: res.id, Type: res.typ, Property: propertyName, Err: err,
+		LogicalID: told.resource, Type: res.typ, Property: strings.TrimPrefix(told.property, "Properties."), Err: err,
 	}
 }

@@ -39,8 +39,8 @@ var apiGatewayV2Types = map[string]*resourceType{
 		properties: map[string]property{
 			"ApiKeySelectionExpression": textProperty,
 			"BasePath":                  noEffect(aText, httpAPIOnly),
-			"Body":                      {form: anyJSON, notBuilt: "is not built yet: describe the API with Route and Integration resources"},
-			"BodyS3Location":            {form: anyJSON, notBuilt: "is not built yet: describe the API with Route and Integration resources"},
+			"Body":                      {form: anyJSON, notBuilt: "is for HTTP APIs only, on AWS too: OpenAPI can't describe a WebSocket API; use Route and Integration resources"},
+			"BodyS3Location":            {form: anyJSON, notBuilt: "is for HTTP APIs only, on AWS too: OpenAPI can't describe a WebSocket API; use Route and Integration resources"},
 			"CorsConfiguration":         noEffect(anyJSON, httpAPIOnly),
 			"CredentialsArn":            noEffect(aText, httpAPIOnly),
 			"Description":               textProperty,

@@ -22,7 +22,7 @@ var iamTypes = map[string]*resourceType{
 			"ManagedPolicyArns":        {form: texts},
 			"MaxSessionDuration":       noEffect(anInteger, "a function's keys don't expire"),
 			"Path":                     replaces(textProperty),
-			"PermissionsBoundary":      notBuilt(aText),
+			"PermissionsBoundary":      noEffect(aText, "boundaries are not applied: the role may do here what its boundary would forbid"),
 			"Policies": fields(objects, map[string]property{
 				"PolicyDocument": required(property{form: aDocument}),
 				"PolicyName":     required(textProperty),
@@ -34,11 +34,11 @@ var iamTypes = map[string]*resourceType{
 	"AWS::IAM::Policy": {
 		name: "AWS::IAM::Policy",
 		properties: map[string]property{
-			"Groups":         {form: texts, notBuilt: "is not built yet: there are roles, no groups"},
+			"Groups":         noEffect(texts, "there are roles, no groups"),
 			"PolicyDocument": required(property{form: aDocument}),
 			"PolicyName":     required(replaces(textProperty)),
-			"Roles":          required(property{form: texts}),
-			"Users":          {form: texts, notBuilt: "is not built yet: there are roles, no users"},
+			"Roles":          {form: texts},
+			"Users":          noEffect(texts, "there are roles, no users"),
 		},
 	},
 }
@@ -171,8 +171,8 @@ func (h roleHandler) policies(ctx context.Context, a *applier, c *change) error 
 	}
 	for _, arn := range managed {
 		_, err := a.iam(ctx, "AttachRolePolicy", "RoleName", c.name, "PolicyArn", arn)
-		if isNotFound(err) && strings.HasPrefix(arn, awsPolicies) {
-			a.r.notef(c.res.propertyPlace("ManagedPolicyArns"), "the AWS-managed policy %s isn't known here: the role gets nothing from it", strings.TrimPrefix(arn, awsPolicies))
+		if isNotFound(err) {
+			a.r.notef(c.res.propertyPlace("ManagedPolicyArns"), "the managed policy %s isn't known here: the role gets nothing from it", strings.TrimPrefix(arn, awsPolicies))
 			err = nil
 		}
 		if err != nil {
@@ -268,7 +268,7 @@ func (h policyHandler) put(ctx context.Context, a *applier, c *change) (Recorded
 	out := c.recorded(a.s.generatedName(c.res.id, 64), "")
 	name := c.get("PolicyName")
 	var roles []string
-	for _, r := range c.properties.get("Roles").items {
+	for _, r := range itemsOf(c.properties.get("Roles")) {
 		role, _ := r.scalar()
 		roles = append(roles, role)
 		if _, err := a.iam(ctx, "PutRolePolicy", "RoleName", role, "PolicyName", name, "PolicyDocument", document(c.properties.get("PolicyDocument"))); err != nil {

@@ -284,7 +284,7 @@ func (x *expander) function(res *resource) {
 	set("Role", role)
 	lambda := *res
 	lambda.typ, lambda.properties = "AWS::Lambda::Function", fn
-	lambda.source = res.id
+	lambda.source, lambda.trails = res.id, functionTrails
 	x.add(&lambda)
 	policies := x.eventInvoke(res)
 	if p.get("Role") == nil {
@@ -361,7 +361,9 @@ func (x *expander) functionRole(res *resource, tags *value, others []*value) {
 	if len(inline.items) > 0 {
 		role = role.with("Policies", inline)
 	}
-	x.add(x.made(res, res.id+"Role", "AWS::IAM::Role", role))
+	made := x.made(res, res.id+"Role", "AWS::IAM::Role", role)
+	made.trails = roleTrails
+	x.add(made)
 }
 
 func policyDocument(at *value, statements ...*value) *value {
@@ -371,10 +373,10 @@ func policyDocument(at *value, statements ...*value) *value {
 // Event types of functions: those of services that Tidegate has and hasn't
 // built, and those of services that it lacks.
 var (
-	missingEvents = []string{"ScheduleV2", "EventBridgeRule", "CloudWatchEvent", "DynamoDB"}
+	missingEvents = []string{"ScheduleV2"}
 	lackingEvents = []string{
-		"Api", "HttpApi", "S3", "SNS", "SQS", "Kinesis", "MSK", "MQ", "SelfManagedKafka", "DocumentDB",
-		"Cognito", "IoTRule", "AlexaSkill", "CloudWatchLogs",
+		"Api", "HttpApi", "S3", "SNS", "SQS", "Kinesis", "MSK", "MQ", "SelfManagedKafka", "DocumentDB", "DynamoDB",
+		"Cognito", "IoTRule", "AlexaSkill", "CloudWatchLogs", "EventBridgeRule", "CloudWatchEvent",
 	}
 	scheduleEvent = map[string]property{
 		"DeadLetterConfig": {form: anyJSON}, "Description": {form: anyJSON}, "Enabled": booleanProperty, "Input": {form: anyJSON},
@@ -405,12 +407,31 @@ func (x *expander) functionEvents(res *resource) {
 		case slices.Contains(missingEvents, typ):
 			x.r.report(here.in("Type").at(m.value.get("Type")), "", "event type %s is not built yet; Schedule is", typ)
 		case slices.Contains(lackingEvents, typ):
-			x.r.lacking(here, "event type %s comes from a service that Tidegate lacks: it never happens here", typ)
+			x.implicitAPI(m, typ)
+			x.r.lacking(here, "no event of type %s happens here, so it never calls %s; to call it: tidegate invoke %s EVENT", typ, res.id, res.id)
 		default:
 			x.r.report(here.in("Type").at(m.value.get("Type")), didYouMean(typ, slices.Concat([]string{"Schedule"}, missingEvents, lackingEvents)),
 				"there is no event type %q", clip(typ))
 		}
 	}
+}
+
+// implicitAPI adds the API that SAM makes for events which name none, so that
+// outputs may refer to it.
+func (x *expander) implicitAPI(m member, typ string) {
+	id, own := "ServerlessRestApi", "RestApiId"
+	switch typ {
+	case "HttpApi":
+		id, own = "ServerlessHttpApi", "ApiId"
+	case "Api":
+	default:
+		return
+	}
+	if m.value.get("Properties").get(own) != nil || x.t.resources.get(id) != nil || slices.ContainsFunc(x.out, func(r *resource) bool { return r.id == id }) {
+		return
+	}
+	x.out = append(x.out, &resource{id: id, typ: "AWS::Serverless::" + typ, line: m.line, column: m.column, standIn: true,
+		properties: (&value{kind: object}).placed(m.value)})
 }
 
 // schedule adds the rule {Fn}{Event} and its permission for a Schedule event.
@@ -444,12 +465,12 @@ func (x *expander) schedule(res *resource, m member, at place) {
 		"Targets", listAt(m.value, objectAt(m.value,
 			"Arn", attAt(res.id, "Arn", m.value), "Id", textAt(target, m.value), "Input", checked.get("Input"),
 			"RetryPolicy", checked.get("RetryPolicy"), "DeadLetterConfig", checked.get("DeadLetterConfig")))))
-	rule.line, rule.column = m.line, m.column
+	rule.line, rule.column, rule.trails = m.line, m.column, eventTrails(m.name)
 	x.add(rule)
 	permission := x.made(res, id+"Permission", "AWS::Lambda::Permission", objectAt(m.value,
 		"Action", textAt("lambda:InvokeFunction", m.value), "FunctionName", refAt(res.id, m.value),
 		"Principal", textAt("events.amazonaws.com", m.value), "SourceArn", attAt(id, "Arn", m.value)))
-	permission.line, permission.column = m.line, m.column
+	permission.line, permission.column, permission.trails = m.line, m.column, eventTrails(m.name)
 	x.add(permission)
 }
 
@@ -477,7 +498,7 @@ func (x *expander) simpleTable(res *resource) {
 		table = table.with("Tags", tagsOf(t, "", t))
 	}
 	dynamo := *res
-	dynamo.typ, dynamo.properties, dynamo.source = "AWS::DynamoDB::Table", table, res.id
+	dynamo.typ, dynamo.properties, dynamo.source, dynamo.trails = "AWS::DynamoDB::Table", table, res.id, simpleTableTrails
 	x.add(&dynamo)
 }
 
@@ -603,7 +624,7 @@ func (x *expander) route(res *resource, m member, stageName *value) string {
 	here := m.value
 	made := func(suffix, typ string, properties *value) {
 		r := x.made(res, base+suffix, typ, properties)
-		r.line, r.column = m.line, m.column
+		r.line, r.column, r.trails = m.line, m.column, routeTrails(m.name)
 		x.add(r)
 	}
 	made("Route", "AWS::ApiGatewayV2::Route", objectAt(here, "ApiId", refAt(res.id, here), "RouteKey", textAt(m.name, here),

@@ -84,7 +84,10 @@ var (
 // check holds the resource against its type and reports what doesn't fit.
 func (res *resource) check(r *reporter) {
 	at := res.place()
-	schema := typeOf(res.typ)
+	if res.standIn {
+		return // told when that was decided
+	}
+	schema := res.known()
 	if schema == nil {
 		checkPlaceholder(res, r)
 		return
@@ -310,6 +313,14 @@ func conformScalar(v *value, p property, at place, r *reporter) *value {
 	return out
 }
 
+// known returns what is known of the resource's type; nil for a placeholder.
+func (res *resource) known() *resourceType {
+	if res.standIn {
+		return nil
+	}
+	return typeOf(res.typ)
+}
+
 // typeOf returns what is known of a type, or nil.
 func typeOf(name string) *resourceType {
 	switch {
@@ -357,6 +368,8 @@ func checkPlaceholder(res *resource, r *reporter) {
 	case res.typ == "AWS::CDK::Metadata": // counts constructs for AWS, and nothing refers to it
 	case res.typ == "AWS::CloudFormation::Stack" || res.typ == "AWS::Serverless::Application":
 		r.errorf(at, "nested stacks (%s) are not supported: one template makes one stack", res.typ)
+	case slices.Contains(refusedTypes, res.typ):
+		r.errorf(at, "resource type %s is not built yet: Tidegate has no API keys", res.typ)
 	case slices.Contains(samLackingTypes, res.typ):
 		r.lacking(at, "%s belongs to a service that Tidegate lacks: a placeholder stands in for it", res.typ)
 	case slices.ContainsFunc(servicePrefixes, func(p string) bool { return strings.HasPrefix(res.typ, p) }):
@@ -368,7 +381,7 @@ func checkPlaceholder(res *resource, r *reporter) {
 	case near != "":
 		r.report(at, fmt.Sprintf("did you mean %q?", near), "there is no resource type %s", clip(res.typ))
 	case strings.HasPrefix(res.typ, "Custom::") || res.typ == "AWS::CloudFormation::CustomResource":
-		r.lacking(at, "custom resources are not run here: a placeholder stands in for it, and its function isn't called")
+		r.lacking(at, "custom resources are not run here: a placeholder stands in for it, and its function isn't called; to call it: tidegate invoke FUNCTION EVENT")
 	case strings.Count(res.typ, "::") != 2 || !strings.HasPrefix(res.typ, "AWS::") && !strings.Contains(res.typ, "::"):
 		r.errorf(at, "%q is no resource type", clip(res.typ))
 	default:

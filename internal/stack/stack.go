@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"sort"
 	"strings"
 
@@ -82,7 +81,7 @@ type Stack struct {
 	byID      map[string]*resource
 	order     []*resource // in the order in which they are made
 	outputs   []output
-	included  []string // files that the template includes, absolute
+	made      map[string]*resource // what SAM added
 }
 
 // An output is a value that the template names.
@@ -154,12 +153,15 @@ func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 	t.checkRules(s.env, r)
 	s.resources = t.selectResources(s.env, r)
 	s.resources = expandSAM(s, t, s.resources, r)
+	r.trace(s.resources)
+	s.made = r.made
 	if len(s.resources) > MaxResources {
 		r.errorf(place{line: 1, column: 1}, "the template makes %d resources; CloudFormation allows %d", len(s.resources), MaxResources)
 	}
 	for _, res := range s.resources {
 		s.byID[res.id] = res
 	}
+	s.markStandIns(r)
 	t.checkReferences(s, r)
 	for _, res := range s.resources {
 		res.check(r)
@@ -217,10 +219,13 @@ func (s *Stack) expand(root *value, opts Options, r *reporter) *value {
 	return l.unroll(root, nil, place{})
 }
 
+// reporter returns one that names what the template's author wrote.
+func (s *Stack) reporter() *reporter { return &reporter{file: s.env.file, made: s.made} }
+
 // Validate checks again what may have changed since Load: that the folders and
 // files of the functions' code are there. It doesn't touch the network.
 func (s *Stack) Validate() error {
-	r := &reporter{file: s.env.file}
+	r := s.reporter()
 	for _, res := range s.resources {
 		if res.typ == "AWS::Lambda::Function" {
 			s.readCode(res, r)
@@ -275,9 +280,6 @@ func (s *Stack) Folders() []string {
 	sort.Strings(folders)
 	return folders
 }
-
-// Included lists the files that the template includes, absolute.
-func (s *Stack) Included() []string { return slices.Clone(s.included) }
 
 // stackNameOf makes a CloudFormation stack name out of a folder's name.
 func stackNameOf(folder string) string {

@@ -141,6 +141,12 @@ type resource struct {
 	// source is the SAM resource that this one was made for, or "".
 	source string
 
+	// standIn says that the resource is a placeholder although its type is known.
+	standIn bool
+	// trails lead from properties of a resource that SAM makes to those that the
+	// template gives, the longest first.
+	trails []trail
+
 	schema *resourceType // nil for a placeholder
 	code   *codeSource   // of a function
 	needs  []string      // resources that must be there first
@@ -332,9 +338,13 @@ func (t *template) checkGetAtt(s *Stack, arg *value, at place, r *reporter) {
 		t.unknownID(s, id, at, r)
 		return
 	}
-	schema := typeOf(res.typ)
+	schema := res.known()
 	if schema == nil || attribute == "" {
 		return // a placeholder answers to any attribute
+	}
+	if attribute == "StreamArn" && res.properties.get("StreamSpecification") == nil {
+		r.errorf(at, "table %s has no StreamArn: it has no StreamSpecification", id)
+		return
 	}
 	if !slices.Contains(schema.attributes, attribute) {
 		known := "it has none"

@@ -217,3 +217,11 @@ func isNumber(s string) bool {
 	}
 	return json.Valid([]byte(s))
 }
+
+// itemsOf returns a list's items; nil when there is no list.
+func itemsOf(v *value) []*value {
+	if v == nil {
+		return nil
+	}
+	return v.items
+}
