@@ -155,7 +155,7 @@ func TestInclude(t *testing.T) {
 	if got, want := s.byID["U"].properties.json(), `{"X":{"A":1,"B":"own"}}`; got != want {
 		t.Errorf("U has %s, want %s", got, want)
 	}
-	if s.byID["T"] == nil || len(s.outputs) != 1 || len(s.Files) != 3 {
+	if s.byID["T"] == nil || len(s.outputs) != 1 || len(s.Files) != 4 {
 		t.Errorf("resources %v, outputs %d, included %v", keys(s.byID), len(s.outputs), s.Files)
 	}
 	if _, err := read("Resources: {T: {Type: AWS::SNS::Topic, Properties: !Transform " + include("bad.yaml") + "}}\n"); err == nil || !strings.Contains(err.Error(), "bad.yaml:3:1: not valid YAML") {
