@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,10 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,25 +117,21 @@ func benchTable(b *testing.B, host string, cpu func() time.Duration, who sigv4.C
 	put := func(i int) []byte {
 		return signed("PutItem", fmt.Sprintf(`{"TableName":"beside","Item":{"id":{"S":"connection-%d"},"room":{"S":"lobby"},"joined":{"N":"1764000000"},"pad":{"S":"%s"}}}`, i, strings.Repeat("x", 200)))
 	}
-	conns := make([]*rawConn, callers)
-	for i := range conns {
-		c, err := net.Dial("tcp", host)
-		if err != nil {
-			b.Fatal(err)
-		}
-		conns[i] = &rawConn{Conn: c, r: bufio.NewReader(c)}
-		b.Cleanup(func() { c.Close() })
-	}
-	if err := conns[0].ask(signed("CreateTable", `{"TableName":"beside","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}`)); err != nil && !errors.Is(err, errThere) {
+	first := dialRaw(b, host)
+	if err := first.ask(signed("CreateTable", `{"TableName":"beside","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}`)); err != nil && !strings.Contains(err.Error(), "ResourceInUseException") {
 		b.Fatal(err)
+	}
+	var conns []*rawConn
+	for range callers {
+		conns = append(conns, dialRaw(b, host))
 	}
 	requests := make([][]byte, items)
 	for i := range requests {
-		if requests[i] = put(i); operation == "PutItem" {
-			continue
-		}
-		for end := time.Now().Add(patience); ; {
-			err := conns[0].ask(requests[i])
+		requests[i] = put(i)
+	}
+	if operation == "GetItem" {
+		for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // dynalite's table takes a while
+			err := first.ask(requests[0])
 			if err == nil {
 				break
 			}
@@ -144,27 +139,18 @@ func benchTable(b *testing.B, host string, cpu func() time.Duration, who sigv4.C
 				b.Fatal(err)
 			}
 		}
-		requests[i] = signed("GetItem", fmt.Sprintf(`{"TableName":"beside","Key":{"id":{"S":"connection-%d"}}}`, i))
+		if err := drive(conns, items, func(i int) []byte { return requests[i-1] }); err != nil {
+			b.Fatal(err)
+		}
+		for i := range requests {
+			requests[i] = signed("GetItem", fmt.Sprintf(`{"TableName":"beside","Key":{"id":{"S":"connection-%d"}}}`, i))
+		}
 	}
 	began := cpu()
-	var next atomic.Int64
-	var wg sync.WaitGroup
 	b.ResetTimer()
-	for _, c := range conns {
-		wg.Go(func() {
-			for {
-				n := next.Add(1)
-				if n > int64(b.N) {
-					return
-				}
-				if err := c.ask(requests[n*7919%items]); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
+	if err := drive(conns, b.N, func(i int) []byte { return requests[i*7919%items] }); err != nil {
+		b.Fatal(err)
 	}
-	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 	b.ReportMetric(float64((cpu()-began).Microseconds())/float64(b.N), "µs-CPU/op")
@@ -172,50 +158,138 @@ func benchTable(b *testing.B, host string, cpu func() time.Duration, who sigv4.C
 
 // A rawConn speaks just enough HTTP to cost little beside a server.
 type rawConn struct {
-	net.Conn
-	r *bufio.Reader
+	fd int
+	in []byte // of an answer that isn't whole yet
 }
 
-var errThere = errors.New("it is there already")
-
-// ask sends the request and reads the answer, which has a Content-Length.
-func (c *rawConn) ask(request []byte) error {
-	if _, err := c.Write(request); err != nil {
-		return err
+func dialRaw(b *testing.B, host string) *rawConn {
+	at, err := net.ResolveTCPAddr("tcp4", host)
+	if err != nil {
+		b.Fatal(err)
 	}
-	line, err := c.r.ReadSlice('\n')
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { syscall.Close(fd) })
+	to := &syscall.SockaddrInet4{Port: at.Port}
+	copy(to.Addr[:], at.IP.To4())
+	if err := errors.Join(syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1), syscall.Connect(fd, to)); err != nil {
+		b.Fatal(err)
+	}
+	return &rawConn{fd: fd}
+}
+
+// drive keeps one request in flight on each connection until total are
+// answered, from one thread that only waits when no answer is there.
+func drive(conns []*rawConn, total int, request func(i int) []byte) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return err
 	}
-	ok := bytes.HasPrefix(line, []byte("HTTP/1.1 200"))
-	status := ""
-	if !ok {
-		status = string(line)
+	defer syscall.Close(poll)
+	sent := 0
+	send := func(c *rawConn) error {
+		if sent == total {
+			return nil
+		}
+		sent++
+		return c.send(request(sent))
 	}
-	length := 0
-	for {
-		if line, err = c.r.ReadSlice('\n'); err != nil {
+	for i, c := range conns {
+		if err := syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, c.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)}); err != nil {
 			return err
 		}
-		if len(line) <= 2 {
-			break
+		if err := send(c); err != nil {
+			return err
 		}
-		if len(line) > 15 && (line[0] == 'C' || line[0] == 'c') && (line[8] == 'L' || line[8] == 'l') && line[14] == ':' {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[15:]))); err != nil {
+	}
+	events, buf := make([]syscall.EpollEvent, len(conns)), make([]byte, 64<<10)
+	for answered := 0; answered < total; {
+		n, err := syscall.EpollWait(poll, events, int(patience.Milliseconds()))
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return fmt.Errorf("no answer: %v", err)
+		}
+		for _, e := range events[:n] {
+			c := conns[e.Fd]
+			whole, err := c.receive(buf)
+			if err != nil {
 				return err
+			}
+			if whole {
+				answered++
+				if err := send(c); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	if ok {
-		_, err = c.r.Discard(length)
+	return nil
+}
+
+func (c *rawConn) send(request []byte) error {
+	n, err := syscall.Write(c.fd, request)
+	if err == nil && n < len(request) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// receive reads once and tells whether the answer is whole. It is an error
+// unless its status is 200.
+func (c *rawConn) receive(buf []byte) (whole bool, err error) {
+	n, err := syscall.Read(c.fd, buf)
+	if err != nil || n == 0 {
+		return false, fmt.Errorf("the server hung up: %v", err)
+	}
+	answer := buf[:n]
+	if len(c.in) > 0 {
+		c.in = append(c.in, answer...)
+		answer = c.in
+	}
+	head, body, found := bytes.Cut(answer, []byte("\r\n\r\n"))
+	length := 0
+	if found {
+		if length, err = contentLength(head); err != nil {
+			return false, err
+		}
+	}
+	if !found || len(body) < length {
+		if len(c.in) == 0 {
+			c.in = append(c.in, answer...)
+		}
+		return false, nil
+	}
+	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) {
+		return false, fmt.Errorf("%s", answer)
+	}
+	c.in = c.in[:0]
+	return true, nil
+}
+
+func contentLength(head []byte) (int, error) {
+	for _, name := range []string{"\r\nContent-Length: ", "\r\ncontent-length: "} {
+		if _, after, found := bytes.Cut(head, []byte(name)); found {
+			digits, _, _ := bytes.Cut(after, []byte("\r\n"))
+			return strconv.Atoi(string(digits))
+		}
+	}
+	return 0, fmt.Errorf("an answer without Content-Length: %s", head)
+}
+
+// ask sends the request and waits for its answer.
+func (c *rawConn) ask(request []byte) error {
+	if err := c.send(request); err != nil {
 		return err
 	}
-	body := make([]byte, length)
-	if _, err := io.ReadFull(c.r, body); err != nil {
-		return err
+	for buf := make([]byte, 64<<10); ; {
+		if whole, err := c.receive(buf); whole || err != nil {
+			return err
+		}
 	}
-	if bytes.Contains(body, []byte("ResourceInUseException")) {
-		return errThere
-	}
-	return fmt.Errorf("%s%s", status, body)
 }

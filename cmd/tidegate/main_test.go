@@ -413,23 +413,29 @@ func (s *stackUnderTest) script(env []string, name string, args ...string) strin
 // rows are the items of a table, by the value of a string attribute.
 func (s *stackUnderTest) rows(table, attribute string) []string {
 	s.t.Helper()
-	body, _ := json.Marshal(map[string]string{"TableName": table})
 	header := http.Header{"X-Amz-Target": {"DynamoDB_20120810.Scan"}, "Content-Type": {"application/x-amz-json-1.0"}}
-	resp, answer, err := s.client.Do(s.t.Context(), "dynamodb", http.MethodPost, "/", header, body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("scan %s: %v %s", table, err, answer)
-	}
-	var page struct {
-		Items []map[string]struct{ S string }
-	}
-	if err := json.Unmarshal(answer, &page); err != nil {
-		s.t.Fatal(err)
-	}
 	var out []string
-	for _, item := range page.Items {
-		out = append(out, item[attribute].S)
+	for in := map[string]any{"TableName": table}; ; {
+		body, _ := json.Marshal(in)
+		resp, answer, err := s.client.Do(s.t.Context(), "dynamodb", http.MethodPost, "/", header, body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			s.t.Fatalf("scan %s: %v %s", table, err, answer)
+		}
+		var page struct {
+			Items            []map[string]struct{ S string }
+			LastEvaluatedKey json.RawMessage
+		}
+		if err := json.Unmarshal(answer, &page); err != nil {
+			s.t.Fatal(err)
+		}
+		for _, item := range page.Items {
+			out = append(out, item[attribute].S)
+		}
+		if page.LastEvaluatedKey == nil {
+			return out
+		}
+		in["ExclusiveStartKey"] = page.LastEvaluatedKey
 	}
-	return out
 }
 
 // table is the name of the table with that logical id.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ const MaxBody = 6<<20 + 64<<10
 func (g *Gate) Open(r *http.Request, service string, maxBody int64) (*Call, error) {
 	c := &Call{Request: r, RequestID: NewRequestID(), Region: g.Region, Account: g.Account, gate: g}
 	if r.Body != nil {
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		body, err := readBody(r, maxBody)
 		if err != nil {
 			return c, Errorf(http.StatusBadRequest, "InvalidRequestException", "the request body could not be read: %v", err)
 		}
@@ -103,6 +104,17 @@ func (g *Gate) Open(r *http.Request, service string, maxBody int64) (*Call, erro
 		c.Region = region
 	}
 	return c, nil
+}
+
+// readBody reads at most one byte more than most. A body whose length is said and
+// small is read into a buffer of just that length.
+func readBody(r *http.Request, most int64) ([]byte, error) {
+	if n := r.ContentLength; n >= 0 && n <= min(most, 64<<10) {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(io.LimitReader(r.Body, most+1))
 }
 
 func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID string) (Principal, string, error) {
@@ -231,7 +243,14 @@ func NewRequestID() string {
 	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+	var text [36]byte
+	hex.Encode(text[0:], b[0:4])
+	hex.Encode(text[9:], b[4:6])
+	hex.Encode(text[14:], b[6:8])
+	hex.Encode(text[19:], b[8:10])
+	hex.Encode(text[24:], b[10:16])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return string(text[:])
 }
 
 // reason returns the error's text without that of the sentinel that it wraps:

@@ -16,13 +16,13 @@ const maxRequest = 16 << 20
 // name.
 var laterOperations = []string{
 	"BatchExecuteStatement", "CreateBackup", "CreateGlobalTable", "DeleteBackup", "DeleteResourcePolicy", "DescribeBackup",
-	"DescribeContinuousBackups", "DescribeContributorInsights", "DescribeExport", "DescribeGlobalTable",
+	"DescribeContributorInsights", "DescribeExport", "DescribeGlobalTable",
 	"DescribeGlobalTableSettings", "DescribeImport", "DescribeKinesisStreamingDestination",
 	"DescribeTableReplicaAutoScaling", "DisableKinesisStreamingDestination", "EnableKinesisStreamingDestination",
 	"ExecuteStatement", "ExecuteTransaction", "ExportTableToPointInTime", "GetResourcePolicy", "ImportTable", "ListBackups",
 	"ListContributorInsights", "ListExports", "ListGlobalTables", "ListImports", "PutResourcePolicy",
 	"RestoreTableFromBackup", "RestoreTableToPointInTime",
-	"UpdateContinuousBackups", "UpdateContributorInsights", "UpdateGlobalTable", "UpdateGlobalTableSettings",
+	"UpdateContributorInsights", "UpdateGlobalTable", "UpdateGlobalTableSettings",
 	"UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
 }
 
@@ -51,6 +51,9 @@ func (s *Service) routes() http.Handler {
 		"DescribeTimeToLive": s.describeTimeToLive,
 		"DescribeLimits":     s.describeLimits,
 		"DescribeEndpoints":  s.describeEndpoints,
+
+		"DescribeContinuousBackups": s.describeContinuousBackups,
+		"UpdateContinuousBackups":   s.updateContinuousBackups,
 	}
 	for _, name := range laterOperations {
 		ops[name] = func(*awshttp.Call) (any, error) { return nil, unsupported("the operation " + name) }

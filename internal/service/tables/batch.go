@@ -448,7 +448,7 @@ func (s *Service) bindWrites(c *awshttp.Call, requests []*tableWrites) error {
 func (t *table) keysFit(it item) bool { return matchesSchema(t.keys.extract(it), t.keys) }
 
 func decodeBatchWrite(body []byte) (requests []*tableWrites, mode, metrics string, err error) {
-	s := &scanner{b: body}
+	s := &scanner{b: body, older: true}
 	err = s.object(func(name string) (err error) {
 		switch name {
 		case "RequestItems":

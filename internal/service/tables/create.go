@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,17 +14,14 @@ import (
 // createInput is CreateTable's request. What Tidegate can't do yet is there to
 // be refused by name.
 type createInput struct {
-	TableName              *string
-	AttributeDefinitions   []attributeDefinition
-	KeySchema              []keySchemaElement
-	BillingMode            string
-	ProvisionedThroughput  *throughput
-	GlobalSecondaryIndexes []indexInput
-	LocalSecondaryIndexes  []indexInput
-	StreamSpecification    *struct {
-		StreamEnabled  bool
-		StreamViewType string
-	}
+	TableName                 *string
+	AttributeDefinitions      []attributeDefinition
+	KeySchema                 []keySchemaElement
+	BillingMode               string
+	ProvisionedThroughput     *throughput
+	GlobalSecondaryIndexes    []indexInput
+	LocalSecondaryIndexes     []indexInput
+	StreamSpecification       *streamSpecification
 	SSESpecification          *sseSpecification
 	Tags                      []tag
 	TableClass                string
@@ -77,11 +73,21 @@ func decodeStrict(body []byte, v any) error {
 	return serializationError("the request's body is not valid JSON: %v", err)
 }
 
-var tableNamePattern = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)
+// nameLetters tells whether the name is of the letters that names are made of.
+func nameLetters(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return name != ""
+}
 
 // checkName notes what is wrong with a name of 3 to 255 characters.
 func (c *constraints) checkName(name, member string) {
-	if !tableNamePattern.MatchString(name) {
+	if !nameLetters(name) {
 		c.add("Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", name, member)
 	}
 	if len(name) < 3 {
@@ -116,6 +122,7 @@ func (in *createInput) check() error {
 	if t := in.ProvisionedThroughput; t != nil {
 		c.checkThroughput(t, "provisionedThroughput")
 	}
+	c.checkStream(in.StreamSpecification)
 	slices.Sort(c)
 	return c.err()
 }
@@ -169,8 +176,6 @@ func (c *constraints) checkSchema(schema []keySchemaElement, at string) {
 // refuse names what CreateTable can't do yet.
 func (in *createInput) refuse() error {
 	switch {
-	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
-		return unsupported("StreamSpecification with StreamEnabled true (DynamoDB Streams)")
 	case in.ResourcePolicy != nil:
 		return unsupported("ResourcePolicy on a table")
 	case in.GlobalTableSourceArn != nil || in.GlobalTableSettings != nil:
@@ -224,6 +229,14 @@ func (in *createInput) describe() (*description, error) {
 	}
 	if in.TableClass != "" {
 		d.TableClassSummary = &tableClassSummary{in.TableClass}
+	}
+	if sp := in.StreamSpecification; sp != nil {
+		if err := sp.check(); err != nil {
+			return nil, err
+		}
+		if *sp.StreamEnabled {
+			d.StreamSpecification = sp
+		}
 	}
 	return d, nil
 }

@@ -91,14 +91,18 @@ type description struct {
 	SSEDescription            *sseDescription     `json:",omitempty"`
 	TableClassSummary         *tableClassSummary  `json:",omitempty"`
 	DeletionProtectionEnabled bool
-	WarmThroughput            *warmThroughput `json:",omitempty"`
+	WarmThroughput            *warmThroughput      `json:",omitempty"`
+	StreamSpecification       *streamSpecification `json:",omitempty"`
+	LatestStreamLabel         string               `json:",omitempty"`
+	LatestStreamArn           string               `json:",omitempty"`
 }
 
 // A storedTable is what the store keeps of a table beside its items.
 type storedTable struct {
 	Description description
-	Tags        []tag       `json:",omitempty"`
-	TimeToLive  *timeToLive `json:",omitempty"`
+	Tags        []tag        `json:",omitempty"`
+	TimeToLive  *timeToLive  `json:",omitempty"`
+	Recovery    *pointInTime `json:",omitempty"`
 }
 
 // An epoch is a time on the wire: seconds since 1970 with milliseconds.

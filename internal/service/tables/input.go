@@ -61,7 +61,7 @@ var members = func() map[string]map[string]bool {
 // decodeInput reads the request's body.
 func decodeInput(body []byte, operation string) (*input, error) {
 	in := &input{operation: operation}
-	s := &scanner{b: body}
+	s := &scanner{b: body, older: operation == "Scan"}
 	err := in.read(s)
 	if err == nil {
 		err = s.end()
@@ -183,7 +183,7 @@ func (b *bindings) readValues(s *scanner) error {
 	b.values = map[string]value{}
 	return s.object(func(key string) error {
 		v, err := s.value()
-		if e, ok := err.(*awshttp.Error); ok && e.Code == codeValidation && e.Message != errNesting {
+		if e, ok := err.(*awshttp.Error); ok && e.Code == codeValidation && e.Message != errNesting && !s.plain {
 			return invalid("ExpressionAttributeValues contains invalid value: " + e.Message + " for key " + key)
 		}
 		if err != nil {
@@ -243,7 +243,7 @@ func (s *Service) tableName(ref *string, c *constraints, quiet bool) string {
 	if len(*ref) > 255 {
 		c.add("Value '%s' at 'tableName' failed to satisfy constraint: Member must have length less than or equal to 255", *ref)
 	}
-	if !tableNamePattern.MatchString(*ref) {
+	if !nameLetters(*ref) {
 		c.add("Value '%s' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", *ref)
 	}
 	return *ref

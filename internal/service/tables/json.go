@@ -2,8 +2,9 @@ package tables
 
 import (
 	"encoding/base64"
-	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -16,6 +17,13 @@ type scanner struct {
 	i int
 	// depth counts open arrays and objects: recursion is bounded by it.
 	depth int
+	// older picks the words for numbers and sets that can't be: DynamoDB checks the
+	// values of BatchWriteItem, transactions and Scan in a layer that has words of
+	// its own.
+	older bool
+	// plain says that the last error was of such a value, whose words stand alone
+	// in the newer layer.
+	plain bool
 }
 
 // maxNesting bounds the depth of any JSON text that is read: an attribute value
@@ -441,6 +449,10 @@ func (s *scanner) numberValue() (value, error) {
 	}
 	n, err := canonicalNumber(t)
 	if err != nil {
+		s.plain = !s.older
+		if t == "" && !s.older {
+			return value{}, invalid(err.Error() + ": ")
+		}
 		return value{}, invalid(err.Error())
 	}
 	return value{kind: kindNumber, text: n}, nil
@@ -489,33 +501,63 @@ func (s *scanner) set(k kind) (value, error) {
 			kindBinarySet: "Binary sets should not be empty",
 		}[k])
 	}
-	given := members
-	if k == kindStringSet { // the message lists them as given
-		given = append([]value(nil), members...)
-	}
+	given := slices.Clone(members) // the messages list them as given
 	v, ok := newSet(k, members)
-	if !ok {
-		return value{}, invalid("One or more parameter values were invalid: " + duplicateText(k, given))
+	if ok {
+		return v, nil
 	}
-	return v, nil
+	if s.plain = !s.older; s.older {
+		return value{}, invalid(olderDuplicate(k, given))
+	}
+	return value{}, badParameter("%s", duplicateText(k, given))
 }
 
-func duplicateText(k kind, members []value) string {
+// duplicateText names the members in order up to the first that comes twice,
+// then that one, then the rest as given.
+func duplicateText(k kind, given []value) string {
+	if k == kindNumberSet {
+		return "Input collection contains duplicates."
+	}
+	var seen []value
+	for i, m := range given {
+		at, twice := slices.BinarySearchFunc(seen, m, compareScalars)
+		if twice {
+			seen = append(seen, given[i:]...)
+			break
+		}
+		seen = slices.Insert(seen, at, m)
+	}
+	separator := ", "
+	if k == kindBinarySet {
+		separator = ","
+	}
+	var list []string
+	for _, m := range seen {
+		list = append(list, string(m.appendScalar(nil)))
+	}
+	return "Input collection [" + strings.Join(list, separator) + "]" + ofType(k) + " contains duplicates."
+}
+
+func ofType(k kind) string {
+	if k == kindBinarySet {
+		return "of type BS"
+	}
+	return ""
+}
+
+func olderDuplicate(k kind, given []value) string {
 	if k == kindNumberSet {
 		return "Input collection contains duplicates"
 	}
-	list := []byte{'['}
-	for i, m := range members {
-		if i > 0 {
-			list = append(list, ", "...)
+	var list []string
+	for _, m := range given {
+		text := m.text
+		if k == kindBinarySet {
+			text = base64.StdEncoding.EncodeToString([]byte(text))
 		}
-		list = m.appendScalar(list)
+		list = append(list, text)
 	}
-	list = append(list, ']')
-	if k == kindBinarySet {
-		return fmt.Sprintf("Input collection %sof type BS contains duplicates.", list)
-	}
-	return fmt.Sprintf("Input collection %s contains duplicates.", list)
+	return "One or more parameter values were invalid: Input collection [" + strings.Join(list, ", ") + "]" + ofType(k) + " contains duplicates."
 }
 
 const hexDigits = "0123456789abcdef"

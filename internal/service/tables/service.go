@@ -100,7 +100,7 @@ func (s *Service) load(ctx context.Context) error {
 			return fmt.Errorf("tables: a table's description on disk is damaged: %w", err)
 		}
 		t = newTable(&st.Description)
-		t.tags, t.ttl = st.Tags, st.TimeToLive
+		t.tags, t.ttl, t.recovery = st.Tags, st.TimeToLive, st.Recovery
 		s.tables[st.Description.TableName] = t
 		return ctx.Err()
 	}, func(key string, data []byte) error {
@@ -236,7 +236,7 @@ func (s *Service) dropTable(name string) (*table, error) {
 
 // stored encodes what the store keeps of the table beside its items.
 func (t *table) stored() ([]byte, error) {
-	return json.Marshal(storedTable{Description: *t.desc, Tags: t.tags, TimeToLive: t.ttl})
+	return json.Marshal(storedTable{Description: *t.desc, Tags: t.tags, TimeToLive: t.ttl, Recovery: t.recovery})
 }
 
 // describe returns the table's description as of now.
@@ -268,6 +268,7 @@ func (s *Service) complete(d *description) {
 	if d.BillingModeSummary != nil {
 		d.BillingModeSummary.LastUpdateToPayPerRequestDateTime = epoch{now}
 	}
+	d.nameStream(now)
 	for _, list := range [][]indexDescription{d.LocalSecondaryIndexes, d.GlobalSecondaryIndexes} {
 		for i := range list {
 			list[i].IndexArn = d.TableArn + "/index/" + list[i].IndexName

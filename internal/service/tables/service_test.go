@@ -171,7 +171,6 @@ func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ operation, body, want string }{
 		{"CreateTable", createSimple, "ResourceInUseException: Table already exists: simple"},
 		{"CreateTable", `{"TableName":"ab"}`, "ValidationException: 3 validation errors detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3; Value null at 'attributeDefinitions' failed to satisfy constraint: Member must not be null; Value null at 'keySchema' failed to satisfy constraint: Member must not be null"},
-		{"CreateTable", strings.Replace(createSimple, `"simple"`, `"other","StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}`, 1), "ValidationException: Tidegate does not support StreamSpecification with StreamEnabled true (DynamoDB Streams) yet"},
 		{"CreateTable", strings.Replace(createSimple, `"BillingMode":"PAY_PER_REQUEST"`, `"Frob":1`, 1), "ValidationException: Tidegate does not support the parameter Frob yet"},
 		{"CreateTable", strings.Replace(createSimple, `,"BillingMode":"PAY_PER_REQUEST"`, ``, 1), "ValidationException: One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
 		{"DescribeTable", `{"TableName":"nope"}`, "ResourceNotFoundException: Requested resource not found: Table: nope not found"},

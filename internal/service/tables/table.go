@@ -39,6 +39,8 @@ type table struct {
 	dropped bool
 	tags    []tag
 	ttl     *timeToLive // nil: never set
+	// recovery is nil unless point-in-time recovery was asked for.
+	recovery *pointInTime
 }
 
 // A row is a stored item; it never changes.

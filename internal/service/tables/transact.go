@@ -53,7 +53,7 @@ var actionKinds = map[string]map[string]string{
 
 func decodeTransaction(body []byte, operation string) (*transaction, error) {
 	tx := &transaction{operation: operation}
-	s := &scanner{b: body}
+	s := &scanner{b: body, older: true}
 	write := operation == "TransactWriteItems"
 	err := s.object(func(name string) (err error) {
 		switch {

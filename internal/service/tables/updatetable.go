@@ -23,7 +23,7 @@ type updateTableInput struct {
 	SSESpecification            *sseSpecification
 	OnDemandThroughput          json.RawMessage // no effect here, as in CreateTable
 	WarmThroughput              json.RawMessage
-	StreamSpecification         json.RawMessage
+	StreamSpecification         *streamSpecification
 	ReplicaUpdates              json.RawMessage
 	MultiRegionConsistency      json.RawMessage
 	GlobalTableWitnessUpdates   json.RawMessage
@@ -64,6 +64,7 @@ func (in *updateTableInput) check() error {
 	if in.ProvisionedThroughput != nil {
 		c.checkThroughput(in.ProvisionedThroughput, "provisionedThroughput")
 	}
+	c.checkStream(in.StreamSpecification)
 	for i, u := range in.GlobalSecondaryIndexUpdates {
 		at := fmt.Sprintf("globalSecondaryIndexUpdates.%d.member.", i+1)
 		if x := u.Create; x != nil {
@@ -92,18 +93,17 @@ func (in *updateTableInput) check() error {
 // checkUpdates checks what can be known without the table.
 func (in *updateTableInput) checkUpdates() error {
 	for name, given := range map[string]bool{
-		"StreamSpecification (DynamoDB Streams)": in.StreamSpecification != nil,
-		"ReplicaUpdates (global tables)":         in.ReplicaUpdates != nil,
-		"MultiRegionConsistency":                 in.MultiRegionConsistency != nil,
-		"GlobalTableWitnessUpdates":              in.GlobalTableWitnessUpdates != nil,
-		"GlobalTableSettingsReplicationMode":     in.GlobalTableSettings != nil,
+		"ReplicaUpdates (global tables)":     in.ReplicaUpdates != nil,
+		"MultiRegionConsistency":             in.MultiRegionConsistency != nil,
+		"GlobalTableWitnessUpdates":          in.GlobalTableWitnessUpdates != nil,
+		"GlobalTableSettingsReplicationMode": in.GlobalTableSettings != nil,
 	} {
 		if given {
 			return unsupported("the parameter " + name + " of UpdateTable")
 		}
 	}
 	if in.ProvisionedThroughput == nil && in.BillingMode == "" && len(in.GlobalSecondaryIndexUpdates) == 0 && in.SSESpecification == nil &&
-		in.DeletionProtectionEnabled == nil && in.TableClass == "" && in.OnDemandThroughput == nil && in.WarmThroughput == nil {
+		in.DeletionProtectionEnabled == nil && in.TableClass == "" && in.OnDemandThroughput == nil && in.WarmThroughput == nil && in.StreamSpecification == nil {
 		return invalid("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
 	}
 	if in.BillingMode == "PROVISIONED" && in.ProvisionedThroughput == nil {
@@ -193,6 +193,9 @@ func (in *updateTableInput) apply(d *description, now epoch) (*description, erro
 		}
 	}
 	out.dropUnusedDefinitions()
+	if err := in.applyStream(&out, now); err != nil {
+		return nil, err
+	}
 	if in.DeletionProtectionEnabled != nil {
 		out.DeletionProtectionEnabled = *in.DeletionProtectionEnabled
 	}
