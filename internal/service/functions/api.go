@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,11 @@ var operations = map[string]operation{
 	"GET /2019-09-30/functions/F/concurrency":            {"GetFunctionConcurrency", (*Service).reserved},
 	"PUT /2017-10-31/functions/F/concurrency":            {"PutFunctionConcurrency", (*Service).reserved},
 	"DELETE /2017-10-31/functions/F/concurrency":         {"DeleteFunctionConcurrency", (*Service).reserved},
+	"GET /2018-10-31/layers":                             {"ListLayers", (*Service).listLayers},
+	"GET /2018-10-31/layers/F/versions":                  {"ListLayerVersions", (*Service).listLayerVersions},
+	"POST /2018-10-31/layers/F/versions":                 {"PublishLayerVersion", (*Service).publishLayer},
+	"GET /2018-10-31/layers/F/versions/*":                {"GetLayerVersion", (*Service).layerVersion},
+	"DELETE /2018-10-31/layers/F/versions/*":             {"DeleteLayerVersion", (*Service).layerVersion},
 	"GET /2017-03-31/tags/F":                             {"ListTags", (*Service).tags},
 	"POST /2017-03-31/tags/F":                            {"TagResource", (*Service).tags},
 	"DELETE /2017-03-31/tags/F":                          {"UntagResource", (*Service).tags},
@@ -70,6 +76,8 @@ var operations = map[string]operation{
 // missing names the operations of Lambda's that Tidegate doesn't have, so that
 // a refusal can say which one was called.
 var missing = map[string]string{
+	"POST /2018-10-31/layers/F/versions/*/policy":                 "AddLayerVersionPermission",
+	"GET /2018-10-31/layers/F/versions/*/policy":                  "GetLayerVersionPolicy",
 	"POST /2014-11-13/functions/F/invoke-async":                   "InvokeAsync",
 	"POST /2021-11-15/functions/F/response-streaming-invocations": "InvokeWithResponseStream",
 	"POST /2015-03-31/event-source-mappings":                      "CreateEventSourceMapping",
@@ -77,9 +85,6 @@ var missing = map[string]string{
 	"GET /2015-03-31/event-source-mappings/F":                     "GetEventSourceMapping",
 	"PUT /2015-03-31/event-source-mappings/F":                     "UpdateEventSourceMapping",
 	"DELETE /2015-03-31/event-source-mappings/F":                  "DeleteEventSourceMapping",
-	"GET /2018-10-31/layers":                                      "ListLayers",
-	"POST /2018-10-31/layers/F/versions":                          "PublishLayerVersion",
-	"GET /2018-10-31/layers/F/versions":                           "ListLayerVersions",
 	"POST /2021-10-31/functions/F/url":                            "CreateFunctionUrlConfig",
 	"GET /2021-10-31/functions/F/url":                             "GetFunctionUrlConfig",
 	"PUT /2021-10-31/functions/F/url":                             "UpdateFunctionUrlConfig",
@@ -191,6 +196,9 @@ func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 	case len(in.Tags) > maxTags:
 		return nil, invalidParameter("A function has at most 50 tags.")
 	}
+	if err := s.checkLayers(in.Layers); err != nil {
+		return nil, err
+	}
 	r := record{Name: ref.name, Timeout: defaultTimeout, MemorySize: defaultMemory, Tags: in.Tags}
 	if err := in.apply(&r); err != nil {
 		return nil, err
@@ -203,7 +211,7 @@ func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 	if _, err := s.find(reference{name: r.Name}, false); err == nil {
 		return nil, userError(http.StatusConflict, "ResourceConflictException", "Function already exist: "+r.Name)
 	}
-	if r.Code, err = s.take(r.Name, *in.Code); err != nil {
+	if r.Code, err = s.take(filepath.Join("code", r.Name), *in.Code); err != nil {
 		return nil, err
 	}
 	r.touch()
@@ -241,7 +249,7 @@ func (s *Service) updateCode(c *awshttp.Call, text, _ string) (any, error) {
 		if err := in.apply(r); err != nil {
 			return err
 		}
-		taken, err := s.take(r.Name, in.codeInput)
+		taken, err := s.take(filepath.Join("code", r.Name), in.codeInput)
 		if err != nil {
 			return err
 		}
@@ -261,6 +269,9 @@ func (s *Service) updateConfiguration(c *awshttp.Call, text, _ string) (any, err
 	}
 	if in.Code != nil || in.topLevelCode() || in.Tags != nil || in.DryRun {
 		return nil, invalidParameter("UpdateFunctionConfiguration takes neither code, Tags nor DryRun.")
+	}
+	if err := s.checkLayers(in.Layers); err != nil {
+		return nil, err
 	}
 	return s.update(c, fn.Name, in.RevisionId, false, false, in.apply)
 }

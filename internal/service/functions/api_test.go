@@ -71,7 +71,7 @@ func TestCreateFunctionRefuses(t *testing.T) {
 		{"timeout 901", map[string]any{"Timeout": 901}, 400, "ValidationException", "less than or equal to 900"},
 		{"memory", map[string]any{"MemorySize": 64}, 400, "ValidationException", "'memorySize'"},
 		{"handler", map[string]any{"Handler": "a b"}, 400, "ValidationException", "'handler'"},
-		{"layers", map[string]any{"Layers": []string{"arn:x"}}, 400, "InvalidParameterValueException", "Layers"},
+		{"layers", map[string]any{"Layers": []string{"arn:x"}}, 400, "ValidationException", "layers"},
 		{"image", map[string]any{"PackageType": "Image"}, 400, "InvalidParameterValueException", "PackageType"},
 		{"image uri", map[string]any{"Code": map[string]any{"ImageUri": "x"}}, 400, "InvalidParameterValueException", "ImageUri"},
 		{"s3", map[string]any{"Code": map[string]any{"S3Bucket": "b", "S3Key": "k"}}, 400, "InvalidParameterValueException", "no S3"},
@@ -290,7 +290,7 @@ func FuzzUnzip(f *testing.F) {
 	f.Add(zipped(f, map[string]string{`..\evil`: "x", "/abs": "y"}))
 	s := &Service{cfg: Config{Dir: f.TempDir()}}
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		c, err := s.unpack("f", archive)
+		c, err := s.unpack("code/f", archive)
 		if err != nil {
 			return
 		}

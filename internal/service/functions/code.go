@@ -28,8 +28,9 @@ const (
 // folderBucket is the bucket whose keys are folders of this machine.
 const folderBucket = "tidegate-folder"
 
-// take checks what Code holds and puts the files where processes find them.
-func (s *Service) take(name string, in codeInput) (code, error) {
+// take checks what Code holds and puts the files where processes find them: into
+// a folder of their own below parent, which is relative to Config.Dir.
+func (s *Service) take(parent string, in codeInput) (code, error) {
 	switch {
 	case in.ImageUri != "":
 		return code{}, invalidParameter("ImageUri: Tidegate doesn't run container images. Give ZipFile, or a folder.")
@@ -49,7 +50,7 @@ func (s *Service) take(name string, in codeInput) (code, error) {
 	case len(in.ZipFile) > maxZip:
 		return code{}, userError(413, "RequestEntityTooLargeException", fmt.Sprintf("Request must be smaller than %d bytes for the CreateFunction operation", maxZip))
 	}
-	return s.unpack(name, in.ZipFile)
+	return s.unpack(parent, in.ZipFile)
 }
 
 // takeFolder accepts an absolute path to a folder that exists. Whether the
@@ -76,7 +77,7 @@ func takeFolder(path string) (code, error) {
 }
 
 // unpack writes the archive's files to a folder of their own.
-func (s *Service) unpack(name string, archive []byte) (code, error) {
+func (s *Service) unpack(parent string, archive []byte) (code, error) {
 	sum := sha256.Sum256(archive)
 	// The random part keeps a folder that is being deleted apart from a new one of
 	// the same archive.
@@ -94,7 +95,7 @@ func (s *Service) unpack(name string, archive []byte) (code, error) {
 	if len(z.File) > maxEntries {
 		return code{}, invalidParameter(fmt.Sprintf("Uploaded file must have at most %d entries", maxEntries))
 	}
-	dir := filepath.Join(s.cfg.Dir, "code", name, c.Dir)
+	dir := filepath.Join(s.cfg.Dir, parent, c.Dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return code{}, err
 	}

@@ -27,6 +27,8 @@ func (custom) installed(*Service, string) error { return nil }
 
 func (custom) imports(*function) map[string]bool { return nil }
 
+func (custom) inLayers(*function, string, string) bool { return false }
+
 // provide finds bootstrap where Lambda looks: in the function's code, then in
 // its layers. Whether it can be started shows when it is.
 func (custom) provide(_ *Service, fn *function, p *preparation) {

@@ -55,7 +55,7 @@ func program(t testing.TB, name string) string {
 	return at
 }
 
-func copyFile(t testing.TB, from, to string, mode os.FileMode) {
+func install(t testing.TB, from, to string, mode os.FileMode) {
 	t.Helper()
 	b, err := os.ReadFile(from)
 	if err != nil {
@@ -73,7 +73,7 @@ func copyFile(t testing.TB, from, to string, mode os.FileMode) {
 func (f *fixture) createCustom(name, from string, more ...any) string {
 	f.t.Helper()
 	dir := f.t.TempDir()
-	copyFile(f.t, program(f.t, from), filepath.Join(dir, "bootstrap"), 0o755)
+	install(f.t, program(f.t, from), filepath.Join(dir, "bootstrap"), 0o755)
 	f.create(name, nil, append([]any{"Runtime", "provided.al2023", "Handler", "bootstrap", "Code", map[string]any{"S3Bucket": folderBucket, "S3Key": dir}}, more...)...)
 	return dir
 }
@@ -124,7 +124,7 @@ func TestGoFunction(t *testing.T) {
 func TestClassicGo(t *testing.T) {
 	f := openFixture(t)
 	dir := t.TempDir()
-	copyFile(t, program(t, "goecho"), filepath.Join(dir, "bin", "chat"), 0o755)
+	install(t, program(t, "goecho"), filepath.Join(dir, "bin", "chat"), 0o755)
 	code := map[string]any{"S3Bucket": folderBucket, "S3Key": dir}
 	f.create("classic", nil, "Runtime", "go1.x", "Handler", "bin/chat", "Code", code)
 	if _, got, _ := f.invoke("classic", `[1]`); got != `[1]` {
@@ -141,7 +141,7 @@ func TestClassicGo(t *testing.T) {
 		t.Errorf("hint %q", hint)
 	}
 	// A program that never speaks to the Runtime API, as those of the net/rpc time.
-	copyFile(t, program(t, "rawruntime"), filepath.Join(dir, "old"), 0o755)
+	install(t, program(t, "rawruntime"), filepath.Join(dir, "old"), 0o755)
 	f.create("old", nil, "Runtime", "go1.x", "Handler", "old", "Timeout", 1, "Code", code,
 		"Environment", map[string]any{"Variables": map[string]string{"AT_START": "hang"}})
 	f.initLimit = 100_000_000
@@ -236,7 +236,7 @@ func TestInvalidEntrypoint(t *testing.T) {
 		{name: "no program", message: "fork/exec DIR/bootstrap: exec format error", hint: "nor a script whose first line begins with #!", make: script("echo hello\n", 0o755)},
 		{name: "no interpreter", message: "fork/exec DIR/bootstrap: no such file or directory", hint: `asks for the interpreter "/no/such/shell"`, make: script("#!/no/such/shell\n", 0o755)},
 		{name: "Windows line ends", message: "fork/exec DIR/bootstrap: no such file or directory", hint: "Windows line ends", make: script("#!/bin/sh\r\necho\r\n", 0o755)},
-		{name: "other machine", message: "fork/exec DIR/bootstrap: exec format error", hint: "/" + other, make: func(to string) error { copyFile(t, foreign, to, 0o755); return nil }},
+		{name: "other machine", message: "fork/exec DIR/bootstrap: exec format error", hint: "/" + other, make: func(to string) error { install(t, foreign, to, 0o755); return nil }},
 	}
 	f := openFixture(t)
 	for i, tt := range tests {
@@ -255,7 +255,7 @@ func TestInvalidEntrypoint(t *testing.T) {
 		}
 		// Put right, it runs at once.
 		os.RemoveAll(filepath.Join(dir, "bootstrap"))
-		copyFile(t, program(t, "goecho"), filepath.Join(dir, "bootstrap"), 0o755)
+		install(t, program(t, "goecho"), filepath.Join(dir, "bootstrap"), 0o755)
 		if _, got, _ := f.invoke(name, `7`); got != `7` {
 			t.Errorf("%s, put right: %s", tt.name, got)
 		}

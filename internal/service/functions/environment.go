@@ -106,6 +106,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	if fn.Code.Folder != "" {
 		e.files = fn.sourceFiles()
 	}
+	e.files = append(e.files, s.layerSources(fn)...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)
@@ -115,8 +116,11 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	if err = e.launch(prep, keys.Credentials); err != nil {
 		l.Close()
 		s.forgetPreparation(fn)
-		if !fn.language().wraps() {
+		switch wrapper := fn.wrapper(prep); {
+		case !fn.language().wraps():
 			return nil, cannotStart(prep.program, err)
+		case wrapper != "":
+			return nil, cannotWrap(wrapper, err)
 		}
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
 			Message: fmt.Sprintf("the function's process can't be started: %v", err)}
@@ -178,11 +182,15 @@ func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err err
 		}()
 	}
 	env := e.variables(keys, prep)
+	program, args := prep.program, fn.language().arguments(s.runtime)
+	if wrapper := fn.wrapper(prep); wrapper != "" {
+		program, args = wrapper, append([]string{program}, args...)
+	}
 	for range 40 {
 		e.out = newOutput(&s.cfg.Events, fn)
 		e.out.log = e.stream
 		e.proc, err = s.starter.start(command{
-			path: prep.program, args: fn.language().arguments(s.runtime), dir: fn.codeDir, env: env, token: e.id, out: e.out,
+			path: program, args: args, dir: fn.codeDir, env: env, token: e.id, out: e.out,
 		})
 		if !errors.Is(err, syscall.ETXTBSY) {
 			break

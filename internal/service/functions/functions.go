@@ -108,14 +108,16 @@ type Service struct {
 	installing            context.Context // ends at StopInstalling, at Close at the latest
 	stopInstalling        context.CancelFunc
 
-	mu        sync.Mutex
-	functions map[string]*function // by record.key
-	pools     map[string]*pool     // by record.key
-	running   map[string]int       // invocations under way, by function, whichever version
-	alive     int                  // environments that hold a place
-	freed     chan struct{}        // closed and replaced when a place or an environment becomes free
-	closed    bool
-	exits     sync.WaitGroup // one for each process
+	mu         sync.Mutex
+	functions  map[string]*function // by record.key
+	pools      map[string]*pool     // by record.key
+	layers     map[string]*layer    // by ARN
+	extensions map[string]bool      // function/extension that were told of
+	running    map[string]int       // invocations under way, by function, whichever version
+	alive      int                  // environments that hold a place
+	freed      chan struct{}        // closed and replaced when a place or an environment becomes free
+	closed     bool
+	exits      sync.WaitGroup // one for each process
 
 	writes sync.Mutex // held over each change of the bucket
 }
@@ -152,7 +154,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		cfg.IdleAfter = defaultIdleAfter
 	}
 	s := &Service{
-		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{}, running: map[string]int{},
+		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{}, running: map[string]int{}, layers: map[string]*layer{}, extensions: map[string]bool{},
 		freed: make(chan struct{}), initLimit: initLimit, readyGrace: readyGrace,
 	}
 	if s.runtime, err = writeRuntime(dir); err != nil {

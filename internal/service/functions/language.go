@@ -12,6 +12,8 @@ type language interface {
 	// imports returns the packages that Lambda's runtimes bring, that the code in
 	// a folder imports and that the folder lacks.
 	imports(fn *function) map[string]bool
+	// inLayers says whether the function's layers, which lie in opt, hold a package.
+	inLayers(fn *function, opt, name string) bool
 	// provide finds the program that runs the function, and what it needs to find
 	// p.names; it sets p's program, dir, absent and err.
 	provide(s *Service, fn *function, p *preparation)
@@ -97,13 +99,20 @@ func (s *Service) prepare(fn *function) *preparation {
 func (s *Service) provide(fn *function, p *preparation) {
 	defer close(p.done)
 	l := fn.language()
+	var missing error
+	if p.opt, missing = s.opt(fn); missing == nil && p.opt != "" {
+		s.tellExtensions(fn, p.opt)
+	}
 	for name := range l.imports(fn) {
-		if l.brings(fn, name) {
+		if l.brings(fn, name) && !l.inLayers(fn, p.opt, name) {
 			p.names[name] = true
 		}
 	}
 	close(p.scanned)
 	l.provide(s, fn, p)
+	if missing != nil {
+		p.absent = missing
+	}
 }
 
 func (s *Service) preparationOf(fn *function) *preparation {
@@ -142,6 +151,7 @@ func (s *Service) bring(fn *function, name string) bool {
 		return false
 	}
 	next := newPreparation()
+	next.opt = old.opt
 	defer close(next.done)
 	maps.Copy(next.names, old.names)
 	next.names[name] = true

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +59,21 @@ func (node) brings(fn *function, name string) bool {
 
 func (node) imports(fn *function) map[string]bool { return missingPackages(fn.codeDir) }
 
+func (l node) inLayers(fn *function, opt, name string) bool {
+	return slices.ContainsFunc(l.layerFolders(fn, opt), func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+		return err == nil
+	})
+}
+
+// layerFolders are the folders of packages that Lambda looks into in /opt.
+func (node) layerFolders(fn *function, opt string) []string {
+	if opt == "" {
+		return nil
+	}
+	return []string{filepath.Join(opt, "nodejs", fmt.Sprintf("node%d", fn.major()), "node_modules"), filepath.Join(opt, "nodejs", "node_modules")}
+}
+
 // provide installs the SDK when the code needs it.
 func (node) provide(s *Service, fn *function, p *preparation) {
 	if p.program, p.absent = s.node(); p.absent == nil && len(p.names) > 0 {
@@ -89,10 +105,15 @@ func (node) arguments(runtime string) []string {
 	return []string{filepath.Join(runtime, "bootstrap.cjs")}
 }
 
-func (node) variables(e *environment, vars map[string]string, p *preparation) {
+func (l node) variables(e *environment, vars map[string]string, p *preparation) {
 	path := []string{}
 	if own := vars["NODE_PATH"]; own != "" {
 		path = append(path, own)
+	}
+	delete(vars, "TIDEGATE_LAYERS")
+	if folders := l.layerFolders(e.fn, p.opt); folders != nil {
+		path = append(path, folders...)
+		vars["TIDEGATE_LAYERS"] = strings.Join(folders, string(os.PathListSeparator))
 	}
 	if p.dir != "" {
 		path = append(path, filepath.Join(p.dir, "node_modules"))

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,6 +78,18 @@ func moduleIn(dir, name string) bool {
 	return false
 }
 
+func (l python) inLayers(fn *function, opt, name string) bool {
+	return slices.ContainsFunc(l.layerFolders(fn, opt), func(dir string) bool { return moduleIn(dir, name) })
+}
+
+// layerFolders are the folders of modules that Lambda looks into in /opt.
+func (python) layerFolders(fn *function, opt string) []string {
+	if opt == "" {
+		return nil
+	}
+	return []string{filepath.Join(opt, "python", "lib", fn.Runtime, "site-packages"), filepath.Join(opt, "python")}
+}
+
 func (python) provide(s *Service, fn *function, p *preparation) {
 	p.program, p.absent, p.err = s.pythons.find(s.ctx, fn, len(p.names) > 0)
 }
@@ -111,8 +124,8 @@ func (python) arguments(runtime string) []string {
 	return []string{"-u", filepath.Join(runtime, "bootstrap.py")}
 }
 
-func (python) variables(e *environment, vars map[string]string, _ *preparation) {
-	path := e.s.runtime
+func (l python) variables(e *environment, vars map[string]string, p *preparation) {
+	path := strings.Join(append(l.layerFolders(e.fn, p.opt), e.s.runtime), string(os.PathListSeparator))
 	if own := vars["PYTHONPATH"]; own != "" {
 		path = own + string(os.PathListSeparator) + path
 	}

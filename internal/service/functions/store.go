@@ -30,6 +30,7 @@ type record struct {
 	HasEnvironment bool
 	Variables      map[string]string
 	Code           code
+	Layers         []string `json:",omitempty"` // ARNs of versions, the lowest first
 	LastModified   time.Time
 	RevisionID     string
 	// Kept holds members that have no effect here and are returned as given.
@@ -96,6 +97,12 @@ func (s *Service) load(ctx context.Context) error {
 		return fmt.Errorf("functions: reading the functions: %w", err)
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Key, layerPrefix) {
+			if err := s.loadLayer(entry.Value); err != nil {
+				return fmt.Errorf("functions: the record of %q can't be read: %w", entry.Key, err)
+			}
+			continue
+		}
 		var r record
 		if err := json.Unmarshal(entry.Value, &r); err != nil {
 			return fmt.Errorf("functions: the record of %q can't be read: %w", entry.Key, err)
@@ -107,11 +114,14 @@ func (s *Service) load(ctx context.Context) error {
 		s.functions[r.key()] = fn
 	}
 	s.removeOrphans()
+	s.discardLayers()
 	return nil
 }
 
-// removeOrphans deletes code folders that a crash or an update left behind.
+// removeOrphans deletes code folders that a crash or an update left behind, and
+// the merged layers, which are made again when they are needed.
 func (s *Service) removeOrphans() {
+	os.RemoveAll(filepath.Join(s.cfg.Dir, "opt"))
 	used := map[string]bool{}
 	for _, fn := range s.functions {
 		used[fn.codeDir] = true

@@ -62,8 +62,6 @@ func (in *createInput) unsupported() error {
 		return invalidParameter(member + ": " + why)
 	}
 	switch {
-	case len(in.Layers) > 0:
-		return refuse("Layers", "Tidegate doesn't mount layers yet. Put what they hold into the function's folder.")
 	case len(in.FileSystemConfigs) > 0:
 		return refuse("FileSystemConfigs", "Tidegate mounts no file systems.")
 	case given(in.ImageConfig):
@@ -72,11 +70,6 @@ func (in *createInput) unsupported() error {
 		return refuse("PackageType", "only Zip is supported.")
 	case in.SnapStart != nil && in.SnapStart.ApplyOn != "" && in.SnapStart.ApplyOn != "None":
 		return refuse("SnapStart", "only ApplyOn None is supported.")
-	}
-	if in.Environment != nil {
-		if _, ok := in.Environment.Variables["AWS_LAMBDA_EXEC_WRAPPER"]; ok {
-			return refuse("AWS_LAMBDA_EXEC_WRAPPER", "Tidegate doesn't run wrapper scripts yet.")
-		}
 	}
 	return nil
 }
@@ -124,6 +117,9 @@ func (in *createInput) apply(r *record) error {
 		if json.Unmarshal(in.DeadLetterConfig, &d) != nil || arnService(d.TargetArn) != "sqs" && arnService(d.TargetArn) != "sns" {
 			return invalidParameter("The provided dead letter config is invalid: TargetArn must be the ARN of an SQS queue or an SNS topic.")
 		}
+	}
+	if in.Layers != nil {
+		r.Layers = in.Layers
 	}
 	if err := in.applySizes(r); err != nil {
 		return err

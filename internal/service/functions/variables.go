@@ -51,9 +51,10 @@ func (e *environment) variables(keys sigv4.Credentials, prep *preparation) []str
 		}
 	}
 	for name, v := range fn.Variables {
-		vars[name] = v
+		vars[name] = fn.localPath(v, prep)
 	}
 	e.lambdaVariables(vars, keys)
+	fn.searchPaths(vars, prep)
 	delete(vars, "TIDEGATE_REDIRECT")
 	if s.cfg.Redirect != nil {
 		if to := s.cfg.Redirect(); to != "" {

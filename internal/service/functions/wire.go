@@ -81,9 +81,16 @@ type configuration struct {
 	EphemeralStorage           json.RawMessage
 	LoggingConfig              json.RawMessage
 	SnapStart                  snapStartOutput
-	KMSKeyArn                  json.RawMessage `json:",omitempty"`
-	DeadLetterConfig           json.RawMessage `json:",omitempty"`
-	VpcConfig                  json.RawMessage `json:",omitempty"`
+	KMSKeyArn                  json.RawMessage  `json:",omitempty"`
+	DeadLetterConfig           json.RawMessage  `json:",omitempty"`
+	VpcConfig                  json.RawMessage  `json:",omitempty"`
+	Layers                     []layerReference `json:",omitempty"`
+}
+
+// layerReference is a layer in a function's configuration.
+type layerReference struct {
+	Arn      string
+	CodeSize int64
 }
 
 type environmentOutput struct{ Variables map[string]string }
@@ -138,6 +145,13 @@ func (s *Service) describe(fn *function) configuration {
 		VpcConfig:        fn.kept("VpcConfig", ""),
 		DeadLetterConfig: fn.kept("DeadLetterConfig", ""),
 		State:            "Active", LastUpdateStatus: "Successful",
+	}
+	for _, arn := range fn.Layers {
+		ref := layerReference{Arn: arn}
+		if l := s.layerOf(arn); l != nil {
+			ref.CodeSize = l.Code.Size
+		}
+		out.Layers = append(out.Layers, ref)
 	}
 	if fn.HasEnvironment {
 		vars := fn.Variables

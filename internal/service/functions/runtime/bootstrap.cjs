@@ -164,33 +164,37 @@ function shut(root) {
   };
 }
 
-// bringSDK lets ES modules find the SDK that Lambda brings; CommonJS finds it
-// by NODE_PATH, at which ES modules and import() don't look.
+// bringSDK lets ES modules find the packages of layers and the SDK that Lambda
+// brings; CommonJS finds them by NODE_PATH, at which ES modules and import() don't look.
 function bringSDK(esm, file) {
-  const folder = env.TIDEGATE_SDK;
-  if (!folder) return;
+  const layers = (env.TIDEGATE_LAYERS || '').split(path.delimiter).filter(Boolean);
+  if (!env.TIDEGATE_SDK && !layers.length) return;
   const { registerHooks, register } = require('module');
   const { pathToFileURL } = require('url');
-  const parent = pathToFileURL(path.join(folder, 'parent.mjs')).href;
+  const inside = (folder) => pathToFileURL(path.join(folder, 'parent.mjs')).href;
+  const parents = layers.map((folder) => inside(path.dirname(folder)));
+  if (env.TIDEGATE_SDK) parents.push(inside(env.TIDEGATE_SDK));
+  const bare = /^(?![./#]|[a-z]+:)/;
   if (registerHooks) {
     registerHooks({
       resolve(specifier, context, next) {
         try {
           return next(specifier, context);
         } catch (err) {
-          if (!/^(aws-sdk|@aws-sdk|@smithy)(\/|$)/.test(specifier)) throw err;
-          try {
-            return next(specifier, { ...context, parentURL: parent });
-          } catch (_) {
-            throw err;
+          if (!bare.test(specifier)) throw err;
+          for (const parentURL of parents) {
+            try {
+              return next(specifier, { ...context, parentURL });
+            } catch (_) {} // the first error is the one to tell
           }
+          throw err;
         }
       },
     });
   } else if (register && (esm || /\bimport\s*\(/.test(fs.readFileSync(file, 'utf8')))) {
     // On older Node.js a hook costs a thread, so only those pay for it that may
     // need it.
-    register(pathToFileURL(path.join(__dirname, 'resolve.mjs')).href, { data: { parent } });
+    register(pathToFileURL(path.join(__dirname, 'resolve.mjs')).href, { data: { parents } });
   }
 }
 

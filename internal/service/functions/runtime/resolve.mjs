@@ -1,20 +1,21 @@
-// Lets ES modules find the SDK that Lambda brings, when the function's own
-// folders don't have it.
-let parent;
+// Lets ES modules find the packages of layers and the SDK that Lambda brings, when
+// the function's own folders don't have them.
+let parents;
 
 export async function initialize(data) {
-  parent = data.parent;
+  parents = data.parents;
 }
 
 export async function resolve(specifier, context, next) {
   try {
     return await next(specifier, context);
   } catch (err) {
-    if (!/^(aws-sdk|@aws-sdk|@smithy)(\/|$)/.test(specifier)) throw err;
-    try {
-      return await next(specifier, { ...context, parentURL: parent });
-    } catch (_) {
-      throw err;
+    if (!/^(?![./#]|[a-z]+:)/.test(specifier)) throw err;
+    for (const parentURL of parents) {
+      try {
+        return await next(specifier, { ...context, parentURL });
+      } catch (_) {} // the first error is the one to tell
     }
+    throw err;
   }
 }
