@@ -11,11 +11,12 @@ import (
 
 func fireCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "fire RULE",
-		Short:   "Fire a scheduled rule now",
-		Long:    "Fire a scheduled rule now, whether or not it is enabled. RULE is its name, logical id or ARN.",
-		Example: `  tidegate fire HelloEveryMinute`,
-		Args:    arguments(1, 1, "a rule"),
+		Use:               "fire RULE",
+		Short:             "Fire a scheduled rule now",
+		Long:              "Fire a scheduled rule now, whether or not it is enabled. RULE is its name, logical id or ARN.",
+		Example:           `  tidegate fire HelloEveryMinute`,
+		Args:              arguments(1, 1, "a rule"),
+		ValidArgsFunction: completeRules,
 	}
 	endpoint := endpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,8 @@ that fails exits with 1 and prints Lambda's error.`,
 		Example: `  tidegate invoke Hello
   tidegate invoke SendMessage '{"body":"hi"}'
   tidegate invoke SendMessage @event.json`,
-		Args: arguments(1, 2, "a function and, if you like, an event"),
+		Args:              arguments(1, 2, "a function and, if you like, an event"),
+		ValidArgsFunction: completeFunctions,
 	}
 	endpoint := endpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

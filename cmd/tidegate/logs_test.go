@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -88,4 +89,69 @@ print(len(logs.filter_log_events(logGroupName=group, filterPattern='{ $.said = "
 	if !strings.Contains(out, "ERROR\tInvoke Error \t{") || strings.Count(out, "as told") == 0 {
 		t.Errorf("the CLI saw:\n%s", out)
 	}
+}
+
+// TestLogsOfOneRequest explains a refusal and a function's failure by the id that
+// the client got.
+func TestLogsOfOneRequest(t *testing.T) {
+	need(t, "node")
+	s := start(t, folder(t, map[string]string{"template.yaml": strings.Replace(talkative, "if (event.fail)", "if (event.body.includes('fail'))", 1)}))
+	c := s.dial()
+	of := func(message string) string {
+		t.Helper()
+		c.say(message)
+		var frame struct{ RequestID string }
+		if err := json.Unmarshal([]byte(c.next()), &frame); err != nil || frame.RequestID == "" {
+			t.Fatalf("no error frame: %v", err)
+		}
+		return frame.RequestID
+	}
+	for _, tt := range []struct {
+		message string
+		want    []string
+	}{
+		{`{"action":"none"}`, []string{"no-route", `request.body.action`, `\"none\"`}},
+		{`{"action":"talk","fail":1}`, []string{"function-error", "as told", `"kind":"output"`, `"kind":"invocation"`, `"kind":"message"`}},
+	} {
+		id := of(tt.message)
+		out, stderr, code := output(t, s.dir, "", "logs", "--request-id", id)
+		if code != 0 {
+			t.Errorf("%s: exit %d: %s", tt.message, code, stderr)
+		}
+		for _, word := range tt.want {
+			if !strings.Contains(out, word) {
+				t.Errorf("%s: the log of request %s lacks %q:\n%s", tt.message, id, word, out)
+			}
+		}
+	}
+	out, _, _ := output(t, s.dir, "", "logs", "Talk")
+	if strings.Contains(out, `"kind":"message"`) || !strings.Contains(out, "as told") {
+		t.Errorf("logs of the function:\n%s", out)
+	}
+	if _, stderr, code := output(t, s.dir, "", "logs", "Talc"); code != 1 || !strings.Contains(stderr, "did you mean Talk?") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if _, stderr, code := output(t, s.dir, "", "logs", "--request-id", "none"); code != 1 || !strings.Contains(stderr, "nothing is known") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if out, _, code := output(t, s.dir, "", "__complete", "logs", ""); code != 0 || !strings.Contains(out, "Talk\n") {
+		t.Errorf("completion: exit %d: %s", code, out)
+	}
+	id := s.connections()[0].ID
+	if _, stderr, code := output(t, s.dir, "", "disconnect", id); code != 0 {
+		t.Errorf("disconnect: exit %d: %s", code, stderr)
+	}
+	if code := c.closed(); code != 1000 {
+		t.Errorf("the client was closed with %d", code)
+	}
+	name := s.run.Stack
+	s.stop()
+	s = start(t, s.dir)
+	if s.run.Stack != name {
+		t.Fatal("another stack")
+	}
+	s.await("the kept log", func() bool {
+		out, _, _ := output(t, s.dir, "", "logs", "Talk", "--since", "1h")
+		return strings.Contains(out, "as told") && strings.Contains(out, "REPORT RequestId")
+	})
 }

@@ -102,7 +102,8 @@ any backend pushes to any client with POST /@connections/{id}.`,
 		return usage("%v; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(upCommand(), validateCommand(), connectCommand(), postCommand(), connectionsCommand(),
-		invokeCommand(), fireCommand(), envCommand(), versionCommand())
+		invokeCommand(), fireCommand(), logsCommand(), disconnectCommand(), completionCommand(),
+		envCommand(), versionCommand())
 	return root
 }
 

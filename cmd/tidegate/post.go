@@ -11,7 +11,8 @@ func postCommand() *cobra.Command {
 		Long:  "Push data to a connected client, through the same @connections API that backends use.\nDATA is the text itself, @FILE, or - for standard input.",
 		Example: `  tidegate post L0SM9cOFvHcCIhw= 'hello'
   tidegate post L0SM9cOFvHcCIhw= @news.json`,
-		Args: arguments(2, 2, "a connection id and the data"),
+		Args:              arguments(2, 2, "a connection id and the data"),
+		ValidArgsFunction: completeConnections,
 	}
 	endpoint := endpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

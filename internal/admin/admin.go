@@ -37,6 +37,10 @@ type Config struct {
 	// Fire fires a rule by name. An *awshttp.Error reaches the caller.
 	Fire     func(ctx context.Context, rule string) error
 	Observer *observe.Observer
+	// Kept returns the lines of a function's log between two moments, from before
+	// this process's memory; function "" means all, and requestID "" any. It may
+	// be nil.
+	Kept func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error)
 }
 
 // A Connection is one line of /_tidegate/connections.
@@ -67,6 +71,7 @@ func New(c Config) *Service {
 	s.mux.HandleFunc("GET /_tidegate/health", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
 	s.mux.HandleFunc("GET /_tidegate/ready", s.getReady)
 	s.mux.Handle("GET /_tidegate/events", s.guardRaw(s.getEvents))
+	s.mux.Handle("GET /_tidegate/logs", s.guardRaw(s.getLogs))
 	page("GET /_tidegate/stack", s.getStack)
 	page("GET /_tidegate/stacks/{name}", s.getRecord)
 	page("PUT /_tidegate/stacks/{name}", s.putRecord)

@@ -138,7 +138,7 @@ func (c *Client) Do(ctx context.Context, service, method, path string, header ht
 	sigv4.Sign(req, body, c.keys, service, c.Run.Region, time.Now())
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Tidegate does not answer at %s (%v); is `tidegate up` still running?", c.Run.Endpoint, errors.Unwrap(err))
+		return nil, nil, c.unreachable(err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
@@ -239,6 +239,9 @@ func Named(kind string, all []Resource, name string) (Resource, error) {
 	if len(have) == 0 {
 		return Resource{}, fmt.Errorf("there is no %s %q: the stack has none", kind, name)
 	}
+	if near := nearest(name, have); near != "" {
+		return Resource{}, fmt.Errorf("there is no %s %q; did you mean %s? There is %s", kind, name, near, strings.Join(have, ", "))
+	}
 	return Resource{}, fmt.Errorf("there is no %s %q; there is %s", kind, name, strings.Join(have, ", "))
 }
 
@@ -264,25 +267,36 @@ func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
 
 // Post pushes data to a connection, through the public @connections API.
 func (c *Client) Post(ctx context.Context, id string, data []byte) error {
+	return c.manage(ctx, http.MethodPost, id, data, http.StatusOK)
+}
+
+// manage calls the Management API of the stage that holds the connection.
+func (c *Client) manage(ctx context.Context, method, id string, data []byte, want int) error {
 	all, err := c.Connections(ctx)
 	if err != nil {
 		return err
 	}
+	var have []string
 	for _, conn := range all {
 		if conn.ID != id {
+			have = append(have, conn.ID)
 			continue
 		}
 		path := "/" + conn.APIID + "/" + url.PathEscape(conn.Stage) + "/@connections/" + url.PathEscape(id)
-		resp, b, err := c.Do(ctx, "execute-api", http.MethodPost, path, nil, data)
+		resp, b, err := c.Do(ctx, "execute-api", method, path, nil, data)
 		if err != nil {
 			return err
 		}
-		if resp.StatusCode != http.StatusOK {
+		if resp.StatusCode != want {
 			return answerError(resp, b)
 		}
 		return nil
 	}
-	return fmt.Errorf("GoneException: no client holds the connection %q (`tidegate connections` lists those that are open)", id)
+	hint := "`tidegate connections` lists those that are open"
+	if near := nearest(id, have); near != "" {
+		hint = "did you mean " + near + "? " + hint
+	}
+	return fmt.Errorf("GoneException: no client holds the connection %q (%s)", id, hint)
 }
 
 // Fire fires a rule now.

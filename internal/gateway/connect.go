@@ -57,14 +57,14 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	}
 	s, ok := g.Lookup(r.APIID, r.Stage)
 	if !ok {
-		return nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage}
+		return nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage, Err: errUnknownStage}
 	}
 	route, throttle := s.Connect(), s.Throttle
 	if route != nil {
 		throttle = route.Throttle
 	}
 	if !throttle.Allow(start) {
-		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled}
+		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
 	}
 	if route != nil {
 		if missing := route.Missing(r); len(missing) > 0 {
@@ -129,7 +129,7 @@ func rejectionOf(answer *stage.Answer, err error) *Rejection {
 		// to give.
 		return &Rejection{Status: http.StatusBadGateway, Text: textInternal, Outcome: MalformedResponse, Err: fmt.Errorf("$connect answered status %d", n)}
 	default:
-		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend}
+		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend, Err: fmt.Errorf("$connect answered status %d", n)}
 	}
 }
 

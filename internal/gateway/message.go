@@ -23,6 +23,7 @@ type Plan struct {
 	size       int
 	start      time.Time
 	refusal    verdict       // unless its outcome is ""
+	why        error         // of the refusal
 	constant   *stage.Answer // may be nil
 	calls      bool
 	held       bool // the process is at its bound: reads are held until there is a place
@@ -38,20 +39,20 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 	p := Plan{connection: c, size: len(payload), start: g.now()}
 	s, ok := g.Lookup(c.APIID(), c.Stage())
 	if !ok {
-		p.refusal = verdict{outcome: UnknownStage, text: textForbidden}
+		p.refusal, p.why = verdict{outcome: UnknownStage, text: textForbidden}, errUnknownStage
 		return p
 	}
 	p.stage = s
 	p.route = s.SelectRoute(payload)
 	switch {
 	case p.route == nil:
-		p.refusal = verdict{outcome: NoRoute, text: textForbidden}
+		p.refusal, p.why = verdict{outcome: NoRoute, text: textForbidden}, s.Unrouted(payload)
 		return p
 	case !p.route.Throttle.Allow(p.start):
-		p.refusal = verdict{outcome: Throttled, text: textTooManyRequests}
+		p.refusal, p.why = verdict{outcome: Throttled, text: textTooManyRequests}, errThrottled
 		return p
 	case p.route.Integration == nil:
-		p.refusal = judge(errNoIntegration)
+		p.refusal, p.why = judge(errNoIntegration), errNoIntegration
 		return p
 	}
 	if a, ok := p.route.Constant(); ok {
@@ -81,7 +82,7 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 	var r result
 	switch {
 	case p.refusal.outcome != "":
-		r = result{verdict: p.refusal}
+		r = result{verdict: p.refusal, err: p.why}
 	case p.calls:
 		defer g.end()
 		defer p.connection.End(g.perConnection)

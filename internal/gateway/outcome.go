@@ -46,6 +46,8 @@ const (
 
 // Errors that have no other home.
 var (
+	errUnknownStage  = errors.New("the API has no such stage, or has it no more")
+	errThrottled     = errors.New("the rate or burst of the route's or the stage's throttling settings is used up")
 	errNoIntegration = errors.New("the route has no integration")
 	errBusy          = errors.New("the integration has as many messages as it may have, and none ended in time")
 	errStopped       = errors.New("the process stops")

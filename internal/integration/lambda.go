@@ -112,6 +112,10 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body}, nil
 }
 
+// RequestIDHeader carries the gateway's request id to Tidegate's Lambda, which
+// tells of it beside its own: so one leads to the other in the log.
+const RequestIDHeader = "X-Tidegate-Request-Id"
+
 // request builds the signed call.
 func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
 	u := *l.url
@@ -123,6 +127,7 @@ func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
 			"Content-Type":         {"application/json"},
 			"X-Amz-Source-Arn":     {l.sourceARN(r.Context)},
 			"X-Amz-Source-Account": {l.config.Account},
+			RequestIDHeader:        {r.Context.RequestID},
 		},
 		Body:          io.NopCloser(bytes.NewReader(payload)),
 		ContentLength: int64(len(payload)),

@@ -13,6 +13,7 @@ import (
 
 // A Notice is one thing that happened.
 type Notice struct {
+	Seq   uint64 // grows by one with each notice of an observer
 	Time  time.Time
 	Kind  string // one of the Kind constants
 	Level slog.Level
@@ -60,6 +61,7 @@ const backlog = 8192
 type Observer struct {
 	mu      sync.Mutex
 	readers map[*reader]struct{}
+	recent  memory
 	closed  bool
 }
 
@@ -110,6 +112,7 @@ func (o *Observer) Note(n Notice) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.recent.add(&n)
 	for r := range o.readers {
 		r.give(n)
 	}

@@ -89,6 +89,9 @@ func retryCause(i functions.Retry) string {
 	return "failed"
 }
 
+// OriginAttr names, of an invocation, the gateway's request that led to it.
+const OriginAttr = "gatewayRequestId"
+
 // apiGateway is the caller whose invocations the gateway's notices tell.
 const apiGateway = "apigateway.amazonaws.com"
 
@@ -97,6 +100,9 @@ const apiGateway = "apigateway.amazonaws.com"
 func invocation(i *functions.InvocationEnd, name string) Notice {
 	n := Notice{Kind: KindInvocation, Level: slog.LevelInfo, Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID),
 		slog.String("caller", i.Caller), slog.Duration("ms", i.Duration), slog.Bool("cold", i.Cold)}}
+	if i.Origin != "" {
+		n.Attrs = append(n.Attrs, slog.String(OriginAttr, i.Origin))
+	}
 	if i.Caller == apiGateway && !i.Cold && i.Hint == "" {
 		n.Level = slog.LevelDebug
 	}

@@ -68,7 +68,8 @@ type Server struct {
 	schedules *schedules.Service
 	tables    *tables.Service
 	logs      *logs.Service
-	shipper   *observe.Shipper // carries functions' lines to logs
+	logsAPI   observe.ShipperConfig // how Lambda reaches it
+	shipper   *observe.Shipper      // carries functions' lines there
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	admin     *admin.Service
@@ -242,14 +243,10 @@ func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[
 		return err
 	}
 	handlers["logs"] = s.logs
-	s.shipper = observe.NewShipper(s.logsClient())
-	return nil
-}
-
-// logsClient is how Lambda reaches CloudWatch Logs.
-func (s *Server) logsClient() observe.ShipperConfig {
-	return observe.ShipperConfig{Endpoint: inMemory("logs"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
+	s.logsAPI = observe.ShipperConfig{Endpoint: inMemory("logs"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
 		Region: s.options.Region, Failed: s.options.Observer.Note}
+	s.shipper = observe.NewShipper(s.logsAPI)
+	return nil
 }
 
 // functionEvents are told to people, and their lines kept.
@@ -345,7 +342,10 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	if err != nil {
 		return err
 	}
-	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer})
+	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer,
+		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
+			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
+		}})
 	addresses, err := s.reachable()
 	if err != nil {
 		return err

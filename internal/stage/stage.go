@@ -5,6 +5,9 @@
 package stage
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"tidegate/internal/apigw"
@@ -84,6 +87,32 @@ func (s *Stage) SelectRoute(payload []byte) *Route {
 		return r
 	}
 	return s.fallback
+}
+
+// Unrouted says why a message has no route: what the route selection expression
+// made of it, and what there is.
+func (s *Stage) Unrouted(payload []byte) error {
+	keys := make([]string, 0, len(s.routes))
+	for k := range s.routes {
+		keys = append(keys, string(k))
+	}
+	slices.Sort(keys)
+	have := strings.Join(keys[:min(len(keys), 20)], ", ")
+	if len(keys) > 20 {
+		have += fmt.Sprintf(" and %d more", len(keys)-20)
+	}
+	if have == "" {
+		have = "none"
+	}
+	m := matchers.Get().(*matcher)
+	defer m.release()
+	m.source.body = payload
+	value, err := s.selection.Append(nil, &m.source)
+	made := fmt.Sprintf("is %.200q", value)
+	if err != nil || len(value) == 0 {
+		made = "has no value in this message"
+	}
+	return fmt.Errorf("%s %s; routes: %s; there is no $default", s.selection, made, have)
 }
 
 // selectConstant returns the route that an expression's constant value leads to.

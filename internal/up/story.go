@@ -131,6 +131,12 @@ func (s *story) appendText(dst []byte, n observe.Notice) []byte {
 	return dst
 }
 
+// Text is what a person reads of a notice: a line, and those of its detail.
+func Text(n observe.Notice, color bool) string {
+	s := story{color: color}
+	return string(s.appendText(nil, n))
+}
+
 // blanks are as wide as time and kind.
 const blanks = "                      "
 

@@ -34,6 +34,7 @@ type invocation struct {
 	traceID       string
 	event         bool   // asynchronous
 	caller        string // the ARN of who invokes, or a service's name
+	origin        string // the gateway's request id
 	arn           string // by which the function was called; empty means its own
 	attempt       int
 	tail          *tail // collects the log, nil unless asked for
@@ -109,6 +110,9 @@ func (s *Service) invokeFunction(c *awshttp.Call, text, _ string) (any, error) {
 func newInvocation(c *awshttp.Call) (*invocation, string, error) {
 	h := c.Request.Header
 	inv := &invocation{requestID: c.RequestID, payload: c.Body, caller: c.Principal.ARN, traceID: traceID(h.Get("X-Amzn-Trace-Id")), attempt: 1}
+	if c.Principal.Kind == awshttp.Service {
+		inv.origin = h.Get("X-Tidegate-Request-Id")
+	}
 	kind := h.Get("X-Amz-Invocation-Type")
 	switch kind {
 	case "":
@@ -221,7 +225,7 @@ func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (resul
 		res.answer, res.hint, err = refused.answer(inv), refused.hint, nil
 	}
 	end := InvocationEnd{
-		Function: fn.Name, RequestID: inv.requestID, Caller: inv.caller, Event: inv.event, Cold: res.cold, Init: res.init,
+		Function: fn.Name, RequestID: inv.requestID, Caller: inv.caller, Origin: inv.origin, Event: inv.event, Cold: res.cold, Init: res.init,
 		Duration: res.duration, Billed: billed(res.duration), Hint: res.hint,
 	}
 	if err != nil {

@@ -44,6 +44,7 @@ func (i InvocationBegin) String() string {
 type InvocationEnd struct {
 	Function, RequestID string
 	Caller              string // the ARN of who invoked it, or a service's name
+	Origin              string // the gateway's request id that led to it, "" when there is none
 	Event               bool
 	Cold                bool          // a new environment was started for it
 	Init                time.Duration // of the environment, when Cold
