@@ -182,13 +182,30 @@ func (c *Call) Authorize(action, resource string, resourcePolicy ...*iampolicy.D
 	return Errorf(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s because %s", c.Principal.ARN, action, resource, d.Why)
 }
 
+// AuthorizePassRole is Authorize for a caller who hands a role to a service,
+// such as scheduler.amazonaws.com: iam:PassRole on the role.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+func (c *Call) AuthorizePassRole(role, service string) error {
+	context := c.conditions()
+	context["iam:passedtoservice"] = []string{service}
+	d := c.denied("iam:PassRole", role, context)
+	if d == nil {
+		return nil
+	}
+	return Errorf(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: iam:PassRole on resource: %s because %s", c.Principal.ARN, role, d.Why)
+}
+
 // Denied is Authorize for services that word the refusal themselves: nil means
 // that the call goes on.
 func (c *Call) Denied(action, resource string, resourcePolicy ...*iampolicy.Document) *Denial {
+	return c.denied(action, resource, c.conditions(), resourcePolicy...)
+}
+
+func (c *Call) denied(action, resource string, context map[string][]string, resourcePolicy ...*iampolicy.Document) *Denial {
 	if c.Principal.Kind == Root {
 		return nil
 	}
-	req := &iampolicy.Request{Principal: c.Principal.ARN, Action: action, Resource: resource, Context: c.conditions()}
+	req := &iampolicy.Request{Principal: c.Principal.ARN, Action: action, Resource: resource, Context: context}
 	sources := []iampolicy.Source{{Documents: c.Principal.Policies}}
 	if len(resourcePolicy) > 0 {
 		sources = append(sources, iampolicy.Source{Documents: resourcePolicy, Resource: true})

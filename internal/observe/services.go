@@ -152,28 +152,45 @@ func ownTrace(trace []string, said string) []string {
 	return own
 }
 
-// Schedules hears rules that fire.
+// Schedules hears rules and schedules that fire.
 func (o *Observer) Schedules(display func(name string) string) schedules.EventListener {
 	return schedules.EventListener{
 		Fired: func(i schedules.Firing) {
+			kind, name := "rule", display(i.Rule)
+			if i.Schedule != "" {
+				kind, name = "schedule", schedule(i.Schedule, display)
+			}
 			target := i.Target[strings.LastIndexByte(i.Target, ':')+1:]
-			n := Notice{Kind: KindFired, Level: slog.LevelInfo, Text: fmt.Sprintf("%s → %s  %s", display(i.Rule), display(target), Short(i.Duration)),
-				Attrs: []slog.Attr{slog.String("rule", i.Rule), slog.String("target", i.Target), slog.String("requestId", i.RequestID),
+			n := Notice{Kind: KindFired, Level: slog.LevelInfo, Text: fmt.Sprintf("%s → %s  %s", name, display(target), Short(i.Duration)),
+				Attrs: []slog.Attr{slog.String(kind, i.Name()), slog.String("target", i.Target), slog.String("requestId", i.RequestID),
 					slog.Bool("manual", i.Manual), slog.Int("attempt", i.Attempt), slog.Duration("ms", i.Duration)}}
+			if i.Late > 0 {
+				n.Text += fmt.Sprintf("  %s late: it was due while nothing ran", i.Late.Round(time.Second))
+			}
 			if i.Err != nil {
 				n.Level = slog.LevelError
 				n.Detail = []string{i.String()}
 			}
 			o.Note(n)
 		},
-		Missed: func(rule string, count int) {
-			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: fmt.Sprintf("rule %s was due %d times while nothing ran; that is not made up for", display(rule), count),
-				Attrs: []slog.Attr{slog.String("rule", rule), slog.Int("count", count), slog.String("reason", "missed")}})
+		Missed: func(m schedules.Miss) {
+			shown := m
+			shown.Rule, shown.Schedule = display(m.Rule), schedule(m.Schedule, display)
+			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: shown.String(),
+				Attrs: []slog.Attr{slog.String("rule", m.Rule), slog.String("schedule", m.Schedule), slog.Int("count", m.Count), slog.String("reason", "missed")}})
 		},
 		Failed: func(err error) {
 			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: "schedules: " + err.Error()})
 		},
 	}
+}
+
+// schedule is group/name as a person reads it: without the group default.
+func schedule(name string, display func(name string) string) string {
+	if short, ok := strings.CutPrefix(name, "default/"); ok {
+		return display(short)
+	}
+	return name
 }
 
 // AWS hears what the AWS-shaped services refuse, or would.

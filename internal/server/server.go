@@ -120,7 +120,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 
 // servicePrincipals are AWS services that call other services here, each with a
 // key of its own that lives as long as the process.
-var servicePrincipals = []string{"apigateway.amazonaws.com", "lambda.amazonaws.com", "events.amazonaws.com"}
+var servicePrincipals = []string{"apigateway.amazonaws.com", "lambda.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"}
 
 // serviceKeys holds those keys' credentials by principal.
 type serviceKeys map[string]sigv4.Credentials
@@ -219,13 +219,15 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	}
 	s.schedules, err = schedules.New(ctx, schedules.Config{
 		Bucket: bucket, Gate: gate, Region: s.options.Region, Account: s.options.Account,
-		Endpoint: inMemory("lambda"), Client: s.memory.client(), Credentials: s.serviceKeys["events.amazonaws.com"],
+		Endpoint: inMemory("lambda"), STS: inMemory("sts"), Client: s.memory.client(),
+		Credentials: s.serviceKeys["events.amazonaws.com"], SchedulerCredentials: s.serviceKeys["scheduler.amazonaws.com"],
 		Events: s.options.Observer.Schedules(s.options.Display),
 	})
 	if err != nil {
 		return err
 	}
-	handlers["dynamodb"], handlers["lambda"], handlers["events"] = s.tables, s.functions, s.schedules
+	handlers["dynamodb"], handlers["lambda"] = s.tables, s.functions
+	handlers["events"], handlers["scheduler"] = s.schedules, s.schedules.Scheduler()
 	return nil
 }
 
@@ -259,7 +261,7 @@ func (s *Server) functionEvents() functions.EventListener {
 // endpointVariables name, for the AWS SDKs, the services that Tidegate has. The
 // Management API is not among them: a client of it without an endpoint is a
 // mistake that AWS would show too.
-var endpointVariables = []string{"APIGATEWAYV2", "CLOUDWATCH_LOGS", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "STS"}
+var endpointVariables = []string{"APIGATEWAYV2", "CLOUDWATCH_LOGS", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "SCHEDULER", "STS"}
 
 // functionEnvironment is what every function's environment gets beside AWS's own.
 func (s *Server) functionEnvironment(f functions.Function) []string {

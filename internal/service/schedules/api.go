@@ -47,11 +47,12 @@ type targetJSON struct {
 	Input       string       `json:"Input,omitempty"`
 	RetryPolicy *RetryPolicy `json:"RetryPolicy,omitempty"`
 
+	InputPath        string            `json:",omitempty"`
+	InputTransformer *InputTransformer `json:",omitempty"`
+	DeadLetterConfig *deadLetterJSON   `json:",omitempty"`
+
 	// What EventBridge knows and Tidegate doesn't, refused by name.
 	RoleArn                     json.RawMessage `json:",omitempty"`
-	InputPath                   json.RawMessage `json:",omitempty"`
-	InputTransformer            json.RawMessage `json:",omitempty"`
-	DeadLetterConfig            json.RawMessage `json:",omitempty"`
 	KinesisParameters           json.RawMessage `json:",omitempty"`
 	RunCommandParameters        json.RawMessage `json:",omitempty"`
 	EcsParameters               json.RawMessage `json:",omitempty"`
@@ -381,7 +382,10 @@ func (s *Service) putTargets(c *awshttp.Call) (any, error) {
 			return nil, noSuchRule(in.Rule)
 		}
 		for _, t := range in.Targets {
-			target := Target{ID: t.ID, ARN: t.Arn, Input: t.Input, Retry: t.RetryPolicy}
+			target := Target{ID: t.ID, ARN: t.Arn, Input: t.Input, InputPath: t.InputPath, Transformer: t.InputTransformer, Retry: t.RetryPolicy}
+			if t.DeadLetterConfig != nil {
+				target.DeadLetter = t.DeadLetterConfig.Arn
+			}
 			i, found := slices.BinarySearchFunc(r.Targets, t.ID, func(t Target, id string) int { return strings.Compare(t.ID, id) })
 			if found {
 				r.Targets[i] = target
@@ -419,17 +423,17 @@ func (t *targetJSON) check() error {
 		name  string
 		value json.RawMessage
 	}{
-		{"InputPath", t.InputPath}, {"InputTransformer", t.InputTransformer}, {"RoleArn", t.RoleArn}, {"DeadLetterConfig", t.DeadLetterConfig},
+		{"RoleArn", t.RoleArn},
 		{"KinesisParameters", t.KinesisParameters}, {"RunCommandParameters", t.RunCommandParameters}, {"EcsParameters", t.EcsParameters},
 		{"BatchParameters", t.BatchParameters}, {"SqsParameters", t.SqsParameters}, {"HttpParameters", t.HTTPParameters},
 		{"RedshiftDataParameters", t.RedshiftDataParameters}, {"SageMakerPipelineParameters", t.SageMakerPipelineParameters}, {"AppSyncParameters", t.AppSyncParameters},
 	} {
 		if len(p.value) > 0 && string(p.value) != "null" {
-			return invalid("Target %s has %s, which Tidegate doesn't have yet; a target may have Id, Arn, Input and RetryPolicy", t.ID, p.name)
+			return invalid("Target %s has %s, which Tidegate doesn't have; a target may have Id, Arn, Input, InputPath, InputTransformer, RetryPolicy and DeadLetterConfig", t.ID, p.name)
 		}
 	}
-	if t.Input != "" && !json.Valid([]byte(t.Input)) {
-		return invalid("Parameter Input of target %s is not valid JSON.", t.ID)
+	if err := t.checkInput(); err != nil {
+		return err
 	}
 	if p := t.RetryPolicy; p != nil {
 		if n := p.MaximumRetryAttempts; n != nil && (*n < 0 || *n > defaultRetries) {
@@ -437,6 +441,31 @@ func (t *targetJSON) check() error {
 		}
 		if n := p.MaximumEventAgeInSeconds; n != nil && (*n < 60 || *n > 86400) {
 			return constraint("targets.member.retryPolicy.maximumEventAgeInSeconds", fmt.Sprint(*n), "Member must have value between 60 and 86400")
+		}
+	}
+	return nil
+}
+
+// checkInput refuses what a target's input can't be made of.
+func (t *targetJSON) checkInput() error {
+	given := 0
+	for _, has := range []bool{t.Input != "", t.InputPath != "", t.InputTransformer != nil} {
+		if has {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return invalid("Only one of Input, InputPath, or InputTransformer must be provided for target %s.", t.ID)
+	case t.Input != "" && !json.Valid([]byte(t.Input)):
+		return invalid("Parameter Input of target %s is not valid JSON.", t.ID)
+	case t.InputPath != "":
+		if _, err := parsePath(t.InputPath); err != nil {
+			return invalid("Parameter InputPath of target %s is not valid: %v.", t.ID, err)
+		}
+	case t.InputTransformer != nil:
+		if err := t.InputTransformer.check(); err != nil {
+			return invalid("Parameter InputTransformer of target %s is not valid: %v.", t.ID, err)
 		}
 	}
 	return nil
@@ -494,7 +523,10 @@ func (s *Service) listTargetsByRule(c *awshttp.Call) (any, error) {
 		NextToken string `json:",omitempty"`
 	}{make([]targetJSON, len(targets)), token}
 	for i, t := range targets {
-		out.Targets[i] = targetJSON{ID: t.ID, Arn: t.ARN, Input: t.Input, RetryPolicy: t.Retry}
+		out.Targets[i] = targetJSON{ID: t.ID, Arn: t.ARN, Input: t.Input, InputPath: t.InputPath, InputTransformer: t.Transformer, RetryPolicy: t.Retry}
+		if t.DeadLetter != "" {
+			out.Targets[i].DeadLetterConfig = &deadLetterJSON{t.DeadLetter}
+		}
 	}
 	return out, nil
 }

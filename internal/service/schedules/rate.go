@@ -19,18 +19,18 @@ const maxRate = 100_000
 var rateUnits = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
 
 // parseRate reads what stands in rate(…): a number, one space, and the unit,
-// which has an s unless the number is 1.
-func parseRate(s string) (rate, error) {
+// which has an s unless the number is 1; a lenient reader takes either.
+func parseRate(s string, lenient bool) (rate, error) {
 	number, unit, _ := strings.Cut(s, " ")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > maxRate || strconv.Itoa(n) != number {
 		return rate{}, fmt.Errorf("rate(%s): the value must be a whole number from 1 to %d, followed by one space", s, maxRate)
 	}
 	r := rate{n: n, unit: unit}
-	if n > 1 {
+	if n > 1 || lenient {
 		r.unit = strings.TrimSuffix(unit, "s")
 	}
-	if rateUnits[r.unit] == 0 || n > 1 && r.unit == unit {
+	if rateUnits[r.unit] == 0 || n > 1 && r.unit == unit && !lenient {
 		want := "minute, hour or day"
 		if n > 1 {
 			want = "minutes, hours or days"

@@ -38,6 +38,11 @@ type Target struct {
 	ARN   string
 	Input string       `json:",omitempty"` // constant JSON in the event's place; empty: the scheduled event
 	Retry *RetryPolicy `json:",omitempty"` // nil: AWS's default
+	// InputPath is the part of the event that the function gets; empty: all of it.
+	InputPath string `json:",omitempty"`
+	// Transformer makes what the function gets from parts of the event; nil: none.
+	Transformer *InputTransformer `json:",omitempty"`
+	DeadLetter  string            `json:",omitempty"` // kept and shown; nothing is sent to it
 }
 
 // A RetryPolicy bounds how often and how long a delivery is tried again.
@@ -74,8 +79,8 @@ func (r *Rule) clone() *Rule {
 	return &c
 }
 
-// RuleInfo is what the list of rules shows.
-type RuleInfo struct {
+// Info is what the lists of rules and of schedules show.
+type Info struct {
 	Name               string
 	ARN                string
 	State              State
@@ -99,16 +104,16 @@ type scheduledEvent struct {
 
 // payload returns what the rule sends to a target for a firing that was due at
 // the given time. id is the same for all targets of one firing.
-func (s *Service) payload(r *Rule, t Target, id string, due time.Time) []byte {
+func (s *Service) payload(r *Rule, t Target, id string, due time.Time) ([]byte, error) {
 	if t.Input != "" {
-		return []byte(t.Input)
+		return []byte(t.Input), nil
 	}
-	b, err := json.Marshal(scheduledEvent{
+	event, err := json.Marshal(scheduledEvent{
 		Version: "0", ID: id, DetailType: "Scheduled Event", Source: "aws.events", Account: s.account,
 		Time: due.UTC().Format(time.RFC3339), Region: s.region, Resources: []string{r.ARN},
 	})
 	if err != nil {
-		panic(err) // unreachable: the struct holds strings only
+		return nil, err // unreachable: the struct holds strings only
 	}
-	return b
+	return t.input(r, event, s.clock.Now())
 }

@@ -110,11 +110,11 @@ func (identities) Lookup(id string) (awshttp.Identity, bool) {
 // what answer says.
 type lambda struct {
 	mu     sync.Mutex
-	got    []invocation
+	got    []sent
 	answer func(n int) (status int, body string) // n counts from 1; nil: 202
 }
 
-type invocation struct {
+type sent struct {
 	at          time.Time
 	path, body  string
 	source, typ string
@@ -141,7 +141,7 @@ func (l *lambda) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.got = append(l.got, invocation{time.Now(), r.URL.EscapedPath(), string(body), r.Header.Get(awshttp.HeaderSourceARN) + " " + r.Header.Get(awshttp.HeaderSourceAccount), r.Header.Get("X-Amz-Invocation-Type")})
+	l.got = append(l.got, sent{time.Now(), r.URL.EscapedPath(), string(body), r.Header.Get(awshttp.HeaderSourceARN) + " " + r.Header.Get(awshttp.HeaderSourceAccount), r.Header.Get("X-Amz-Invocation-Type")})
 	status, text := 202, ""
 	if l.answer != nil {
 		status, text = l.answer(len(l.got))
@@ -153,7 +153,7 @@ func (l *lambda) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func (l *lambda) invocations() []invocation {
+func (l *lambda) invocations() []sent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.got)
@@ -177,10 +177,10 @@ func newFixture(t testing.TB, bucket kv.Bucket, change func(*Config)) *fixture {
 		Gate: &awshttp.Gate{Identities: identities{}, Mode: awshttp.Enforce, Account: testAccount, Region: "us-east-1"},
 		Events: EventListener{
 			Fired: func(x Firing) { f.mu.Lock(); defer f.mu.Unlock(); f.fired = append(f.fired, x) },
-			Missed: func(rule string, n int) {
+			Missed: func(m Miss) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
-				f.missed = append(f.missed, fmt.Sprint(rule, " ", n))
+				f.missed = append(f.missed, fmt.Sprint(m.Rule+m.Schedule, " ", m.Count))
 			},
 			Failed: func(err error) { f.mu.Lock(); defer f.mu.Unlock(); f.failed = append(f.failed, err) },
 		},
@@ -511,9 +511,12 @@ func TestErrors(t *testing.T) {
 		{"PutTargets", `{"Rule":"tick","Targets":[]}`, "ValidationException", "'targets'"},
 		{"PutTargets", `{"Rule":"tick","Targets":[{"Id":"x","Arn":"tick"}]}`, "ValidationException", "Parameter tick is not valid. Reason: Provided Arn is not in correct format."},
 		{"PutTargets", `{"Rule":"tick","Targets":[{"Id":"x","Arn":"arn:aws:sqs:us-east-1:000000000000:q"}]}`, "ValidationException", "service sqs"},
-		{"PutTargets", target(`"InputPath":"$.detail"`), "ValidationException", "InputPath"},
-		{"PutTargets", target(`"InputTransformer":{"InputTemplate":"x"}`), "ValidationException", "InputTransformer"},
-		{"PutTargets", target(`"DeadLetterConfig":{"Arn":"x"}`), "ValidationException", "DeadLetterConfig"},
+		{"PutTargets", target(`"InputPath":"detail"`), "ValidationException", "InputPath of target"},
+		{"PutTargets", target(`"InputPath":"$..x"`), "ValidationException", "no such step"},
+		{"PutTargets", target(`"InputTransformer":{"InputTemplate":"x"}`), "ValidationException", "no valid JSON"},
+		{"PutTargets", target(`"InputTransformer":{"InputTemplate":"<x>"}`), "ValidationException", "\u003cx\u003e"},
+		{"PutTargets", target(`"InputTransformer":{"InputTemplate":"{}","InputPathsMap":{"aws.x":"$"}}`), "ValidationException", "aws.x"},
+		{"PutTargets", target(`"InputTransformer":{"InputTemplate":"{}"},"InputPath":"$.detail"`), "ValidationException", "Only one of"},
 		{"PutTargets", target(`"RoleArn":"x"`), "ValidationException", "RoleArn"},
 		{"PutTargets", target(`"Input":"{oops"`), "ValidationException", "not valid JSON"},
 		{"PutTargets", target(`"Input":"` + strings.Repeat("1", 8193) + `"`), "ValidationException", "8192"},
@@ -654,7 +657,7 @@ func BenchmarkClockwork(b *testing.B) {
 	s := &Service{clock: manual, rules: map[string]*ruleState{}, wake: make(chan struct{}, 1)}
 	for i := range 10_000 {
 		r := &Rule{Name: fmt.Sprint("r", i), ScheduleExpression: "rate(10000 minutes)", State: Enabled, Anchor: manual.Now().Add(time.Duration(i) * time.Minute)}
-		state := &ruleState{index: -1}
+		state := newRuleState()
 		if err := s.set(state, r, manual.Now()); err != nil {
 			b.Fatal(err)
 		}
