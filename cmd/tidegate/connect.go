@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tidegate/internal/client"
+	"tidegate/internal/server"
 )
 
 func connectCommand() *cobra.Command {
@@ -33,6 +35,11 @@ come from standard input; --wait says how long to listen after the last one, and
 	subprotocols := cmd.Flags().StringArray("subprotocol", nil, "a subprotocol's `NAME` to offer (repeatable)")
 	send := cmd.Flags().StringArrayP("send", "x", nil, "`TEXT` of a message to send first (repeatable)")
 	wait := cmd.Flags().Duration("wait", time.Second, "without a terminal: for what `DURATION` to listen after the last line was sent")
+	raw := cmd.Flags().Bool("raw", false, "show messages as they are, on a terminal too (the default when piped)")
+	clock := cmd.Flags().BoolP("timestamps", "T", false, "on a terminal: show when a message came")
+	ping := cmd.Flags().Duration("ping", 0, "ping at this `INTERVAL`, such as 1m")
+	controls := cmd.Flags().BoolP("show-ping-pong", "P", false, "on a terminal: show pings and pongs")
+	noHistory := cmd.Flags().Bool("no-history", false, "don't keep what is typed for the next time")
 	count := cmd.Flags().Int("count", 0, "end after `N` messages; exit 1 if the connection or --wait ends sooner (0: no matter)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		header, err := parseHeaders(*headers)
@@ -52,7 +59,11 @@ come from standard input; --wait says how long to listen after the last one, and
 			return otherStages(cmd.Context(), *endpoint, url, err)
 		}
 		defer socket.Close()
-		chat := client.Chat{Socket: socket, URL: url, First: *send, In: os.Stdin, Out: os.Stdout, Wait: *wait, Count: *count}
+		chat := client.Chat{Socket: socket, URL: url, First: *send, In: os.Stdin, Out: os.Stdout, Wait: *wait, Count: *count, Ping: *ping, Controls: *controls,
+			Look: client.Look{Pretty: isTerminal(os.Stdout) && !*raw, Color: colorful(os.Stdout), Clock: *clock}}
+		if state, _, err := server.UserDirs(); err == nil && !*noHistory {
+			chat.HistoryFile = filepath.Join(state, "history")
+		}
 		if isTerminal(os.Stdin) && isTerminal(os.Stdout) && *count == 0 {
 			return chat.Interactive(cmd.Context())
 		}

@@ -23,21 +23,33 @@ type Chat struct {
 	Wait time.Duration
 	// Count, when not 0, ends Script after so many messages; fewer are an error.
 	Count int
+	Look  Look // of messages
+	// HistoryFile keeps what was typed, for the next time; "" for nowhere.
+	HistoryFile string
+	// Ping, when not 0, is how often to ping, so that the connection isn't idle.
+	Ping time.Duration
+	// Controls shows pings and pongs.
+	Controls bool
 }
 
 // received is one message, or the end.
 type received struct {
 	payload []byte
+	binary  bool
+	control string // ping or pong, instead of a message
 	err     error
 }
 
 // receive reads the socket on a goroutine of its own.
 func (c *Chat) receive() <-chan received {
 	ch := make(chan received)
+	if c.Controls {
+		c.Socket.Control = func(what string) { ch <- received{control: what} }
+	}
 	go func() {
 		for {
-			payload, err := c.Socket.Receive()
-			ch <- received{payload, err}
+			payload, binary, err := c.Socket.ReceiveMessage()
+			ch <- received{payload: payload, binary: binary, err: err}
 			if err != nil {
 				return
 			}
@@ -56,7 +68,7 @@ func ended(err error) error {
 		return closed
 	}
 	if errors.Is(err, io.EOF) {
-		return errors.New("the connection was lost (1006: no close frame came)")
+		return errors.New("the connection was lost (1006: no close frame came); is Tidegate still running?")
 	}
 	return err
 }
@@ -66,6 +78,8 @@ func ended(err error) error {
 // the server closed.
 func (c *Chat) Script(ctx context.Context) error {
 	incoming := c.receive()
+	ping, stopPing := c.pings()
+	defer stopPing()
 	lines, sendErr := c.sendAll()
 	var timeout <-chan time.Time
 	for got := 0; ; {
@@ -74,7 +88,10 @@ func (c *Chat) Script(ctx context.Context) error {
 			if r.err != nil {
 				return c.missed(got, ended(r.err))
 			}
-			fmt.Fprintln(c.Out, string(r.payload))
+			if r.control != "" {
+				continue
+			}
+			fmt.Fprintln(c.Out, c.Look.message(r.payload, r.binary))
 			if got++; got == c.Count {
 				return nil
 			}
@@ -83,6 +100,10 @@ func (c *Chat) Script(ctx context.Context) error {
 			timeout = time.After(c.Wait)
 		case err := <-sendErr:
 			return err
+		case <-ping:
+			if err := c.Socket.Ping(); err != nil {
+				return ended(err)
+			}
 		case <-timeout:
 			return c.missed(got, nil)
 		case <-ctx.Done():
@@ -126,6 +147,26 @@ func (c *Chat) sendAll() (done chan struct{}, failed chan error) {
 	return done, failed
 }
 
+// pings tells when to ping.
+func (c *Chat) pings() (<-chan time.Time, func()) {
+	if c.Ping <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(c.Ping)
+	return t.C, t.Stop
+}
+
+// farewell says what the end means, and how to go on.
+func (c *Chat) farewell(t io.Writer, err error) error {
+	var closed Closed
+	if errors.As(err, &closed) && closed.Code == 1000 {
+		fmt.Fprintf(t, "The server closed the connection: %s\n", closed.explained())
+	} else {
+		fmt.Fprintf(t, "To connect again: tidegate connect %s\n", c.URL)
+	}
+	return ended(err)
+}
+
 // Interactive is Script for a person: a prompt, with messages above it.
 func (c *Chat) Interactive(ctx context.Context) error {
 	old, err := term.MakeRaw(int(c.In.Fd()))
@@ -138,7 +179,16 @@ func (c *Chat) Interactive(ctx context.Context) error {
 		io.Reader
 		io.Writer
 	}{c.In, c.Out}, "> ")
-	fmt.Fprintf(t, "Connected to %s. Type a message; Ctrl-D ends.\n", c.URL)
+	if width, height, err := term.GetSize(int(c.Out.Fd())); err == nil && width > 0 {
+		t.SetSize(width, height)
+	}
+	if c.HistoryFile != "" {
+		t.History = openHistory(c.HistoryFile)
+	}
+	fmt.Fprintf(t, "Connected to %s. Type a message; arrow up brings back earlier ones; Ctrl-D ends.\n", c.URL)
+	if c.Socket.Protocol != "" {
+		fmt.Fprintf(t, "The server chose the subprotocol %s.\n", visible(c.Socket.Protocol))
+	}
 	for _, m := range c.First {
 		if err := c.Socket.Send([]byte(m)); err != nil {
 			return ended(err)
@@ -156,13 +206,23 @@ func (c *Chat) Interactive(ctx context.Context) error {
 		}
 	}()
 	incoming := c.receive()
+	ping, stopPing := c.pings()
+	defer stopPing()
 	for {
 		select {
 		case r := <-incoming:
-			if r.err != nil {
-				return ended(r.err)
+			switch {
+			case r.err != nil:
+				return c.farewell(t, r.err)
+			case r.control != "":
+				fmt.Fprintf(t, "%s< %s\n", c.Look.clock(), r.control)
+			default:
+				fmt.Fprintf(t, "%s< %s\n", c.Look.clock(), c.Look.message(r.payload, r.binary))
 			}
-			fmt.Fprintf(t, "< %s\n", r.payload)
+		case <-ping:
+			if err := c.Socket.Ping(); err != nil {
+				return ended(err)
+			}
 		case line, open := <-lines:
 			if !open {
 				return nil

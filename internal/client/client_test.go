@@ -96,7 +96,7 @@ func TestClosedIsWorded(t *testing.T) {
 	if err := ended(Closed{Code: 1000}); err != nil {
 		t.Errorf("an ordinary end is an error: %v", err)
 	}
-	if err := ended(Closed{Code: 1001, Text: "Going away"}); err == nil || err.Error() != "closed by the server: 1001 Going away" {
+	if err := ended(Closed{Code: 1001, Text: "Going away"}); err == nil || !strings.HasPrefix(err.Error(), "closed by the server: 1001 Going away (") {
 		t.Errorf("got %v", err)
 	}
 }

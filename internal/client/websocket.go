@@ -25,6 +25,8 @@ type WebSocket struct {
 	conn     net.Conn
 	reader   io.Reader
 	Protocol string // the subprotocol that the server chose, or ""
+	// Control hears of each "ping" and "pong"; set it before the first Receive.
+	Control func(what string)
 
 	mu sync.Mutex // one frame at a time
 }
@@ -42,9 +44,30 @@ type Closed struct {
 	Text string
 }
 
-// Error says code and text.
-func (c Closed) Error() string {
-	return strings.TrimSpace(fmt.Sprintf("closed by the server: %d %s", c.Code, c.Text))
+// Error says code and text, and what the code means.
+func (c Closed) Error() string { return "closed by the server: " + c.explained() }
+
+// explained is code and text, and what the code means where the text doesn't say.
+func (c Closed) explained() string {
+	text := strings.TrimSpace(fmt.Sprintf("%d %s", c.Code, visible(c.Text)))
+	if meaning := closeMeanings[c.Code]; meaning != "" {
+		text += " (" + meaning + ")"
+	}
+	return text
+}
+
+// closeMeanings are what API Gateway's close codes mean to a client.
+// https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+var closeMeanings = map[int]string{
+	1001: "it was idle for 10 minutes, open for 2 hours, or the server stops",
+	1003: "it takes no message of this kind",
+	1005: "without a code",
+	1007: "a text message wasn't UTF-8",
+	1008: "a policy forbids it",
+	1009: "a message or frame was too large: 128 KB and 32 KB at most",
+	1011: "an error of the server's",
+	1012: "the server restarts",
+	1013: "try again later",
 }
 
 // Dial opens a WebSocket. A refused handshake says its status and body.
@@ -98,15 +121,50 @@ func (w *WebSocket) Send(text []byte) error {
 // Receive waits for the next message. The end of the connection is a Closed or
 // a network error. Pings are answered.
 func (w *WebSocket) Receive() ([]byte, error) {
-	payload, _, err := wsutil.ReadServerData(struct {
-		io.Reader
-		io.Writer
-	}{w.reader, lockedWriter{w}})
+	payload, _, err := w.ReceiveMessage()
+	return payload, err
+}
+
+// ReceiveMessage is Receive that also says whether the message is binary.
+func (w *WebSocket) ReceiveMessage() (payload []byte, binary bool, err error) {
+	answer := wsutil.ControlFrameHandler(lockedWriter{w}, gobwas.StateClientSide)
+	control := func(h gobwas.Header, r io.Reader) error {
+		if w.Control != nil && h.OpCode != gobwas.OpClose {
+			w.Control(map[bool]string{true: "ping", false: "pong"}[h.OpCode == gobwas.OpPing])
+		}
+		return answer(h, r)
+	}
+	rd := wsutil.Reader{Source: w.reader, State: gobwas.StateClientSide, CheckUTF8: true, OnIntermediate: control}
+	for {
+		h, err := rd.NextFrame()
+		if err != nil {
+			return nil, false, err
+		}
+		if h.OpCode.IsControl() {
+			if err := control(h, &rd); err != nil {
+				return nil, false, asClosed(err)
+			}
+			continue
+		}
+		payload, err := io.ReadAll(&rd)
+		return payload, h.OpCode == gobwas.OpBinary, asClosed(err)
+	}
+}
+
+// asClosed makes a close frame a Closed.
+func asClosed(err error) error {
 	var closed wsutil.ClosedError
 	if errors.As(err, &closed) {
-		return nil, Closed{Code: int(closed.Code), Text: closed.Reason}
+		return Closed{Code: int(closed.Code), Text: closed.Reason}
 	}
-	return payload, err
+	return err
+}
+
+// Ping sends a ping; its pong goes to Control.
+func (w *WebSocket) Ping() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return gobwas.WriteFrame(w.conn, gobwas.MaskFrameInPlace(gobwas.NewPingFrame(nil)))
 }
 
 // Close says farewell with code 1000 and hangs up.
