@@ -36,6 +36,7 @@ that is saved is applied; Ctrl-C ends it.`,
 	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
 	f.StringVar(&o.StackName, "stack-name", "", stackNameUsage)
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
+	f.BoolVar(&o.NoBuild, "no-build", false, "run functions' code as it lies in their folders: nothing is built, no dependencies are installed")
 	f.BoolVar(&o.Strict, "strict", false, "make an error of each resource that would only be a placeholder")
 	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
 	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag

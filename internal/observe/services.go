@@ -52,7 +52,9 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 			}
 			if i.Err != nil {
 				n.Level = slog.LevelError
-				n.Text += ": " + i.Err.Error()
+				lines := strings.Split(i.Err.Error(), "\n")
+				n.Text += ": " + lines[0]
+				n.Detail = lines[1:]
 			}
 			o.Note(n)
 		},

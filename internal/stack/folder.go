@@ -25,6 +25,7 @@ type codeSource struct {
 	folder string // absolute
 	file   string // a zip file, absolute
 	inline *value // the source text, which may need other resources
+	build  *build // of the folder's code; nil is as the folder shows
 }
 
 // readCode finds a function's code and checks that its handler is there; nil
@@ -144,11 +145,12 @@ func (s *Stack) localCode(res *resource, where string, at place, r *reporter) *c
 		if full == filepath.Dir(s.Path) {
 			name = "the template's folder"
 		}
-		s.checkHandler(res, r, name, func(name string) bool {
-			i, err := os.Stat(filepath.Join(full, filepath.FromSlash(name)))
-			return err == nil && i.Mode().IsRegular()
-		}, func(dir string) []string { return entries(filepath.Join(full, filepath.FromSlash(dir))) })
-		return &codeSource{folder: full}
+		b := s.readBuild(res, r)
+		if s.makesHandler(res, full, b, r) {
+			return &codeSource{folder: full, build: b}
+		}
+		s.checkHandler(res, r, name, func(name string) bool { return isRegular(filepath.Join(full, filepath.FromSlash(name))) }, func(dir string) []string { return entries(filepath.Join(full, filepath.FromSlash(dir))) })
+		return &codeSource{folder: full, build: b}
 	case !strings.HasSuffix(full, ".zip"):
 		r.errorf(at, "%s is neither a folder nor a zip file", shown(s, full))
 		return nil
@@ -204,7 +206,7 @@ func (s *Stack) checkHandler(res *resource, r *reporter, where string, exists fu
 	}
 	for _, ending := range l.notBuilt {
 		if exists(module + ending) {
-			r.report(at, l.hint, "the handler's file %s is %s, which is not built yet", module+ending, l.notBuiltAs)
+			r.report(at, l.hint, "the handler's file %s is %s, which isn't built here", module+ending, l.notBuiltAs)
 			return
 		}
 	}
@@ -239,6 +241,11 @@ func shown(s *Stack, full string) string {
 		return clip(filepath.ToSlash(rel))
 	}
 	return clip(full)
+}
+
+func isRegular(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // entries are the names in a folder, at most 1000.

@@ -18,8 +18,10 @@ type language struct {
 	// files are what a module may lie in, behind its path; the first one is what
 	// people expect.
 	files []string
-	// notBuilt are endings of sources that must be compiled first, and hint is what
-	// to do about them.
+	// sources are the endings of what a module is built from.
+	sources []string
+	// notBuilt are endings of sources that a folder must not hold instead when
+	// nothing is built, and hint is what to do about them.
 	notBuilt         []string
 	notBuiltAs, hint string
 	// program says that the handler's file is a program, which may come from a layer.
@@ -31,6 +33,7 @@ var languages = []*language{
 		prefix: "nodejs", inline: "index.js",
 		module: nodeModule, form: "a file without its extension, a dot, and an exported function, such as app.handler",
 		files:    []string{".js", ".mjs", ".cjs", "/index.js"},
+		sources:  []string{".ts", ".mts", ".cts", ".tsx", "/index.ts"},
 		notBuilt: []string{".ts", ".mts", ".cts", ".tsx"}, notBuiltAs: "TypeScript", hint: "point CodeUri at the compiled JavaScript",
 	},
 	{

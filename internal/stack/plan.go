@@ -3,6 +3,7 @@ package stack
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -351,6 +352,7 @@ func hashText(s string) string {
 type codePayload struct {
 	zip    []byte // or
 	folder string
+	build  map[string]any // of the folder's code, or nil
 	hash   string
 }
 
@@ -361,6 +363,14 @@ func (s *Stack) loadCode(c *change) error {
 	switch {
 	case source.folder != "":
 		c.code.folder, c.code.hash = source.folder, hashText("folder "+source.folder)
+		if source.build != nil {
+			c.code.build = source.build.payload(c.res.id)
+			text, err := json.Marshal(c.code.build)
+			if err != nil {
+				return s.failure(c.res, "Code", err)
+			}
+			c.code.hash = hashText("folder " + source.folder + " " + string(text))
+		}
 	case source.file != "":
 		data, err := os.ReadFile(source.file)
 		if err != nil {

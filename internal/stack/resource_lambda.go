@@ -96,7 +96,11 @@ type functionHandler struct{}
 // it.
 func (c *codePayload) payload() map[string]any {
 	if c.folder != "" {
-		return map[string]any{"S3Bucket": folderBucket, "S3Key": c.folder}
+		m := map[string]any{"S3Bucket": folderBucket, "S3Key": c.folder}
+		if c.build != nil {
+			m["TidegateBuild"] = c.build
+		}
+		return m
 	}
 	return map[string]any{"ZipFile": base64.StdEncoding.EncodeToString(c.zip)}
 }

@@ -52,6 +52,8 @@ type Options struct {
 	// without it they are kept, with their items, unless their DeletionPolicy is
 	// Delete.
 	Prune bool
+	// NoBuild has functions run what lies in their folders, as it is.
+	NoBuild bool
 	// Strict makes an error of every resource that would become a placeholder
 	// and of every event that Tidegate has no source for.
 	Strict bool
@@ -76,6 +78,7 @@ type Stack struct {
 	Notes []Note
 
 	assets    assembly.Assets
+	noBuild   bool
 	env       *environment
 	resources []*resource // in the template's order, SAM's additions after their source
 	byID      map[string]*resource
@@ -142,7 +145,7 @@ func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{Name: opts.StackName, Region: opts.Region, Account: opts.Account, Path: o.path, Home: o.home, Files: o.files,
-		Prune: opts.Prune, assets: o.assets, byID: map[string]*resource{}}
+		Prune: opts.Prune, noBuild: opts.NoBuild, assets: o.assets, byID: map[string]*resource{}}
 	root = s.expand(root, opts, r)
 	if err := r.err(); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func Load(o Options) (*stack.Stack, error) {
 		return nil, err
 	}
 	s, err := stack.Load(path, stack.Options{Parameters: o.Parameters, StackName: o.StackName, Region: o.Region, Account: account,
-		Prune: o.Prune, Strict: o.Strict})
+		Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild})
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type Options struct {
 	StackName    string
 	IAM          string // enforce, warn or off; "" means warn
 	Strict       bool
+	NoBuild      bool   // functions run what lies in their folders
 	LogFormat    string // auto, text or json
 
 	Out, Err io.Writer

@@ -344,7 +344,7 @@ func (s *Service) named(c *awshttp.Call, text string, fn *function) configuratio
 }
 
 // present is the configuration with the state that the function is in now: it
-// is pending while the SDK that its code needs is being installed.
+// is pending while what it needs is being built or installed.
 func (s *Service) present(fn *function) configuration {
 	out := s.describe(fn)
 	p := s.preparationOf(fn)
@@ -352,7 +352,7 @@ func (s *Service) present(fn *function) configuration {
 		return out
 	}
 	if p.installing() {
-		out.State, out.StateReason, out.StateReasonCode = "Pending", "The SDK that the function needs is being installed.", "Creating"
+		out.State, out.StateReason, out.StateReasonCode = "Pending", "What the function needs is being built or installed.", "Creating"
 		out.LastUpdateStatus, out.LastUpdateStatusReason, out.LastUpdateStatusReasonCode = "InProgress", out.StateReason, "Creating"
 		return out
 	}

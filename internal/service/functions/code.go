@@ -32,6 +32,8 @@ const folderBucket = "tidegate-folder"
 // a folder of their own below parent, which is relative to Config.Dir.
 func (s *Service) take(parent string, in codeInput) (code, error) {
 	switch {
+	case in.TidegateBuild != nil && in.S3Bucket != folderBucket:
+		return code{}, invalidParameter("TidegateBuild goes with S3Bucket " + folderBucket + " only.")
 	case in.ImageUri != "":
 		return code{}, invalidParameter("ImageUri: Tidegate doesn't run container images. Give ZipFile, or a folder.")
 	case in.S3ObjectVersion != "" || in.SourceKMSKeyArn != "":
@@ -40,7 +42,12 @@ func (s *Service) take(parent string, in codeInput) (code, error) {
 		if len(in.ZipFile) > 0 {
 			return code{}, invalidParameter("Please do not provide other FunctionCode parameters when providing a ZipFile.")
 		}
-		return takeFolder(in.S3Key)
+		if err := checkBuild(in.TidegateBuild); err != nil {
+			return code{}, err
+		}
+		c, err := takeFolder(in.S3Key)
+		c.Build = in.TidegateBuild
+		return c, err
 	case in.S3Bucket == folderBucket:
 		return code{}, invalidParameter("S3Bucket " + folderBucket + ": code from a folder is taken in development only. Give ZipFile.")
 	case in.S3Bucket != "" || in.S3Key != "":

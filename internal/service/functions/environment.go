@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,15 +99,20 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	if err != nil {
 		return nil, err
 	}
+	fn = prep.fn // it runs in the folder that holds what was built
+	e.fn = fn
 	keys, err := s.session.get(s.ctx, fn)
 	if err != nil {
 		return nil, err
 	}
 	e.expires = keys.retire
 	if fn.Code.Folder != "" {
-		e.files = fn.sourceFiles()
+		e.files = prep.files
+		if !prep.made { // files may have come since the code was scanned
+			e.files = fn.sourceFiles()
+		}
 	}
-	e.files = append(e.files, s.layerSources(fn)...)
+	e.files = slices.Concat(e.files, s.layerSources(fn))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)
@@ -151,6 +157,9 @@ func (s *Service) prepared(ctx context.Context, fn *function) (*preparation, err
 			return nil, throttled("ConcurrentInvocationLimitExceeded")
 		case <-s.ctx.Done():
 			return nil, errClosed
+		}
+		if prep.failed != nil {
+			return nil, prep.failed
 		}
 		if prep.absent == nil {
 			return prep, nil

@@ -35,11 +35,19 @@ func (fn *function) sourceFiles() []sourceFile {
 // sourceFiles lists the source files of a folder.
 func sourceFiles(root string) []sourceFile { return listFiles(root, false) }
 
-// listFiles lists the code in a folder, or every file, without installed
-// packages (node_modules, and what pip has put beside its records), folders whose
-// name begins with a dot, __pycache__ and virtual environments; an installation
-// shows in its lock file or its records.
+// listFiles lists the source files of a folder, or every file.
 func listFiles(root string, every bool) []sourceFile {
+	if every {
+		return filesOf(root, nil)
+	}
+	return filesOf(root, sourceEndings)
+}
+
+// filesOf lists the files in a folder that have one of the endings, or every file
+// when there are none, without installed packages (node_modules, and what pip
+// has put beside its records), folders whose name begins with a dot, __pycache__
+// and virtual environments; an installation shows in its lock file or its records.
+func filesOf(root string, endings map[string]bool) []sourceFile {
 	files := []sourceFile{stamp(filepath.Join(root, "node_modules", ".package-lock.json"))}
 	folders := []string{root}
 	for len(folders) > 0 && len(files) < maxSourceFiles {
@@ -63,7 +71,7 @@ func listFiles(root string, every bool) []sourceFile {
 				}
 				continue
 			}
-			if (every || sourceEndings[filepath.Ext(name)]) && len(files) < maxSourceFiles {
+			if (endings == nil || endings[filepath.Ext(name)]) && len(files) < maxSourceFiles {
 				files = append(files, stamp(filepath.Join(dir, name)))
 			}
 		}
@@ -79,9 +87,12 @@ func stamp(path string) sourceFile {
 
 // fresh says whether the process still runs the code that lies in its folder.
 // An archive's code never changes.
-func (e *environment) fresh() bool {
-	for i := range e.files {
-		f := &e.files[i]
+func (e *environment) fresh() bool { return fresh(e.files) }
+
+// fresh says whether the files are as they were.
+func fresh(files []sourceFile) bool {
+	for i := range files {
+		f := &files[i]
 		if size, modified := statFile(f.path); size != f.size || modified != f.modified {
 			return false
 		}

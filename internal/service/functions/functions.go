@@ -91,16 +91,17 @@ type Function struct {
 
 // A Service serves the functions of one account and region.
 type Service struct {
-	cfg     Config
-	node    func() (string, error) // finds Node.js, once
-	runtime string                 // the folder of the embedded runtime
-	starter *starter
-	session *sessions
-	sdk     *sdkCache
-	pythons pythons
-	queue   *queue
-	manage  http.Handler
-	invoker http.Handler
+	cfg      Config
+	node     func() (string, error) // finds Node.js, once
+	runtime  string                 // the folder of the embedded runtime
+	starter  *starter
+	session  *sessions
+	sdk      *sdkCache
+	pythons  pythons
+	builders *builders
+	queue    *queue
+	manage   http.Handler
+	invoker  http.Handler
 	// initLimit and readyGrace are the constants of these names; a test sets others.
 	initLimit, readyGrace time.Duration
 	ctx                   context.Context // ends at Close
@@ -163,6 +164,8 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	// What functions of an earlier process left behind when it was killed: the
 	// folder is ours alone, so is whatever has it in its environment.
 	killStragglers("LAMBDA_RUNTIME_DIR=" + s.runtime + "\x00")
+	killStragglers("TIDEGATE_TOOL_OF=" + s.runtime + "\x00")
+	s.builders = newBuilders(filepath.Join(dir, "build"))
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
@@ -175,6 +178,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.routes()
 	s.queue.work.Go(s.queue.run)
 	go s.sweep()
+	if cfg.Folders {
+		go s.keepBuilt()
+	}
 	return s, nil
 }
 
@@ -267,6 +273,7 @@ func (s *Service) Close(ctx context.Context) error {
 	case <-delivered:
 	case <-ctx.Done():
 	}
+	s.builders.close()
 	s.starter.close()
 	return nil
 }

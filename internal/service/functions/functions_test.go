@@ -106,6 +106,7 @@ type fixture struct {
 	gone   []Discarded
 	agains []Retry
 	sent   []Destination
+	said   []Progress
 }
 
 // newFixture opens a service and closes it at the test's end. It skips without
@@ -166,6 +167,7 @@ func (f *fixture) listener() EventListener {
 		EnvironmentExit:  func(e EnvironmentExit) { f.mu.Lock(); f.exits = append(f.exits, e); f.mu.Unlock() },
 		Retry:            func(r Retry) { f.mu.Lock(); f.agains = append(f.agains, r); f.mu.Unlock() },
 		Destination:      func(d Destination) { f.mu.Lock(); f.sent = append(f.sent, d); f.mu.Unlock() },
+		Progress:         func(p Progress) { f.mu.Lock(); f.said = append(f.said, p); f.mu.Unlock() },
 		Discarded:        func(d Discarded) { f.mu.Lock(); f.gone = append(f.gone, d); f.mu.Unlock() },
 	}
 }

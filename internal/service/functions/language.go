@@ -1,6 +1,12 @@
 package functions
 
-import "maps"
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
 
 // A language is how the functions of one family of runtimes run on this machine.
 type language interface {
@@ -65,15 +71,30 @@ type preparation struct {
 	opt     string          // what /opt is: the folder of the function's layers, empty without
 	dir     string          // holds node_modules with the packages, or is empty
 	err     error           // why the packages are not there
+	// What was built: the function as it runs, in the folder that holds what was
+	// made of its code; further folders with packages; and what it was made from.
+	fn       *function
+	packages []string
+	files    []sourceFile
+	made     bool  // something was built
+	failed   error // why nothing runs
 }
 
 func newPreparation() *preparation {
 	return &preparation{scanned: make(chan struct{}), done: make(chan struct{}), names: map[string]bool{}}
 }
 
-// installing says whether the function waits for packages.
+// buildPatience is how long a function's state is held back: a build that is
+// over by then is not worth telling of.
+const buildPatience = 200 * time.Millisecond
+
+// installing says whether the function waits for packages, or to be built.
 func (p *preparation) installing() bool {
-	<-p.scanned
+	select {
+	case <-p.scanned:
+	case <-time.After(buildPatience):
+		return true // it is being built
+	}
 	select {
 	case <-p.done:
 		return false
@@ -83,12 +104,14 @@ func (p *preparation) installing() bool {
 }
 
 // prepare begins to look for what the function's code needs, unless that was
-// begun before.
+// begun before, of the present code.
 func (s *Service) prepare(fn *function) *preparation {
+	old := s.preparationOf(fn)
+	outdated := old != nil && old.outdated()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.pool(fn.key())
-	if p.prepared == nil {
+	if p.prepared == nil || outdated && p.prepared == old {
 		p.prepared = newPreparation()
 		go s.provide(fn, p.prepared)
 	}
@@ -98,13 +121,27 @@ func (s *Service) prepare(fn *function) *preparation {
 // provide scans the code and finds what it needs.
 func (s *Service) provide(fn *function, p *preparation) {
 	defer close(p.done)
+	layers := s.layerSources(fn)
+	made := s.build(fn)
+	p.packages, p.files, p.made = made.packages, slices.Concat(made.files, layers), made.made
+	if !made.usable {
+		p.failed = made.err
+		close(p.scanned)
+		return
+	}
+	if made.dir != fn.codeDir {
+		runs := *fn
+		runs.codeDir = made.dir
+		fn = &runs
+	}
+	p.fn = fn
 	l := fn.language()
 	var missing error
 	if p.opt, missing = s.opt(fn); missing == nil && p.opt != "" {
 		s.tellExtensions(fn, p.opt)
 	}
 	for name := range l.imports(fn) {
-		if l.brings(fn, name) && !l.inLayers(fn, p.opt, name) {
+		if l.brings(fn, name) && !l.inLayers(fn, p.opt, name) && !holdPackage(p.packages, name) {
 			p.names[name] = true
 		}
 	}
@@ -112,6 +149,9 @@ func (s *Service) provide(fn *function, p *preparation) {
 	l.provide(s, fn, p)
 	if missing != nil {
 		p.absent = missing
+	}
+	if p.err == nil {
+		p.err = made.err
 	}
 }
 
@@ -154,6 +194,10 @@ func (s *Service) bring(fn *function, name string) bool {
 	next.opt = old.opt
 	defer close(next.done)
 	maps.Copy(next.names, old.names)
+	next.fn, next.packages, next.files, next.made, next.failed = old.fn, old.packages, old.files, old.made, old.failed
+	if old.fn != nil {
+		fn = old.fn
+	}
 	next.names[name] = true
 	close(next.scanned)
 	l.provide(s, fn, next)
@@ -170,4 +214,17 @@ func (e *environment) missingSDK() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.fn.language().missing(e.initBody)
+}
+
+// holdPackage says whether one of the folders has the package, be it of Node.js
+// or Python.
+func holdPackage(folders []string, name string) bool {
+	for _, dir := range folders {
+		for _, path := range []string{filepath.Join(dir, "node_modules", filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))} {
+			if _, err := os.Stat(path); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -110,25 +110,48 @@ func (l node) variables(e *environment, vars map[string]string, p *preparation) 
 	if own := vars["NODE_PATH"]; own != "" {
 		path = append(path, own)
 	}
-	delete(vars, "TIDEGATE_LAYERS")
-	if folders := l.layerFolders(e.fn, p.opt); folders != nil {
-		path = append(path, folders...)
-		vars["TIDEGATE_LAYERS"] = strings.Join(folders, string(os.PathListSeparator))
+	packages := slices.Clone(p.packages)
+	for _, dir := range packages {
+		path = append(path, filepath.Join(dir, "node_modules"))
+	}
+	for _, folder := range l.layerFolders(e.fn, p.opt) {
+		path = append(path, folder)
+		packages = append(packages, filepath.Dir(folder))
 	}
 	if p.dir != "" {
 		path = append(path, filepath.Join(p.dir, "node_modules"))
-		vars["TIDEGATE_SDK"] = p.dir
-	} else {
-		delete(vars, "TIDEGATE_SDK")
+		packages = append(packages, p.dir)
+	}
+	delete(vars, "TIDEGATE_PACKAGES")
+	if len(packages) > 0 {
+		vars["TIDEGATE_PACKAGES"] = strings.Join(packages, string(os.PathListSeparator))
 	}
 	vars["NODE_PATH"] = strings.Join(append(path, e.fn.codeDir), string(os.PathListSeparator))
+	var options []string
 	if vars["TIDEGATE_REDIRECT"] != "" {
-		preload := "--require " + quoteOption(filepath.Join(e.s.runtime, "redirect.cjs"))
-		if own := vars["NODE_OPTIONS"]; own != "" {
-			preload += " " + own
-		}
-		vars["NODE_OPTIONS"] = preload
+		options = append(options, "--require "+quoteOption(filepath.Join(e.s.runtime, "redirect.cjs")))
 	}
+	if e.fn.hasSourceMap() {
+		options = append(options, "--enable-source-maps")
+	}
+	if own := vars["NODE_OPTIONS"]; own != "" {
+		options = append(options, own)
+	}
+	if len(options) > 0 {
+		vars["NODE_OPTIONS"] = strings.Join(options, " ")
+	}
+}
+
+// hasSourceMap says whether the handler's file has a source map beside it, so
+// that traces show the user's own sources.
+func (fn *function) hasSourceMap() bool {
+	module := fn.handlerModule()
+	if module == "" {
+		return false
+	}
+	return slices.ContainsFunc([]string{".js", ".mjs", ".cjs", "/index.js"}, func(ending string) bool {
+		return isFile(filepath.Join(fn.codeDir, filepath.FromSlash(module+ending+".map")))
+	})
 }
 
 // quoteOption quotes an argument as NODE_OPTIONS understands it.

@@ -39,9 +39,6 @@ func (s *Service) acquire(ctx context.Context, fn *function) (e *environment, co
 		if e := s.popIdleLocked(fn.key()); e != nil {
 			s.mu.Unlock()
 			if why := e.unfit(fn); why != "" {
-				if why == exitStale {
-					s.forgetPreparation(fn)
-				}
 				e.retire(why)
 				continue
 			}

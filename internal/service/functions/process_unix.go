@@ -74,13 +74,7 @@ func (s *starter) start(c command) (*process, error) {
 		ends[i] = w
 	}
 	cmd.Stdout, cmd.Stderr = ends[0], ends[1]
-	started := make(chan error, 1)
-	select {
-	case s.jobs <- func() { started <- cmd.Start() }:
-	case <-s.ended:
-		started <- errClosed
-	}
-	if err := <-started; err != nil {
+	if err := s.launch(cmd); err != nil {
 		c.out.close()
 		return nil, err
 	}
@@ -89,6 +83,20 @@ func (s *starter) start(c command) (*process, error) {
 	}
 	return &process{pid: cmd.Process.Pid, token: c.token, cmd: cmd}, nil
 }
+
+// launch starts a command from the one thread.
+func (s *starter) launch(cmd *exec.Cmd) error {
+	started := make(chan error, 1)
+	select {
+	case s.jobs <- func() { started <- cmd.Start() }:
+	case <-s.ended:
+		started <- errClosed
+	}
+	return <-started
+}
+
+// killGroup ends what a command has started, and the command.
+func killGroup(cmd *exec.Cmd) { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
 // wait waits for the process to end, then ends what it has left behind, and
 // returns its status: "exit status 1", "signal: killed".

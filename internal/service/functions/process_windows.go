@@ -1,6 +1,10 @@
 package functions
 
-import "errors"
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+)
 
 // Functions don't run on Windows: CreateFunction says so, and these only let
 // the package build.
@@ -25,6 +29,12 @@ func (*starter) close() {}
 func (*starter) start(command) (*process, error) {
 	return nil, errors.New("functions don't run on Windows; use Linux or macOS")
 }
+
+func (*starter) launch(cmd *exec.Cmd) error { return cmd.Start() }
+
+func killGroup(cmd *exec.Cmd) { cmd.Process.Kill() }
+
+func attributes() *syscall.SysProcAttr { return nil }
 
 func (*process) wait() string { return "" }
 func (*process) terminate()   {}

@@ -125,11 +125,11 @@ func (python) arguments(runtime string) []string {
 }
 
 func (l python) variables(e *environment, vars map[string]string, p *preparation) {
-	path := strings.Join(append(l.layerFolders(e.fn, p.opt), e.s.runtime), string(os.PathListSeparator))
+	path := slices.Concat(p.packages, l.layerFolders(e.fn, p.opt), []string{e.s.runtime})
 	if own := vars["PYTHONPATH"]; own != "" {
-		path = own + string(os.PathListSeparator) + path
+		path = append([]string{own}, path...)
 	}
-	vars["PYTHONPATH"] = path
+	vars["PYTHONPATH"] = strings.Join(path, string(os.PathListSeparator))
 	for name, v := range map[string]string{
 		"PYTHONDONTWRITEBYTECODE": "1", // the folder is the user's
 		"PYTHONUTF8":              "1", // Lambda's locale, which this machine may lack

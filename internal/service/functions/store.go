@@ -47,6 +47,8 @@ type code struct {
 	SHA256 string // base64, of the archive
 	Size   int64  // bytes of the archive
 	Dir    string // for an archive: the folder's name below Dir/code/NAME
+	// Build is how a folder's code is built; nil is as the folder shows.
+	Build *buildSpec `json:",omitempty"`
 }
 
 // A function is a record with what is derived from it. It is never changed: an
@@ -115,6 +117,7 @@ func (s *Service) load(ctx context.Context) error {
 	}
 	s.removeOrphans()
 	s.discardLayers()
+	s.builders.removeOrphans(s.functions)
 	return nil
 }
 
@@ -203,6 +206,7 @@ func (s *Service) drop(ctx context.Context, fn *function) error {
 		e.retire(exitDeleted)
 	}
 	s.discardCode(fn)
+	s.builders.discard(fn.key())
 	return nil
 }
 

@@ -47,6 +47,8 @@ type codeInput struct {
 	S3ObjectVersion string
 	ImageUri        string
 	SourceKMSKeyArn string
+	// TidegateBuild is Tidegate's own: how the code in a folder is built.
+	TidegateBuild *buildSpec
 }
 
 type environmentInput struct{ Variables map[string]string }

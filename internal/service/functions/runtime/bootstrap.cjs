@@ -164,16 +164,13 @@ function shut(root) {
   };
 }
 
-// bringSDK lets ES modules find the packages of layers and the SDK that Lambda
+// bringSDK lets ES modules find the packages of layers and caches and the SDK that Lambda
 // brings; CommonJS finds them by NODE_PATH, at which ES modules and import() don't look.
 function bringSDK(esm, file) {
-  const layers = (env.TIDEGATE_LAYERS || '').split(path.delimiter).filter(Boolean);
-  if (!env.TIDEGATE_SDK && !layers.length) return;
+  if (!env.TIDEGATE_PACKAGES) return;
   const { registerHooks, register } = require('module');
   const { pathToFileURL } = require('url');
-  const inside = (folder) => pathToFileURL(path.join(folder, 'parent.mjs')).href;
-  const parents = layers.map((folder) => inside(path.dirname(folder)));
-  if (env.TIDEGATE_SDK) parents.push(inside(env.TIDEGATE_SDK));
+  const parents = env.TIDEGATE_PACKAGES.split(path.delimiter).map((folder) => pathToFileURL(path.join(folder, 'parent.mjs')).href);
   const bare = /^(?![./#]|[a-z]+:)/;
   if (registerHooks) {
     registerHooks({

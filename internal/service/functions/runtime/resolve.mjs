@@ -1,5 +1,6 @@
-// Lets ES modules find the packages of layers and the SDK that Lambda brings, when
-// the function's own folders don't have them.
+// Lets ES modules find the packages of layers, those that were installed into a
+// cache, and the SDK that Lambda brings, when the function's own folders don't
+// have them.
 let parents;
 
 export async function initialize(data) {
