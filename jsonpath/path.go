@@ -5,8 +5,9 @@
 // AWS.
 //
 // A path is a chain of members (.name, ['name']), array indexes ([0], [-1] for
-// the last) and wildcards (.*, [*]). Deep scans, filters, slices, unions and
-// functions are not supported; Parse refuses them by name.
+// the last) and wildcards (.*, [*]): what expressions on a message's path need,
+// read in one pass. A Query has the rest of the dialect, over a value that was
+// read whole.
 //
 // Source: https://github.com/json-path/JsonPath
 package jsonpath

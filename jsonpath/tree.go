@@ -7,6 +7,7 @@ type node struct {
 	kind    nodeKind
 	text    []byte
 	escaped bool
+	quoted  bool   // a string
 	names   []text // of an object's members, in the order of their first use
 	items   []node // members' values or elements
 }
@@ -67,6 +68,7 @@ func (s *scanner) tree(close byte) (n node, err error) {
 		return s.arrayTree()
 	case '"', '\'':
 		n.text, n.escaped, err = s.quoted()
+		n.quoted = true
 		return n, err
 	case ':', '}', ']':
 		return node{}, ErrNotJSON
