@@ -179,9 +179,13 @@ func (p *parser) leaf(op operator, left term, right ...operand) term {
 		p.checkBounds(args[1], args[2])
 	}
 	if op >= opLess && op <= opBetween {
+		what := "operator"
+		if p.kind == "KeyConditionExpression" {
+			what = "operator or function"
+		}
 		for _, a := range args {
 			if k := a.value.kind; !a.size && k != kindNone && k > kindBinary {
-				p.complain(rankOperands, fmt.Sprintf("Incorrect operand type for operator or function; operator: %s, operand type: %s", op, k))
+				p.complain(rankOperands, fmt.Sprintf("Incorrect operand type for operator or function; %s: %s, operand type: %s", what, op, k))
 			}
 		}
 	}

@@ -415,7 +415,7 @@ func (s *Service) createTable(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	s.complete(d)
-	t := newTable(d)
+	t := newTable(d, &s.memory)
 	t.tags = in.Tags
 	if err := s.addTable(t); err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ func (t *table) evaluate(p *writePlan) (change, error) {
 		return change{old: old, none: old == nil}, nil
 	}
 	c := change{old: old, new: &row{key: p.key, item: it, size: it.size()}, data: p.encoded}
+	if err := t.memory.room(c); err != nil {
+		return change{old: old}, err
+	}
 	if c.data == nil {
 		c.data = it.appendBinary(make([]byte, 0, c.new.size+c.new.size/4+16))
 	}
@@ -261,10 +264,17 @@ func (t *table) planPut(it item) (*writePlan, error) {
 	if size > maxItemSize {
 		return nil, invalid(errItemSize)
 	}
+	encoded := it.appendBinary(make([]byte, 0, size+size/4+16))
+	// What a request is decoded into has room to grow and a string for each name
+	// and value; what is read from its durable form takes half of that.
+	kept, err := decodeItem(encoded)
+	if err != nil {
+		return nil, err
+	}
 	return &writePlan{
 		key:     t.primaryKey(it),
-		next:    func(item) (item, error) { return it, nil },
-		encoded: it.appendBinary(make([]byte, 0, size+size/4+16)),
+		next:    func(item) (item, error) { return kept, nil },
+		encoded: encoded,
 	}, nil
 }
 
@@ -342,7 +352,7 @@ func (t *table) update(u *update, old item) (item, error) {
 	if it.size() > maxItemSize {
 		return nil, invalid("Item size to update has exceeded the maximum allowed size")
 	}
-	if (value{kind: kindMap, m: it}).depth() > maxDepth+1 {
+	if (value{kind: kindMap, m: it}).depth() > maxDepth {
 		return nil, invalid(errNesting)
 	}
 	return it, nil

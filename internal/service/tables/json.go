@@ -426,7 +426,7 @@ func (s *scanner) typed(name string, depth int) (value, error) {
 	if name != "M" && name != "L" {
 		return value{}, invalid("Supplied AttributeValue has the unknown datatype " + strconv.Quote(name) + ", must contain exactly one of the supported datatypes")
 	}
-	if depth++; depth > maxDepth {
+	if depth++; depth >= maxDepth { // the attribute itself is the first level, a leaf the last
 		return value{}, invalid(errNesting)
 	}
 	if name == "M" {

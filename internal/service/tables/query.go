@@ -453,7 +453,7 @@ func newKeyCondition(c *condition) (*keyCondition, error) {
 	for i, p := range k.parts {
 		for _, q := range k.parts[:i] {
 			if p.name == q.name {
-				return nil, invalid("KeyConditionExpressions must only contain one condition per key")
+				return nil, invalid("Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key")
 			}
 		}
 	}
@@ -514,8 +514,8 @@ func (k *keyCondition) bind(schema keySchema) (keyRange, error) {
 			sort = p
 		}
 	}
-	if len(k.parts) > 2 {
-		return keyRange{}, invalid("Conditions can be of length 1 or 2 only")
+	if n := len(schema.names()); len(k.parts) > 2 {
+		return keyRange{}, invalidf("The number of query conditions (%d) exceeds the number of key attributes defined in the schema (%d)", len(k.parts), n)
 	}
 	if hash == nil {
 		return keyRange{}, invalid("Query condition missed key schema element: " + schema.hash.name)

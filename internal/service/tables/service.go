@@ -41,6 +41,9 @@ type Config struct {
 	// Gate authenticates callers; its Account and Region are those of the tables'
 	// ARNs.
 	Gate *awshttp.Gate
+	// MemoryLimit is what items may take in memory, in bytes; 0 means half of what
+	// the machine, the container or GOMEMLIMIT has.
+	MemoryLimit int64
 	// Clock moves time to live and dates tables; nil means clock.System.
 	Clock clock.Clock
 }
@@ -51,6 +54,7 @@ type Service struct {
 	clock   clock.Clock
 	store   *store
 	tokens  tokens
+	memory  memory
 	handler http.Handler
 	sweeps  sync.WaitGroup
 	stop    context.CancelFunc
@@ -80,6 +84,10 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{gate: c.Gate, clock: c.Clock, store: st, tables: map[string]*table{}, changed: make(chan struct{}, 1)}
+	s.memory.limit = c.MemoryLimit
+	if s.memory.limit == 0 {
+		s.memory.limit = memoryLimit()
+	}
 	if err := s.load(ctx); err != nil {
 		st.close()
 		return nil, err
@@ -99,7 +107,7 @@ func (s *Service) load(ctx context.Context) error {
 		if err := json.Unmarshal(data, &st); err != nil {
 			return fmt.Errorf("tables: a table's description on disk is damaged: %w", err)
 		}
-		t = newTable(&st.Description)
+		t = newTable(&st.Description, &s.memory)
 		t.tags, t.ttl, t.recovery = st.Tags, st.TimeToLive, st.Recovery
 		s.tables[st.Description.TableName] = t
 		return ctx.Err()
@@ -108,7 +116,9 @@ func (s *Service) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%w (table %s)", err, t.name)
 		}
-		t.put(&row{key: key, item: it, size: it.size()})
+		if t.put(&row{key: key, item: it, size: it.size()}); s.memory.held.Load() > s.memory.limit {
+			return fmt.Errorf("tables: there are more items than fit: %s", s.memory.full())
+		}
 		return nil
 	})
 	s.tokens.sort()
@@ -227,6 +237,7 @@ func (s *Service) dropTable(name string) (*table, error) {
 		return nil, err
 	}
 	t.dropped = true
+	t.hold(-t.cost)
 	delete(s.tables, name)
 	c := s.store.append(record{kind: recordGone, table: t.desc.TableId})
 	t.mu.Unlock()

@@ -36,6 +36,8 @@ type table struct {
 	desc    *description // replaced, never changed
 	rows    btree.Map[string, *row]
 	bytes   int64
+	cost    int64 // of the rows, which is in memory.held
+	memory  *memory
 	dropped bool
 	tags    []tag
 	ttl     *timeToLive // nil: never set
@@ -62,8 +64,8 @@ type index struct {
 	bytes      int64
 }
 
-func newTable(d *description) *table {
-	t := &table{desc: d, keys: d.keys(d.KeySchema), arn: d.TableArn, name: d.TableName}
+func newTable(d *description, m *memory) *table {
+	t := &table{memory: m, desc: d, keys: d.keys(d.KeySchema), arn: d.TableArn, name: d.TableName}
 	var indexes []*index
 	for _, x := range d.LocalSecondaryIndexes {
 		indexes = append(indexes, newIndex(d, x, false))
@@ -118,13 +120,22 @@ func (t *table) hasLocalIndex() bool {
 func (t *table) put(r *row) *row {
 	old, _ := t.rows.Set(r.key, r)
 	t.bytes += int64(r.size)
+	cost := r.cost()
 	if old != nil {
 		t.bytes -= int64(old.size)
+		cost -= old.cost()
 	}
+	t.hold(cost)
 	for _, x := range *t.indexes.Load() {
 		x.replace(old, r)
 	}
 	return old
+}
+
+// hold counts what the table's rows take in memory.
+func (t *table) hold(n int64) {
+	t.cost += n
+	t.memory.held.Add(n)
 }
 
 func (t *table) remove(key string) *row {
@@ -133,6 +144,7 @@ func (t *table) remove(key string) *row {
 		return nil
 	}
 	t.bytes -= int64(old.size)
+	t.hold(-old.cost())
 	for _, x := range *t.indexes.Load() {
 		x.replace(old, nil)
 	}

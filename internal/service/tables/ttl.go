@@ -141,30 +141,42 @@ func (s *Service) expireAll() bool {
 	return any
 }
 
+// sweepRows is how many rows are looked at under one lock, so that writers wait
+// for a millisecond and not for the whole table.
+const sweepRows = 1000
+
 // expire deletes the table's expired items, a few under each lock.
 func (s *Service) expire(t *table) bool {
-	t.mu.RLock()
-	on := t.ttl != nil && t.ttl.Enabled
-	var keys []string
 	now := s.clock.Now()
-	if on {
-		name := t.ttl.AttributeName
-		t.rows.Scan(func(key string, r *row) bool {
+	for from, more := "", true; more; {
+		var keys []string
+		t.mu.RLock()
+		if t.ttl == nil || !t.ttl.Enabled {
+			t.mu.RUnlock()
+			return false
+		}
+		name, seen := t.ttl.AttributeName, 0
+		more = false
+		t.rows.Ascend(from, func(key string, r *row) bool {
+			if seen++; seen > sweepRows {
+				from, more = key, true
+				return false
+			}
 			if expired(r.item.get(name), now) {
 				keys = append(keys, key)
 			}
 			return true
 		})
-	}
-	t.mu.RUnlock()
-	for len(keys) > 0 {
-		n := min(len(keys), 100)
-		if s.expireKeys(t, keys[:n], now) != nil {
-			break // the store refuses writes, and says so to every caller
+		t.mu.RUnlock()
+		for len(keys) > 0 {
+			n := min(len(keys), 100)
+			if s.expireKeys(t, keys[:n], now) != nil {
+				return true // the store refuses writes, and says so to every caller
+			}
+			keys = keys[n:]
 		}
-		keys = keys[n:]
 	}
-	return on
+	return true
 }
 
 // expireKeys looks again under the lock: an item may have changed since.
