@@ -126,6 +126,12 @@ func handlerOf(typ string) handler {
 		return functionHandler{}
 	case "AWS::Lambda::Permission":
 		return permissionHandler{}
+	case "AWS::Lambda::LayerVersion":
+		return layerHandler{}
+	case "AWS::Lambda::Version":
+		return versionHandler{}
+	case "AWS::Lambda::Alias":
+		return aliasHandler{}
 	case "AWS::Lambda::EventInvokeConfig":
 		return eventInvokeHandler{}
 	case "AWS::DynamoDB::Table":

@@ -67,7 +67,6 @@ func TestLoadProblems(t *testing.T) {
 		{"a nested stack", "Resources:\n  R: {Type: AWS::CloudFormation::Stack}\n", "R.Type: nested stacks (AWS::CloudFormation::Stack) are not supported"},
 		{"a mapping template", "Resources:\n  R:\n    Type: AWS::ApiGatewayV2::IntegrationResponse\n    Properties: {ApiId: a, IntegrationId: i, IntegrationResponseKey: $default, ResponseTemplates: {'200': '$input.body'}}\n",
 			"t.yaml:4:107: R.Properties.ResponseTemplates.200: mapping templates with VTL ($ or #) are not built yet"},
-		{"a layer", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Layers: [x]}\n", "F.Properties.Layers: is not built yet"},
 		{"an event of a service it has", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Events: {E: {Type: ScheduleV2}}}\n",
 			"F.Properties.Events.E.Type: event type ScheduleV2 is not built yet; Schedule is"},
 		{"a misspelt event", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Events: {E: {Type: Shedule}}}\n",
@@ -517,8 +516,13 @@ func TestNames(t *testing.T) {
 	if a, b := s.apiID("A"), s.apiID("B"); a == b || len(a) != 10 || strings.ToLower(a) != a {
 		t.Errorf("ids %q, %q", a, b)
 	}
-	if got := functionName("arn:aws:lambda:us-east-1:000000000000:function:f"); got != "f" {
-		t.Errorf("functionName = %q", got)
+	for text, want := range map[string][2]string{
+		"f": {"f", ""}, "f:live": {"f", "live"}, "arn:aws:lambda:us-east-1:000000000000:function:f": {"f", ""},
+		"arn:aws:lambda:us-east-1:000000000000:function:f:3": {"f", "3"}, "000000000000:function:f:live": {"f", "live"},
+	} {
+		if name, qualifier := splitFunction(text); name != want[0] || qualifier != want[1] {
+			t.Errorf("splitFunction(%q) = %q, %q", text, name, qualifier)
+		}
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *Stack) leaving(record *Record) []string {
 var deletionOrder = []string{
 	"AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::RouteResponse", "AWS::ApiGatewayV2::Route",
 	"AWS::ApiGatewayV2::IntegrationResponse", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Api",
-	"AWS::Events::Rule", "AWS::Lambda::Permission", "AWS::Lambda::Function", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::DynamoDB::Table",
+	"AWS::Events::Rule", "AWS::Lambda::Permission", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::DynamoDB::Table",
 }
 
 func sortForDeletion(ids []string, record *Record) {
@@ -315,7 +315,7 @@ func (v *values) resolve(res *resource) (*change, error) {
 			c.name = v.s.generatedName(res.id, res.schema.nameLimit)
 		}
 	}
-	if res.typ == "AWS::Lambda::Function" {
+	if res.typ == "AWS::Lambda::Function" || res.typ == "AWS::Lambda::LayerVersion" {
 		if err := v.s.loadCode(c); err != nil {
 			return nil, err
 		}
@@ -324,7 +324,7 @@ func (v *values) resolve(res *resource) (*change, error) {
 	for _, name := range keysOf(c.properties) {
 		x := c.properties.get(name)
 		hash := hashText(x.json())
-		if name == "Code" && c.code != nil {
+		if (name == "Code" || name == "Content") && c.code != nil {
 			hash = c.code.hash
 		}
 		if x.has(unknown) {

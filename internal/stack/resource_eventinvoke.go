@@ -30,7 +30,7 @@ func eventInvokePath(function string) string {
 }
 
 func (h eventInvokeHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
-	function := functionName(c.get("FunctionName"))
+	function, _ := splitFunction(c.get("FunctionName"))
 	out := c.recorded(function+":$LATEST", "")
 	out.Details["FunctionName"] = function
 	body := map[string]any{}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // The types of Lambda. Source: the CloudFormation reference of AWS::Lambda.
@@ -34,12 +33,12 @@ var lambdaTypes = map[string]*resourceType{
 			"Handler":                      textProperty,
 			"ImageConfig":                  notBuilt(anyJSON),
 			"KmsKeyArn":                    noEffect(aText, "environment variables are not encrypted with KMS"),
-			"Layers":                       {form: texts, notBuilt: "is not built yet: put what the layer holds into the function's folder"},
+			"Layers":                       {form: texts},
 			"LoggingConfig":                noEffect(anyJSON, "output appears in the terminal as the function writes it"),
 			"MemorySize":                   integerProperty,
-			"PackageType":                  {form: aText, notBuilt: "is not built yet: only Zip is", harmless: "Zip"},
+			"PackageType":                  {form: aText, notBuilt: "container images don't run here: give the code as a folder or zip file, with Handler and Runtime", harmless: "Zip"},
 			"RecursiveLoop":                noEffect(aText, "loops are not detected"),
-			"ReservedConcurrentExecutions": noEffect(anInteger, "concurrency is not reserved"),
+			"ReservedConcurrentExecutions": integerProperty,
 			"Role":                         required(textProperty),
 			"Runtime":                      textProperty,
 			"RuntimeManagementConfig":      noEffect(anyJSON, "the machine's own runtime is used"),
@@ -52,6 +51,9 @@ var lambdaTypes = map[string]*resourceType{
 		},
 	},
 	"AWS::Lambda::EventInvokeConfig": eventInvokeType,
+	"AWS::Lambda::LayerVersion":      layerType,
+	"AWS::Lambda::Version":           versionType,
+	"AWS::Lambda::Alias":             aliasType,
 	"AWS::Lambda::Permission": {
 		name: "AWS::Lambda::Permission",
 		properties: map[string]property{
@@ -107,11 +109,11 @@ func (c *codePayload) payload() map[string]any {
 
 // configuration is what CreateFunction and UpdateFunctionConfiguration share,
 // with Lambda's defaults for what isn't given, so that an update clears it.
-func (functionHandler) configuration(c *change) map[string]any {
+func (functionHandler) configuration(a *applier, c *change) map[string]any {
 	m := map[string]any{
 		"Role": c.get("Role"), "Handler": c.get("Handler"), "Runtime": c.get("Runtime"), "Description": c.get("Description"),
 		"Timeout": 3, "MemorySize": 128, "Environment": map[string]any{"Variables": map[string]any{}},
-		"DeadLetterConfig": map[string]any{"TargetArn": ""},
+		"DeadLetterConfig": map[string]any{"TargetArn": ""}, "Layers": a.s.ownLayers(c.properties.get("Layers")),
 	}
 	if v := c.properties.get("DeadLetterConfig"); v != nil {
 		m["DeadLetterConfig"] = v.plain()
@@ -142,7 +144,7 @@ func tagMap(tags *value) map[string]any {
 }
 
 func (h functionHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
-	body := h.configuration(c)
+	body := h.configuration(a, c)
 	body["FunctionName"], body["Code"], body["PackageType"] = c.name, c.code.payload(), "Zip"
 	if tags := tagMap(c.properties.get("Tags")); len(tags) > 0 {
 		body["Tags"] = tags
@@ -156,7 +158,19 @@ func (h functionHandler) create(ctx context.Context, a *applier, c *change) (Rec
 	if err != nil {
 		return RecordedResource{}, err
 	}
-	return h.recorded(a, c, answer.FunctionArn), nil
+	return h.recorded(a, c, answer.FunctionArn), h.reserve(ctx, a, c)
+}
+
+// reserve sets how many invocations may run at once, or lifts the bound.
+func (functionHandler) reserve(ctx context.Context, a *applier, c *change) error {
+	path := "/2017-10-31/functions/" + url.PathEscape(c.name) + "/concurrency"
+	if v := c.properties.get("ReservedConcurrentExecutions"); v != nil {
+		return a.rest(ctx, lambdaService, "PutFunctionConcurrency", http.MethodPut, path, map[string]any{"ReservedConcurrentExecutions": v.plain()}, nil)
+	}
+	if !c.has("ReservedConcurrentExecutions") {
+		return nil
+	}
+	return a.rest(ctx, lambdaService, "DeleteFunctionConcurrency", http.MethodDelete, path, nil, nil)
 }
 
 func (functionHandler) recorded(a *applier, c *change, arn string) RecordedResource {
@@ -184,12 +198,17 @@ func (h functionHandler) change(ctx context.Context, a *applier, c *change, code
 	path := lambdaPath + "/" + url.PathEscape(c.name)
 	var answer struct{ FunctionArn string }
 	if settings {
-		if err := a.rest(ctx, lambdaService, "UpdateFunctionConfiguration", http.MethodPut, path+"/configuration", h.configuration(c), &answer); err != nil {
+		if err := a.rest(ctx, lambdaService, "UpdateFunctionConfiguration", http.MethodPut, path+"/configuration", h.configuration(a, c), &answer); err != nil {
 			return RecordedResource{}, err
 		}
 	}
 	if code {
 		if err := a.rest(ctx, lambdaService, "UpdateFunctionCode", http.MethodPut, path+"/code", c.code.payload(), &answer); err != nil {
+			return RecordedResource{}, err
+		}
+	}
+	if settings {
+		if err := h.reserve(ctx, a, c); err != nil {
 			return RecordedResource{}, err
 		}
 	}
@@ -234,12 +253,22 @@ func (functionHandler) exists(ctx context.Context, a *applier, old RecordedResou
 
 type permissionHandler struct{}
 
-func permissionPath(function string) string {
-	return lambdaPath + "/" + url.PathEscape(function) + "/policy"
+// permissionPath is the path of a permission, or of all with an empty id. A
+// qualifier is a version or an alias, which has permissions of its own.
+func permissionPath(function, qualifier, id string) string {
+	path := lambdaPath + "/" + url.PathEscape(function) + "/policy"
+	if id != "" {
+		path += "/" + url.PathEscape(id)
+	}
+	if qualifier != "" {
+		path += "?Qualifier=" + url.QueryEscape(qualifier)
+	}
+	return path
 }
 
 func (h permissionHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
-	id, function := a.s.generatedName(c.res.id, 100), functionName(c.get("FunctionName"))
+	id := a.s.generatedName(c.res.id, 100)
+	function, qualifier := splitFunction(c.get("FunctionName"))
 	body := map[string]any{"StatementId": id, "Action": c.get("Action"), "Principal": c.get("Principal")}
 	for _, name := range []string{"SourceArn", "SourceAccount"} {
 		if s := c.get(name); s != "" {
@@ -248,22 +277,17 @@ func (h permissionHandler) create(ctx context.Context, a *applier, c *change) (R
 	}
 	out := c.recorded(id, "")
 	out.Details["FunctionName"] = function
-	err := a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function), body, nil)
+	if qualifier != "" {
+		out.Details["Qualifier"] = qualifier
+	}
+	err := a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function, qualifier, ""), body, nil)
 	if isConflict(err) {
 		if err := h.remove(ctx, a, out); err != nil && !isNotFound(err) {
 			return out, err
 		}
-		err = a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function), body, nil)
+		err = a.rest(ctx, lambdaService, "AddPermission", http.MethodPost, permissionPath(function, qualifier, ""), body, nil)
 	}
 	return out, err
-}
-
-// functionName returns the name in a function's ARN, or the name as it is.
-func functionName(s string) string {
-	if parts := strings.Split(s, ":"); len(parts) == 7 && parts[0] == "arn" && parts[5] == "function" {
-		return parts[6]
-	}
-	return s
 }
 
 // update never happens: every property of a permission replaces it.
@@ -273,5 +297,5 @@ func (h permissionHandler) update(ctx context.Context, a *applier, c *change) (R
 
 func (permissionHandler) remove(ctx context.Context, a *applier, old RecordedResource) error {
 	return a.rest(ctx, lambdaService, "RemovePermission", http.MethodDelete,
-		permissionPath(old.Details["FunctionName"])+"/"+url.PathEscape(old.PhysicalID), nil, nil)
+		permissionPath(old.Details["FunctionName"], old.Details["Qualifier"], old.PhysicalID), nil, nil)
 }

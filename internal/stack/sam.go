@@ -50,34 +50,36 @@ func samProperties(typ string) map[string]property {
 	case "AWS::Serverless::Function":
 		m := map[string]property{
 			"AssumeRolePolicyDocument":      any,
-			"AutoPublishAlias":              {form: aText, notBuilt: "is not built yet: functions have no versions and aliases"},
-			"AutoPublishAliasAllProperties": notBuilt(aBoolean),
-			"AutoPublishCodeSha256":         notBuilt(aText),
+			"AutoPublishAlias":              textProperty,
+			"AutoPublishAliasAllProperties": any, /* as is done here always */
+			"AutoPublishCodeSha256":         noEffect(aText, "the code itself is looked at"),
 			"CodeUri":                       any,
 			"DeadLetterQueue":               fields(anObject, map[string]property{"Type": required(oneOf("SQS", "SNS")), "TargetArn": required(any)}),
 			"DeploymentPreference":          notBuilt(anyJSON),
 			"EventInvokeConfig":             samEventInvoke,
 			"Events":                        any,
-			"FunctionUrlConfig":             {form: anyJSON, notBuilt: "is not built yet: functions have no URLs"},
-			"ImageUri":                      notBuilt(aText),
+			"FunctionUrlConfig":             noEffect(anyJSON, "function URLs are not served here; to call the function: tidegate invoke FUNCTION EVENT"),
+			"ImageUri":                      {form: aText, notBuilt: "container images don't run here: give the code with CodeUri, Handler and Runtime"},
 			"InlineCode":                    textProperty,
 			"PermissionsBoundary":           any,
 			"Policies":                      any,
 			"PropagateTags":                 booleanProperty,
-			"ProvisionedConcurrencyConfig":  notBuilt(anyJSON),
+			"ProvisionedConcurrencyConfig":  noEffect(anyJSON, noProvisioned),
 			"PublishToLatestPublished":      notBuilt(anyJSON),
 			"Role":                          any,
 			"RolePath":                      any,
 			"SourceKMSKeyArn":               noEffect(aText, "code is not encrypted with KMS"),
 			"Tags":                          {form: textMap},
 			"Tracing":                       textProperty,
-			"VersionDeletionPolicy":         notBuilt(aText),
-			"VersionDescription":            notBuilt(aText),
+			"VersionDeletionPolicy":         noEffect(aText, "a version goes when the alias leaves it"),
+			"VersionDescription":            textProperty,
 		}
 		for _, name := range passedThrough {
 			m[name] = any
 		}
 		return m
+	case "AWS::Serverless::LayerVersion":
+		return samLayerProperties
 	case "AWS::Serverless::SimpleTable":
 		return map[string]property{
 			"PointInTimeRecoverySpecification": any,
@@ -150,6 +152,8 @@ func expandSAM(s *Stack, t *template, all []*resource, r *reporter) []*resource 
 		switch res.typ {
 		case "AWS::Serverless::Function":
 			x.function(res)
+		case "AWS::Serverless::LayerVersion":
+			x.layer(res)
 		case "AWS::Serverless::SimpleTable":
 			x.simpleTable(res)
 		default:
@@ -286,6 +290,7 @@ func (x *expander) function(res *resource) {
 	lambda.typ, lambda.properties = "AWS::Lambda::Function", fn
 	lambda.source, lambda.trails = res.id, functionTrails
 	x.add(&lambda)
+	x.autoPublish(res, fn)
 	policies := x.eventInvoke(res)
 	if p.get("Role") == nil {
 		x.functionRole(res, tags, policies)
@@ -463,12 +468,12 @@ func (x *expander) schedule(res *resource, m member, at place) {
 	rule := x.made(res, id, "AWS::Events::Rule", objectAt(m.value,
 		"ScheduleExpression", checked.get("Schedule"), "State", state, "Name", checked.get("Name"), "Description", checked.get("Description"),
 		"Targets", listAt(m.value, objectAt(m.value,
-			"Arn", attAt(res.id, "Arn", m.value), "Id", textAt(target, m.value), "Input", checked.get("Input"),
+			"Arn", x.invoked(res, "Arn", m.value), "Id", textAt(target, m.value), "Input", checked.get("Input"),
 			"RetryPolicy", checked.get("RetryPolicy"), "DeadLetterConfig", checked.get("DeadLetterConfig")))))
 	rule.line, rule.column, rule.trails = m.line, m.column, eventTrails(m.name)
 	x.add(rule)
 	permission := x.made(res, id+"Permission", "AWS::Lambda::Permission", objectAt(m.value,
-		"Action", textAt("lambda:InvokeFunction", m.value), "FunctionName", refAt(res.id, m.value),
+		"Action", textAt("lambda:InvokeFunction", m.value), "FunctionName", x.invoked(res, "", m.value),
 		"Principal", textAt("events.amazonaws.com", m.value), "SourceArn", attAt(id, "Arn", m.value)))
 	permission.line, permission.column, permission.trails = m.line, m.column, eventTrails(m.name)
 	x.add(permission)

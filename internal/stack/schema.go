@@ -347,7 +347,7 @@ var servicePrefixes = []string{
 // samTypes are the SAM types that are built, lacking those that stand for
 // services Tidegate lacks.
 var (
-	samTypes        = []string{"AWS::Serverless::Function", "AWS::Serverless::SimpleTable", "AWS::Serverless::WebSocketApi"}
+	samTypes        = []string{"AWS::Serverless::Function", "AWS::Serverless::LayerVersion", "AWS::Serverless::SimpleTable", "AWS::Serverless::WebSocketApi"}
 	samLackingTypes = []string{"AWS::Serverless::Api", "AWS::Serverless::HttpApi", "AWS::Serverless::StateMachine", "AWS::Serverless::GraphQLApi"}
 )
 

@@ -172,10 +172,15 @@ func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 	s.outputs = t.readOutputs(s, r)
 	s.order = sortResources(s, r)
 	for _, res := range s.resources {
-		if res.typ == "AWS::Lambda::Function" {
+		switch res.typ {
+		case "AWS::Lambda::Function":
 			res.code = s.readCode(res, r)
+			s.noteForeignLayers(res, r)
+		case "AWS::Lambda::LayerVersion":
+			res.code = s.readLayer(res, r)
 		}
 	}
+	s.noteOpt(r)
 	s.env.checkOverrides(t.parameters, opts, r)
 	s.Notes = r.sortedNotes()
 	if err := r.err(); err != nil {
@@ -230,8 +235,11 @@ func (s *Stack) reporter() *reporter { return &reporter{file: s.env.file, made: 
 func (s *Stack) Validate() error {
 	r := s.reporter()
 	for _, res := range s.resources {
-		if res.typ == "AWS::Lambda::Function" {
+		switch res.typ {
+		case "AWS::Lambda::Function":
 			s.readCode(res, r)
+		case "AWS::Lambda::LayerVersion":
+			s.readLayer(res, r)
 		}
 	}
 	return r.err()
