@@ -124,7 +124,20 @@ func (e *evaluation) unresolved(r *reference) string {
 		f := e.frames[len(e.frames)-1]
 		if _, set := f.set[r.name]; !set {
 			if given, ok := f.arguments[r.name].(*reference); ok {
-				return given.text
+				return e.unsaid(given)
+			}
+		}
+	}
+	return e.unsaid(r)
+}
+
+// unsaid is what a reference without a value prints: itself, or nothing when its
+// name is Silent.
+func (e *evaluation) unsaid(r *reference) string {
+	if _, set := e.set[r.name]; !set && e.scope != nil {
+		if v, ok := e.scope(r.name); ok {
+			if _, silent := v.(Silent); silent {
+				return ""
 			}
 		}
 	}
@@ -230,6 +243,9 @@ func (e *evaluation) find(name string) (any, error) {
 	}
 	if e.scope != nil {
 		if v, ok := e.scope(name); ok {
+			if s, silent := v.(Silent); silent {
+				v = s.Value
+			}
 			return normal(v), nil
 		}
 	}

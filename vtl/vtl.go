@@ -73,6 +73,10 @@ func (e *SyntaxError) Error() string {
 // properties.
 type Scope func(name string) (value any, ok bool)
 
+// Silent is a value in scope whose references print nothing, rather than
+// themselves, when they lead nowhere.
+type Silent struct{ Value any }
+
 // An Object is a value with properties and methods of its own.
 type Object interface {
 	// Get returns a property; ok is false when there is none of this name.

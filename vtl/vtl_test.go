@@ -109,6 +109,24 @@ func TestJSONLists(t *testing.T) {
 	}
 }
 
+func TestSilent(t *testing.T) {
+	m := NewMap()
+	m.Put("k", "v")
+	scope := func(name string) (any, bool) {
+		switch name {
+		case "quiet":
+			return Silent{m}, true
+		case "loud":
+			return m, true
+		}
+		return nil, false
+	}
+	got, err := run("$quiet.k <$quiet.x.y> $loud.k <$loud.x>#set($quiet = {})[$quiet.x]", scope)
+	if want := "v <> v <$loud.x>[$quiet.x]"; err != nil || got != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
+
 func FuzzTemplate(f *testing.F) {
 	for _, text := range []string{"#set($a = 1)$a", "#if($a == 'x')b#else c#end", "#foreach($x in [1..3])$x#end", "#macro(m $p)$p#end#m('x')", "$!{a.b('c', [1], {'k': 2})[0]}", "\\$a \\\\#if(true)#end", "#evaluate('$x')#define($y)z#end$y"} {
 		f.Add(text)

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -72,6 +74,18 @@ func (c *Context) Lookup(name string) (value string, ok bool) {
 	value = f(c)
 	return value, value != ""
 }
+
+// Each calls f for each context variable that this event has, in the order of
+// their names; number says that the value is a number.
+func (c *Context) Each(f func(name, value string, number bool)) {
+	for _, name := range variableNames {
+		if value, ok := c.Lookup(name); ok {
+			f(name, value, name == "connectedAt" || name == "requestTimeEpoch")
+		}
+	}
+}
+
+var variableNames = slices.Sorted(maps.Keys(variables))
 
 // KnownVariable reports whether name is a context variable that AWS documents
 // for mappings: connectionId, identity.sourceIp, authorizer.ANYTHING and so on.

@@ -2,38 +2,56 @@ package mapping
 
 import (
 	"fmt"
-	"strings"
 
 	"tidegate/internal/apigw"
+	"tidegate/vtl"
 )
-
-// A VelocityError says that a template holds Velocity code, which is not
-// supported yet.
-type VelocityError struct {
-	Where string // names the template, such as: request template "$default"
-}
-
-// Error names the template and says what to do.
-func (e *VelocityError) Error() string {
-	return "mapping templates with VTL ($ or #) are not supported yet: " + e.Where + "; use a constant, or a Lambda function"
-}
 
 // A Template is a compiled mapping template. It is immutable.
 type Template struct {
-	output []byte
+	where    string
+	template *vtl.Template
+	constant bool
+	output   []byte // of a constant one
 }
 
-// CompileTemplate compiles a mapping template; where names it in errors.
-// Templates are constants so far: one with a '$' or '#' is a *VelocityError.
+// maxTemplateOutput bounds what a template builds, in bytes: no backend takes
+// more than a function does.
+const maxTemplateOutput = 6 << 20
+
+// CompileTemplate compiles a mapping template; where names it in errors. The
+// error of one that is not Velocity says line and column.
 func CompileTemplate(where, text string) (*Template, error) {
 	if len(text) > apigw.MaxTemplate {
 		return nil, fmt.Errorf("%s has %d bytes; at most %d are allowed", where, len(text), apigw.MaxTemplate)
 	}
-	if strings.ContainsAny(text, "$#") {
-		return nil, &VelocityError{Where: where}
+	parsed, err := vtl.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
 	}
-	return &Template{output: []byte(text)}, nil
+	t := &Template{where: where, template: parsed}
+	if output, ok := parsed.Constant(); ok {
+		t.constant, t.output = true, []byte(output)
+	}
+	return t, nil
 }
 
-// Build returns the template's output, which is shared and not to be changed.
-func (t *Template) Build(*Input) ([]byte, error) { return t.output, nil }
+// Constant says that the template's output is always the same.
+func (t *Template) Constant() bool { return t.constant }
+
+// Build evaluates the template with $input, $context, $stageVariables and $util.
+// The output may be shared and is not to be changed. The error names the
+// template, and says what in it can't be done with this input.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+func (t *Template) Build(in *Input) ([]byte, error) {
+	if t.constant {
+		return t.output, nil
+	}
+	s := scope{in: in}
+	out, err := t.template.Append(nil, s.lookup, vtl.Limits{Output: maxTemplateOutput})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.where, err)
+	}
+	return out, nil
+}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"tidegate/vtl"
 )
 
 // The types of API Gateway's WebSocket APIs. Source: the CloudFormation
@@ -181,16 +183,20 @@ func checkIntegration(res *resource, r *reporter) {
 	checkTemplates(res, "RequestTemplates", r)
 }
 
-// checkTemplates reports mapping templates that aren't constants; the
-// deployment would refuse them too, without their line.
+// checkTemplates reports mapping templates that aren't Velocity; the deployment
+// would refuse them too, without their line.
 func checkTemplates(res *resource, name string, r *reporter) {
 	templates := res.properties.get(name)
 	if templates == nil {
 		return
 	}
 	for _, m := range templates.members {
-		if text, ok := m.value.scalar(); ok && strings.ContainsAny(text, "$#") {
-			r.errorf(res.propertyPlace(name).in(m.name).at(m.value), "mapping templates with VTL ($ or #) are not built yet; use a constant, or a function")
+		text, ok := m.value.scalar()
+		if !ok {
+			continue
+		}
+		if _, err := vtl.Parse(text); err != nil {
+			r.errorf(res.propertyPlace(name).in(m.name).at(m.value), "the mapping template is no Velocity: %v", err)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer,
 	if err != nil || t == nil {
 		return a, err
 	}
-	a.Body, err = t.Build(in)
+	a.Body, err = t.Build(&mapping.Input{Context: in.Context, Connect: in.Connect, Body: resp.Body})
 	return a, err
 }
 
@@ -193,9 +193,13 @@ func (t templates) choose(src selection.Source) (*mapping.Template, error) {
 	return nil, nil
 }
 
-// fixed says that every source chooses the same template. As long as templates
-// are constants, so is then the output.
+// fixed says that every source chooses the same template, with the same output.
 func (t templates) fixed() bool {
+	for _, one := range t.byKey {
+		if !one.Constant() {
+			return false
+		}
+	}
 	if t.none() || t.expr == nil {
 		return true
 	}
