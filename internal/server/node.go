@@ -28,20 +28,25 @@ func openData(dir string) (*filekv.Store, error) {
 			return nil, fmt.Errorf("write into the data dir: %w", err)
 		}
 	}
-	pidFile := filepath.Join(dir, "pid")
-	store, err := filekv.Open(filepath.Join(dir, "tidegate.db"))
-	if errors.Is(err, filekv.ErrLocked) {
-		pid, _ := os.ReadFile(pidFile)
-		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another with --data-dir", dir, strings.TrimSpace(string(pid)))
-	}
+	store, err := openUnused(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		store.Close()
 		return nil, fmt.Errorf("write into the data dir: %w", err)
 	}
 	return store, nil
+}
+
+// openUnused opens a data dir's store, unless another process has it.
+func openUnused(dir string) (*filekv.Store, error) {
+	store, err := filekv.Open(filepath.Join(dir, "tidegate.db"))
+	if errors.Is(err, filekv.ErrLocked) {
+		pid, _ := os.ReadFile(filepath.Join(dir, "pid"))
+		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another with --data-dir", dir, strings.TrimSpace(string(pid)))
+	}
+	return store, err
 }
 
 // nodeKeys are under which a node keeps what makes connection ids its own.

@@ -37,6 +37,7 @@ type Options struct {
 	Ports        []int
 	DataDir      string // "" means .tidegate beside the template
 	Prune        bool
+	Fresh        bool // delete what the data dir holds first
 	AllowOrigins []string
 	Parameters   map[string]string
 	Region       string
@@ -84,6 +85,11 @@ func Run(ctx context.Context, o Options) error {
 		tale.note(slog.LevelInfo, "%s", n)
 	}
 	serverOptions.Observer = observer
+	if o.Fresh {
+		if err := tale.fresh(serverOptions.DataDir); err != nil {
+			return err
+		}
+	}
 	known := &names{}
 	for _, f := range template.Functions() {
 		known.add(f.Name, f.LogicalID)
@@ -100,6 +106,19 @@ func Run(ctx context.Context, o Options) error {
 		tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
 	}
 	return errors.Join(err, r.end())
+}
+
+// fresh deletes what the data dir holds.
+func (s *story) fresh(dataDir string) error {
+	parts, err := server.Reset(dataDir)
+	switch {
+	case errors.Is(err, server.ErrNoState):
+		return nil
+	case err != nil:
+		return err
+	}
+	s.note(slog.LevelInfo, "--fresh deleted what %s held: %d files and folders", dataDir, len(parts))
+	return nil
 }
 
 // A run is one template on one server.
@@ -158,11 +177,7 @@ func (r *run) end() error {
 
 // server turns the command line into the server's options.
 func (o Options) server(template *stack.Stack) (server.Options, error) {
-	dataDir := o.DataDir
-	if dataDir == "" {
-		dataDir = filepath.Join(template.Home, ".tidegate")
-	}
-	dataDir, err := filepath.Abs(dataDir)
+	dataDir, err := o.dataDir(template.Home)
 	if err != nil {
 		return server.Options{}, err
 	}
@@ -189,6 +204,37 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 	}
 	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
 		IAM: mode, AllowOrigins: o.AllowOrigins, Loopback: loopback, Folders: true}, nil
+}
+
+// dataDir is where everything durable lies: the flag's, or in the project's folder.
+func (o Options) dataDir(home string) (string, error) {
+	if o.DataDir != "" {
+		return filepath.Abs(o.DataDir)
+	}
+	return filepath.Abs(filepath.Join(home, ".tidegate"))
+}
+
+// DataDir is the data dir of the template that the options name; the template
+// isn't read.
+func DataDir(o Options) (string, error) {
+	if o.DataDir != "" {
+		return o.dataDir("")
+	}
+	path, _, err := findTemplate(o.Template)
+	if err != nil {
+		return "", err
+	}
+	home := path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		home = filepath.Dir(path)
+	}
+	if home, err = filepath.Abs(home); err != nil {
+		return "", err
+	}
+	if filepath.Base(home) == "cdk.out" { // as stack.Load does: cdk synth owns that folder
+		home = filepath.Dir(home)
+	}
+	return o.dataDir(home)
 }
 
 // isLoopback says that only this machine reaches the host.
@@ -238,9 +284,13 @@ func (r *run) announce(result *stack.Result) {
 		r.tale.tell(observe.Notice{Time: time.Now(), Kind: observe.KindNote, Level: slog.LevelInfo, Text: "ready", Attrs: attrs})
 		return
 	}
-	lines := []string{"", "Ready. Clients connect to:"}
-	for _, u := range r.urls(result) {
-		lines = append(lines, "  "+u)
+	lines := []string{"", "Ready."}
+	if urls := r.urls(result); len(urls) > 0 {
+		lines[1] = "Ready. Clients connect to:"
+		for _, u := range urls {
+			lines = append(lines, "  "+u)
+		}
+		lines = append(lines, "Try it:   tidegate connect "+urls[0])
 	}
 	lines = append(lines, "AWS APIs: "+r.server.Endpoint()+`   (eval "$(tidegate env)" points aws and SDKs there)`)
 	if f := r.server.RootKeyFile(); f != "" {
