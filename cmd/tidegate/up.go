@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,10 +40,15 @@ that is saved is applied; Ctrl-C ends it.`,
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
 	f.BoolVar(&o.NoBuild, "no-build", false, "run functions' code as it lies in their folders: nothing is built, no dependencies are installed")
 	f.BoolVar(&o.Strict, "strict", false, "make an error of each resource that would only be a placeholder")
+	inspect := f.StringArray("inspect", nil, "let a debugger attach at `[FUNCTION=]PORT` of loopback (repeatable; without FUNCTION, to each on consecutive ports); lifts the function's and the integration's timeout")
 	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
 	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := upArguments(cmd, &o, args, *overrides); err != nil {
+			return err
+		}
+		var err error
+		if o.Inspect, err = inspections(*inspect); err != nil {
 			return err
 		}
 		o.Out, o.Err = os.Stdout, os.Stderr
@@ -88,6 +94,23 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) er
 	}
 	o.Parameters, err = parameterOverrides(overrides)
 	return err
+}
+
+// inspections reads [FUNCTION=]PORT.
+func inspections(flags []string) ([]up.Inspection, error) {
+	var all []up.Inspection
+	for _, f := range flags {
+		function, text, named := strings.Cut(f, "=")
+		if !named {
+			function, text = "", f
+		}
+		port, err := strconv.Atoi(text)
+		if err != nil || port < 1 || port > 65535 || named && function == "" {
+			return nil, usage("--inspect takes [FUNCTION=]PORT, such as 9229 or Chat=9229, not %q", f)
+		}
+		all = append(all, up.Inspection{Function: function, Port: port})
+	}
+	return all, nil
 }
 
 // templateArguments sorts positional arguments into the template and further

@@ -26,6 +26,7 @@ type LambdaConfig struct {
 	Account     string            // the API's account, 12 digits
 	Credentials sigv4.Credentials // of the principal apigateway.amazonaws.com
 	Timeout     time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
+	Patience    time.Duration     // instead of Timeout when it is longer: the function is under a debugger
 	Now         func() time.Time  // dates the signatures; nil means time.Now
 }
 
@@ -53,7 +54,7 @@ func NewLambda(c LambdaConfig, functionARN string) Invoker {
 	if parts := strings.SplitN(functionARN, ":", 3); len(parts) == 3 {
 		l.partition = parts[1]
 	}
-	l.timeout = orMax(c.Timeout)
+	l.timeout = max(orMax(c.Timeout), c.Patience)
 	l.url, l.err = url.Parse(strings.TrimSuffix(c.Endpoint, "/") + "/2015-03-31/functions/" + url.PathEscape(functionARN) + "/invocations")
 	return l
 }

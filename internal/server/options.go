@@ -30,6 +30,9 @@ type Options struct {
 	// Folders lets a function's code be a folder of this machine.
 	Folders  bool
 	Observer *observe.Observer
+	// Inspect returns the port on which a debugger attaches to a function, 0 for
+	// none. What calls such a function waits as long as it takes. May be nil.
+	Inspect func(function string) int
 	// Display turns a function's or rule's name into what a person calls it.
 	Display func(name string) string
 }

@@ -208,7 +208,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 		Bucket: bucket, Queue: queue, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
 		Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
-		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address, Proxy: s.proxy.Pass,
+		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address, Proxy: s.proxy.Pass, Inspect: s.options.Inspect,
 		Events: s.functionEvents(),
 	})
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		return err
 	}
 	bind := &binder{lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: s.memory.client(), Region: s.options.Region,
-		Account: s.options.Account, Credentials: s.serviceKeys["apigateway.amazonaws.com"]}, transport: integration.NewTransport()}
+		Account: s.options.Account, Credentials: s.serviceKeys["apigateway.amazonaws.com"]}, transport: integration.NewTransport(), inspect: s.options.Inspect}
 	follower := rollout.New(rollout.Config{
 		Catalog:  resources,
 		Compile:  func(d *apigw.Definition, st *apigw.Stage) (*stage.Stage, error) { return stage.Compile(d, st, bind) },

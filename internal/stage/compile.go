@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/integration"
@@ -22,6 +23,13 @@ type Binder interface {
 	// HTTP returns an invoker of a proxy integration with the URL, in which stage
 	// variables are filled in.
 	HTTP(i *apigw.Integration, url string) (integration.Invoker, error)
+}
+
+// A Patient is a Binder that knows functions which nothing may hurry, since
+// someone looks at them with a debugger.
+type Patient interface {
+	// Patience is how long an integration with the function may take at least.
+	Patience(functionARN string) time.Duration
 }
 
 // Compile makes the snapshot of a deployment for a stage. Every mistake is
@@ -288,6 +296,9 @@ func (c *compiler) bind(def *apigw.Integration, i *Integration) error {
 			return fmt.Errorf("integrationUri: %w", err)
 		}
 		i.Target = arn
+		if p, ok := c.binder.(Patient); ok {
+			i.Timeout = max(i.Timeout, p.Patience(arn))
+		}
 		i.invoker, err = c.binder.Lambda(def, arn)
 		return err
 	case apigw.IntegrationHTTPProxy:

@@ -46,6 +46,7 @@ type Options struct {
 	Strict       bool
 	NoBuild      bool   // functions run what lies in their folders
 	LogFormat    string // auto, text or json
+	Inspect      []Inspection
 
 	Out, Err io.Writer
 	Terminal bool // a person reads Out
@@ -95,11 +96,16 @@ func Run(ctx context.Context, o Options) error {
 		known.add(f.Name, f.LogicalID)
 	}
 	serverOptions.Display = known.display
+	inspected, err := inspections(o.Inspect, template.Functions())
+	if err != nil {
+		return err
+	}
+	serverOptions.Inspect = inspected.port
 	s, err := server.Open(ctx, serverOptions)
 	if err != nil {
 		return err
 	}
-	r := run{Options: o, template: template, server: s, tale: tale, names: known, dataDir: serverOptions.DataDir}
+	r := run{Options: o, template: template, server: s, tale: tale, names: known, inspected: inspected, dataDir: serverOptions.DataDir}
 	err = r.serve(ctx)
 	os.Remove(filepath.Join(r.dataDir, client.RunFile))
 	if err == nil {
@@ -124,11 +130,12 @@ func (s *story) fresh(dataDir string) error {
 // A run is one template on one server.
 type run struct {
 	Options
-	template *stack.Stack
-	server   *server.Server
-	tale     *story
-	names    *names
-	dataDir  string
+	template  *stack.Stack
+	server    *server.Server
+	tale      *story
+	names     *names
+	inspected inspected
+	dataDir   string
 }
 
 // serve applies the template, says where it is, and follows its edits until ctx
@@ -146,6 +153,7 @@ func (r *run) serve(ctx context.Context) error {
 	}
 	r.server.SetReady()
 	r.announce(result)
+	r.inspected.tell(r.tale)
 	r.watch(ctx)
 	return nil
 }

@@ -86,6 +86,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		if err != nil {
 			s.mu.Lock()
 			s.yieldLocked(e)
+			s.leftInspectedLocked(fn)
 			s.mu.Unlock()
 			s.exits.Done()
 		}
@@ -192,6 +193,11 @@ func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err err
 	}
 	env := e.variables(keys, prep)
 	program, args := prep.program, fn.language().arguments(s.runtime)
+	if fn.inspect != 0 {
+		if args, err = e.inspected(program, args, env); err != nil {
+			return err
+		}
+	}
 	if wrapper := fn.wrapper(prep); wrapper != "" {
 		program, args = wrapper, append([]string{program}, args...)
 	}

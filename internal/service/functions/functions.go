@@ -67,6 +67,10 @@ type Config struct {
 	// nil.
 	Proxy  func() (url string, end func(), err error)
 	Events EventListener
+	// Inspect returns the loopback port on which a debugger attaches to a function,
+	// 0 for none; may be nil. Such a function has one environment at a time and a
+	// timeout of a day.
+	Inspect func(function string) int
 	// MaxEnvironments bounds the processes at one time; 0 means 64: most of them
 	// wait for something, and each costs some 50 MB. An invocation beyond waits
 	// 10 s for one, then is throttled.
@@ -115,6 +119,8 @@ type Service struct {
 	layers     map[string]*layer    // by ARN
 	extensions map[string]bool      // function/extension that were told of
 	running    map[string]int       // invocations under way, by function, whichever version
+	debugged   map[string]int       // processes of functions under a debugger, by name
+	kept       map[string]bool      // functions that keepInspected runs for
 	alive      int                  // environments that hold a place
 	freed      chan struct{}        // closed and replaced when a place or an environment becomes free
 	closed     bool
@@ -155,7 +161,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		cfg.IdleAfter = defaultIdleAfter
 	}
 	s := &Service{
-		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{}, running: map[string]int{}, layers: map[string]*layer{}, extensions: map[string]bool{},
+		cfg: cfg, node: sync.OnceValues(findNode), functions: map[string]*function{}, pools: map[string]*pool{}, running: map[string]int{}, debugged: map[string]int{}, kept: map[string]bool{}, layers: map[string]*layer{}, extensions: map[string]bool{},
 		freed: make(chan struct{}), initLimit: initLimit, readyGrace: readyGrace,
 	}
 	if s.runtime, err = writeRuntime(dir); err != nil {
@@ -177,6 +183,11 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.queue = newQueue(s)
 	s.routes()
 	s.queue.work.Go(s.queue.run)
+	s.mu.Lock()
+	for _, fn := range s.functions {
+		s.inspectLocked(fn)
+	}
+	s.mu.Unlock()
 	go s.sweep()
 	if cfg.Folders {
 		go s.keepBuilt()

@@ -41,6 +41,9 @@ type language interface {
 	// redirects says whether the runtime's own bootstrap, which is ours, leads its
 	// connections to Tidegate. Others get HTTPS_PROXY.
 	redirects() bool
+	// debugger returns the arguments with which a debugger can attach at a loopback
+	// port; nil when there is no debugger for the runtime.
+	debugger(port int, args []string) []string
 	// wraps says whether AWS_LAMBDA_EXEC_WRAPPER is heeded.
 	wraps() bool
 }

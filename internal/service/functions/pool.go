@@ -44,6 +44,22 @@ func (s *Service) acquire(ctx context.Context, fn *function) (e *environment, co
 			}
 			return e, false, nil
 		}
+		admitted, others := s.admitInspectedLocked(fn)
+		if !admitted {
+			freed := s.freed
+			s.mu.Unlock()
+			for _, e := range others {
+				e.retire(exitStale)
+			}
+			select { // however long someone looks at a breakpoint
+			case <-freed:
+				continue
+			case <-ctx.Done():
+				return nil, false, throttled("ConcurrentInvocationLimitExceeded")
+			case <-s.ctx.Done():
+				return nil, false, errClosed
+			}
+		}
 		evicted := (*environment)(nil)
 		if s.alive >= s.cfg.MaxEnvironments {
 			evicted = s.evictLocked()
@@ -58,6 +74,9 @@ func (s *Service) acquire(ctx context.Context, fn *function) (e *environment, co
 			return e, true, err
 		}
 		freed := s.freed
+		if fn.inspect != 0 {
+			s.debugged[fn.Name]-- // it didn't start, after all
+		}
 		s.mu.Unlock()
 		if timeout == nil {
 			t := time.NewTimer(placeTimeout)
@@ -93,7 +112,7 @@ func (s *Service) evictLocked() *environment {
 	var oldest *environment
 	var from *pool
 	for _, p := range s.pools {
-		if len(p.idle) > 0 && (oldest == nil || p.idle[0].used.Before(oldest.used)) {
+		if len(p.idle) > 0 && p.idle[0].fn.inspect == 0 && (oldest == nil || p.idle[0].used.Before(oldest.used)) {
 			oldest, from = p.idle[0], p
 		}
 	}
@@ -129,7 +148,7 @@ func (s *Service) release(e *environment) {
 	if fit {
 		e.used = time.Now()
 		p.idle = append(p.idle, e)
-		if s.alive >= s.cfg.MaxEnvironments {
+		if s.alive >= s.cfg.MaxEnvironments || e.fn.inspect != 0 {
 			s.wakeLocked()
 		}
 	}
@@ -146,7 +165,7 @@ func (s *Service) takeIdle(before time.Time) []*environment {
 	var out []*environment
 	for _, p := range s.pools {
 		n := 0
-		for n < len(p.idle) && p.idle[n].used.Before(before) {
+		for n < len(p.idle) && p.idle[n].fn.inspect == 0 && p.idle[n].used.Before(before) {
 			n++
 		}
 		out = append(out, p.idle[:n]...)
@@ -171,6 +190,7 @@ func (s *Service) forget(e *environment) {
 		}
 	}
 	s.yieldLocked(e)
+	s.leftInspectedLocked(e.fn)
 	s.mu.Unlock()
 	s.discardCode(e.fn)
 }
@@ -214,6 +234,9 @@ const initLimit = 10 * time.Second
 func (s *Service) initialize(ctx context.Context, e *environment, inv *invocation, res *result) (_ *environment, done bool, err error) {
 	fn := e.fn
 	limit := s.initLimit
+	if fn.inspect != 0 {
+		limit = inspectTimeout
+	}
 	for second := false; ; {
 		began := time.Now()
 		outcome := e.await(limit)
@@ -240,22 +263,34 @@ func (s *Service) initialize(ctx context.Context, e *environment, inv *invocatio
 				return e, true, nil
 			}
 		}
-		if e, err = s.startAgain(ctx, fn); err != nil {
+		if e, err = s.startAgain(ctx, fn, e); err != nil {
 			return nil, false, err
 		}
 	}
 }
 
 // startAgain starts another environment in place of one that failed to load.
-func (s *Service) startAgain(ctx context.Context, fn *function) (*environment, error) {
+func (s *Service) startAgain(ctx context.Context, fn *function, old *environment) (*environment, error) {
+	if fn.inspect != 0 {
+		<-old.ended // it has the debugger's port
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil, errClosed
 	}
 	s.alive++
+	if fn.inspect != 0 {
+		s.debugged[fn.Name]++
+	}
 	s.mu.Unlock()
 	return s.start(ctx, fn)
 }
 
-func (fn *function) timeout() time.Duration { return time.Duration(fn.Timeout) * time.Second }
+// timeout is how long an invocation may take.
+func (fn *function) timeout() time.Duration {
+	if fn.inspect != 0 {
+		return inspectTimeout
+	}
+	return time.Duration(fn.Timeout) * time.Second
+}

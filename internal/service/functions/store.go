@@ -58,6 +58,7 @@ type function struct {
 	arn     string
 	codeDir string
 	policy  []*iampolicy.Document // none or one
+	inspect int                   // a debugger's port, 0 for none
 	// generation changes with whatever a running process can't take over.
 	generation string
 }
@@ -65,6 +66,9 @@ type function struct {
 // compile derives a function from its record.
 func (s *Service) compile(r record) (*function, error) {
 	fn := &function{record: r, arn: s.arn(r.Name), codeDir: r.Code.Folder}
+	if s.cfg.Inspect != nil && Inspectable(r.Runtime) {
+		fn.inspect = s.cfg.Inspect(r.Name)
+	}
 	if r.Version != "" {
 		fn.arn += ":" + r.Version
 	}
@@ -166,6 +170,7 @@ func (s *Service) save(ctx context.Context, r record) (*function, error) {
 		p := s.pool(r.key())
 		stale, p.idle, p.prepared = p.idle, nil, nil
 	}
+	s.inspectLocked(fn)
 	s.mu.Unlock()
 	for _, e := range stale {
 		e.retire(exitStale)
