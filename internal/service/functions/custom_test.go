@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -284,4 +285,48 @@ while True:
 	if _, got, _ := f.invoke("script", `{}`); got != `"good evening any.thing"` {
 		t.Errorf("after saving: %s", got)
 	}
+}
+
+// BenchmarkWarmGo invokes a trivial Go function that is warm, through the Lambda
+// API, one after the other and from 8 callers at once.
+func BenchmarkWarmGo(b *testing.B) {
+	f := openFixture(b, func(c *Config) { c.Events = EventListener{} })
+	f.createCustom("echo", "goecho")
+	invoke := func() {
+		if _, got, _ := f.invoke("echo", `{"a":1}`); got != `{"a":1}` {
+			b.Error(got)
+		}
+	}
+	invoke()
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			invoke()
+		}
+	})
+	b.Run("eight", func(b *testing.B) {
+		b.SetParallelism(4)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				invoke()
+			}
+		})
+	})
+}
+
+// A big folder isn't looked at before each invocation, yet what was saved a
+// moment ago runs.
+func TestBigFolderIsLookedAtSeldom(t *testing.T) {
+	f := newFixture(t)
+	files := map[string]string{"index.js": "exports.handler = async () => require('./lib/0');"}
+	for i := range 200 {
+		files["lib/"+strconv.Itoa(i)+".js"] = "module.exports = 'old';"
+	}
+	dir := f.create("big", files)
+	for _, want := range []string{"old", "old"} {
+		if _, got, _ := f.invoke("big", "{}"); got != `"`+want+`"` {
+			t.Error(got)
+		}
+	}
+	write(t, filepath.Join(dir, "lib/0.js"), "module.exports = 'newer';")
+	eventually(t, "the saved file", func() bool { _, got, _ := f.invoke("big", "{}"); return got == `"newer"` })
 }

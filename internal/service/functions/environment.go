@@ -43,6 +43,8 @@ type environment struct {
 	megabytes int // the most that the process has used
 	measured  time.Time
 
+	looked time.Time // at files; of whoever has taken it from the pool
+
 	// Guarded by s.mu.
 	used    time.Time
 	yielded bool
@@ -260,7 +262,7 @@ func (e *environment) retire(why ExitReason) {
 // empty when it may.
 func (e *environment) unfit(fn *function) ExitReason {
 	switch {
-	case e.fn.generation != fn.generation || !e.fresh():
+	case e.fn.generation != fn.generation || !e.looksFresh():
 		return exitStale
 	case !e.expires.IsZero() && time.Now().After(e.expires):
 		return exitExpired

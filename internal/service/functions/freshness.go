@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // maxSourceFiles bounds how many files are looked at before an environment is
@@ -83,6 +84,28 @@ func stamp(path string) sourceFile {
 	f := sourceFile{path: path}
 	f.size, f.modified = statFile(path)
 	return f
+}
+
+// A look at many files would cost more than a short invocation: one is good for
+// lookFor a file, lookLongest at most. Nobody saves and calls faster. So few as
+// lookAlways are looked at before each reuse.
+const (
+	lookFor     = 50 * time.Microsecond
+	lookLongest = 100 * time.Millisecond
+	lookAlways  = 50
+)
+
+// looksFresh is fresh, or what it said a moment ago. The caller has the
+// environment for itself.
+func (e *environment) looksFresh() bool {
+	if len(e.files) > lookAlways {
+		now := time.Now()
+		if now.Sub(e.looked) < min(time.Duration(len(e.files))*lookFor, lookLongest) {
+			return true
+		}
+		e.looked = now
+	}
+	return e.fresh()
 }
 
 // fresh says whether the process still runs the code that lies in its folder.
