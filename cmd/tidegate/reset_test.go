@@ -67,3 +67,12 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 }
+
+// TestNoNode: what this machine lacks is no mistake in the template.
+func TestNoNode(t *testing.T) {
+	dir := folder(t, map[string]string{"template.yaml": talkative})
+	t.Setenv("PATH", t.TempDir())
+	if _, stderr, code := output(t, dir, "", "up", "--port", "0"); code != exitFailed || !strings.Contains(stderr, "install Node.js") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}

@@ -167,6 +167,8 @@ func invalidTemplate(err error) error {
 		return usage("%v", wrong)
 	case errors.As(err, &bad), errors.Is(err, up.ErrNoTemplate), errors.Is(err, stack.ErrChoice):
 		return &exitError{exitUsage, err}
+	case errors.As(err, &refused) && refused.Code == "InvalidRuntimeException": // this machine lacks it; the template is well
+		return err
 	case errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500: // an API says what the loader could not know
 		return &exitError{exitUsage, err}
 	}

@@ -204,7 +204,8 @@ func (s *Service) createFunction(c *awshttp.Call, _, _ string) (any, error) {
 		return nil, err
 	}
 	if err := languageOf(r.Runtime).installed(s, r.Runtime); err != nil {
-		return nil, invalidParameter(err.Error())
+		// The machine's lack, not the caller's mistake: who deploys tells them apart.
+		return nil, userError(http.StatusBadRequest, "InvalidRuntimeException", err.Error())
 	}
 	s.writes.Lock()
 	defer s.writes.Unlock()
