@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,7 +81,7 @@ func completeRules(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 		if err != nil {
 			return nil
 		}
-		return logicalIDs(stack.Rules)
+		return logicalIDs(slices.Concat(stack.Rules, stack.Schedules))
 	})
 }
 

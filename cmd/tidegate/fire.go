@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +14,10 @@ import (
 func fireCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "fire RULE",
-		Short:             "Fire a scheduled rule now",
-		Long:              "Fire a scheduled rule now, whether or not it is enabled. RULE is its name, logical id or ARN.",
+		Short:             "Fire a scheduled rule or schedule now",
+		Long:              "Fire a scheduled rule, or one of Scheduler's schedules, now, whether or not it is enabled. RULE is its name, logical id or ARN, or a schedule's group/name.",
 		Example:           `  tidegate fire HelloEveryMinute`,
-		Args:              arguments(1, 1, "a rule"),
+		Args:              arguments(1, 1, "a rule or schedule"),
 		ValidArgsFunction: completeRules,
 	}
 	endpoint := endpointFlag(cmd)
@@ -24,15 +26,18 @@ func fireCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		name := args[0]
+		name, unknown := args[0], error(nil)
 		if stack, err := c.Stack(cmd.Context()); err == nil {
-			rule, err := client.Named("rule", stack.Rules, name)
-			if err != nil {
-				return err
+			if rule, err := client.Named("rule or schedule", slices.Concat(stack.Rules, stack.Schedules), name); err == nil {
+				name = rule.ARN
+			} else { // one that a call made, not the template, or none
+				unknown = err
 			}
-			name = rule.Name
 		}
 		if err := c.Fire(cmd.Context(), name); err != nil {
+			if unknown != nil && strings.HasPrefix(err.Error(), "ResourceNotFoundException") {
+				return unknown
+			}
 			return err
 		}
 		if isTerminal(os.Stdout) {

@@ -101,7 +101,7 @@ func TestStackPage(t *testing.T) {
 		t.Errorf("GET gave %s", w.Body)
 	}
 	want := `{"apis":[{"logicalId":"Api","id":"abc","name":"My API","stages":[{"name":"Prod","url":"ws://h/abc/Prod"}]}],` +
-		`"functions":[{"logicalId":"Fn","name":"chat-Fn","arn":"arn:fn"}],"rules":[{"logicalId":"Every","name":"chat-Every","arn":"arn:rule"}],` +
+		`"functions":[{"logicalId":"Fn","name":"chat-Fn","arn":"arn:fn"}],"rules":[{"logicalId":"Every","name":"chat-Every","arn":"arn:rule"}],"schedules":[],` +
 		`"tables":[{"logicalId":"Table","name":"chat-Table","arn":"arn:table"}],"outputs":{"Out":"value"}}`
 	if w := ask(s, "GET", "/_tidegate/stack", "", ""); w.Body.String() != want {
 		t.Errorf("the page is\n%s\nwant\n%s", w.Body, want)

@@ -26,6 +26,7 @@ type stackPage struct {
 	APIs      []apiLine         `json:"apis"`
 	Functions []resourceLine    `json:"functions"`
 	Rules     []resourceLine    `json:"rules"`
+	Schedules []resourceLine    `json:"schedules"`
 	Tables    []resourceLine    `json:"tables"`
 	Outputs   map[string]string `json:"outputs"`
 }
@@ -53,7 +54,7 @@ func (s *Service) getStack(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &stackPage{APIs: []apiLine{}, Functions: []resourceLine{}, Rules: []resourceLine{}, Tables: []resourceLine{}, Outputs: map[string]string{}}
+	page := &stackPage{APIs: []apiLine{}, Functions: []resourceLine{}, Rules: []resourceLine{}, Schedules: []resourceLine{}, Tables: []resourceLine{}, Outputs: map[string]string{}}
 	for _, e := range entries {
 		var r record
 		if err := json.Unmarshal(e.Value, &r); err != nil {
@@ -88,6 +89,10 @@ func (s *Service) addRecord(page *stackPage, r *record) {
 			page.Functions = append(page.Functions, line)
 		case "AWS::Events::Rule":
 			page.Rules = append(page.Rules, line)
+		case "AWS::Scheduler::Schedule":
+			if res.Details["LeftOut"] == "" {
+				page.Schedules = append(page.Schedules, line)
+			}
 		case "AWS::DynamoDB::Table":
 			page.Tables = append(page.Tables, line)
 		}

@@ -192,6 +192,7 @@ type Stack struct {
 	APIs      []API             `json:"apis"`
 	Functions []Resource        `json:"functions"`
 	Rules     []Resource        `json:"rules"`
+	Schedules []Resource        `json:"schedules"`
 	Tables    []Resource        `json:"tables"`
 	Outputs   map[string]string `json:"outputs"`
 }

@@ -59,6 +59,7 @@ type Result struct {
 	APIs      []API
 	Functions []Named
 	Rules     []Named
+	Schedules []Named
 	Tables    []Named
 	Outputs   map[string]string
 	// Notes are the stack's and those that came up while applying.
@@ -78,7 +79,7 @@ type API struct {
 // A Stage is a stage of an API.
 type Stage struct{ LogicalID, Name string }
 
-// A Named is a function, rule or table of an applied stack.
+// A Named is a function, rule, schedule or table of an applied stack.
 type Named struct{ LogicalID, Name, ARN string }
 
 // An applier is one run of Apply or Delete.
@@ -138,6 +139,10 @@ func handlerOf(typ string) handler {
 		return tableHandler{}
 	case "AWS::Events::Rule":
 		return ruleHandler{}
+	case "AWS::Scheduler::Schedule":
+		return scheduleHandler{}
+	case "AWS::Scheduler::ScheduleGroup":
+		return scheduleGroupHandler{}
 	case "AWS::IAM::Role":
 		return roleHandler{}
 	case "AWS::IAM::Policy":
@@ -474,6 +479,10 @@ func (a *applier) result() *Result {
 			out.Functions = append(out.Functions, named)
 		case "AWS::Events::Rule":
 			out.Rules = append(out.Rules, named)
+		case "AWS::Scheduler::Schedule":
+			if now.Details["LeftOut"] == "" {
+				out.Schedules = append(out.Schedules, named)
+			}
 		case "AWS::DynamoDB::Table":
 			out.Tables = append(out.Tables, named)
 		}

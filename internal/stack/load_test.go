@@ -67,8 +67,6 @@ func TestLoadProblems(t *testing.T) {
 		{"a nested stack", "Resources:\n  R: {Type: AWS::CloudFormation::Stack}\n", "R.Type: nested stacks (AWS::CloudFormation::Stack) are not supported"},
 		{"a mapping template", "Resources:\n  R:\n    Type: AWS::ApiGatewayV2::IntegrationResponse\n    Properties: {ApiId: a, IntegrationId: i, IntegrationResponseKey: $default, ResponseTemplates: {'200': '#if($x)'}}\n",
 			"t.yaml:4:107: R.Properties.ResponseTemplates.200: the mapping template is no Velocity: line 1, column 1: #if isn't closed by #end"},
-		{"an event of a service it has", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Events: {E: {Type: ScheduleV2}}}\n",
-			"F.Properties.Events.E.Type: event type ScheduleV2 is not built yet; Schedule is"},
 		{"a misspelt event", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Events: {E: {Type: Shedule}}}\n",
 			`there is no event type "Shedule"; did you mean "Schedule"?`},
 		{"authorization", "Resources:\n  R:\n    Type: AWS::ApiGatewayV2::Route\n    Properties:\n      ApiId: x\n      RouteKey: $connect\n      AuthorizationType: CUSTOM\n      AuthorizerId: y\n      ApiKeyRequired: true\n",

@@ -109,7 +109,7 @@ func (s *Stack) leaving(record *Record) []string {
 var deletionOrder = []string{
 	"AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::RouteResponse", "AWS::ApiGatewayV2::Route",
 	"AWS::ApiGatewayV2::IntegrationResponse", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Api",
-	"AWS::Events::Rule", "AWS::Lambda::Permission", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::DynamoDB::Table",
+	"AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup", "AWS::Lambda::Permission", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::DynamoDB::Table",
 }
 
 func sortForDeletion(ids []string, record *Record) {
@@ -416,6 +416,15 @@ func (s *Stack) predict(res *resource, c *change) RecordedResource {
 		out.ARN = fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", s.Region, s.Account, c.name)
 	case "AWS::Events::Rule":
 		out.ARN = fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", s.Region, s.Account, c.name)
+	case "AWS::Scheduler::Schedule":
+		group := c.get("GroupName")
+		if group == "" {
+			group = "default"
+		}
+		out.ARN = s.scheduleARN(group, c.name)
+	case "AWS::Scheduler::ScheduleGroup":
+		out.ARN = s.scheduleGroupARN(c.name)
+		out.Attributes["State"] = "ACTIVE"
 	case "AWS::IAM::Role":
 		out.ARN = s.roleARN(c)
 	case "AWS::Lambda::Permission", "AWS::IAM::Policy":

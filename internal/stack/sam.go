@@ -375,10 +375,8 @@ func policyDocument(at *value, statements ...*value) *value {
 	return objectAt(at, "Version", textAt("2012-10-17", at), "Statement", listAt(at, statements...))
 }
 
-// Event types of functions: those of services that Tidegate has and hasn't
-// built, and those of services that it lacks.
+// Event types of functions of services that Tidegate lacks.
 var (
-	missingEvents = []string{"ScheduleV2"}
 	lackingEvents = []string{
 		"Api", "HttpApi", "S3", "SNS", "SQS", "Kinesis", "MSK", "MQ", "SelfManagedKafka", "DocumentDB", "DynamoDB",
 		"Cognito", "IoTRule", "AlexaSkill", "CloudWatchLogs", "EventBridgeRule", "CloudWatchEvent",
@@ -409,13 +407,13 @@ func (x *expander) functionEvents(res *resource) {
 			x.r.errorf(here, "an event is a map with a Type")
 		case typ == "Schedule":
 			x.schedule(res, m, here)
-		case slices.Contains(missingEvents, typ):
-			x.r.report(here.in("Type").at(m.value.get("Type")), "", "event type %s is not built yet; Schedule is", typ)
+		case typ == "ScheduleV2":
+			x.scheduleV2(res, m, here)
 		case slices.Contains(lackingEvents, typ):
 			x.implicitAPI(m, typ)
 			x.r.lacking(here, "no event of type %s happens here, so it never calls %s; to call it: tidegate invoke %s EVENT", typ, res.id, res.id)
 		default:
-			x.r.report(here.in("Type").at(m.value.get("Type")), didYouMean(typ, slices.Concat([]string{"Schedule"}, missingEvents, lackingEvents)),
+			x.r.report(here.in("Type").at(m.value.get("Type")), didYouMean(typ, append([]string{"Schedule", "ScheduleV2"}, lackingEvents...)),
 				"there is no event type %q", clip(typ))
 		}
 	}
@@ -469,7 +467,7 @@ func (x *expander) schedule(res *resource, m member, at place) {
 		"ScheduleExpression", checked.get("Schedule"), "State", state, "Name", checked.get("Name"), "Description", checked.get("Description"),
 		"Targets", listAt(m.value, objectAt(m.value,
 			"Arn", x.invoked(res, "Arn", m.value), "Id", textAt(target, m.value), "Input", checked.get("Input"),
-			"RetryPolicy", checked.get("RetryPolicy"), "DeadLetterConfig", checked.get("DeadLetterConfig")))))
+			"RetryPolicy", checked.get("RetryPolicy"), "DeadLetterConfig", x.eventDeadLetter(checked, at)))))
 	rule.line, rule.column, rule.trails = m.line, m.column, eventTrails(m.name)
 	x.add(rule)
 	permission := x.made(res, id+"Permission", "AWS::Lambda::Permission", objectAt(m.value,
@@ -477,6 +475,70 @@ func (x *expander) schedule(res *resource, m member, at place) {
 		"Principal", textAt("events.amazonaws.com", m.value), "SourceArn", attAt(id, "Arn", m.value)))
 	permission.line, permission.column, permission.trails = m.line, m.column, eventTrails(m.name)
 	x.add(permission)
+}
+
+// eventDeadLetter returns the DeadLetterConfig of an event. SAM makes a queue
+// for one that names no ARN; there is none here.
+func (x *expander) eventDeadLetter(p *value, at place) *value {
+	d := p.get("DeadLetterConfig")
+	if d == nil || d.get("Arn") == nil {
+		if d != nil {
+			x.r.lacking(at.in("Properties").in("DeadLetterConfig").at(d), "the queue comes from a service that Tidegate lacks: what can't be delivered is said, and dropped")
+		}
+		return nil
+	}
+	return objectAt(d, "Arn", d.get("Arn"))
+}
+
+// scheduleV2Event are the properties of the event ScheduleV2.
+var scheduleV2Event = map[string]property{
+	"DeadLetterConfig": {form: anyJSON}, "Description": {form: anyJSON}, "EndDate": {form: anyJSON}, "FlexibleTimeWindow": {form: anyJSON},
+	"GroupName": {form: anyJSON}, "Input": {form: anyJSON}, "KmsKeyArn": {form: anyJSON}, "Name": {form: anyJSON}, "OmitName": booleanProperty,
+	"PermissionsBoundary": {form: anyJSON}, "RetryPolicy": {form: anyJSON}, "RoleArn": {form: anyJSON},
+	"ScheduleExpression": required(property{form: anyJSON}), "ScheduleExpressionTimezone": {form: anyJSON}, "StartDate": {form: anyJSON},
+	"State": {form: anyJSON},
+}
+
+// scheduleV2 adds the schedule {Fn}{Event}, and unless the event names a role
+// the role {Fn}{Event}Role that lets Scheduler invoke the function.
+func (x *expander) scheduleV2(res *resource, m member, at place) {
+	p := m.value.get("Properties")
+	if p == nil {
+		p = (&value{kind: object}).placed(m.value)
+	}
+	checked := conformFields(p, scheduleV2Event, at.in("Properties"), x.r)
+	id, here := res.id+m.name, m.value
+	if !isLogicalID(id) {
+		x.r.errorf(at, "an event's name has letters and digits only")
+		return
+	}
+	role := checked.get("RoleArn")
+	if role == nil {
+		role = attAt(id+"Role", "Arn", here)
+		trust := policyDocument(here, objectAt(here, "Effect", textAt("Allow", here), "Action", listAt(here, textAt("sts:AssumeRole", here)),
+			"Principal", objectAt(here, "Service", listAt(here, textAt("scheduler.amazonaws.com", here)))))
+		invoke := policyDocument(here, objectAt(here, "Effect", textAt("Allow", here), "Action", textAt("lambda:InvokeFunction", here), "Resource", x.invoked(res, "Arn", here)))
+		made := x.made(res, id+"Role", "AWS::IAM::Role", objectAt(here, "AssumeRolePolicyDocument", trust, "PermissionsBoundary", checked.get("PermissionsBoundary"),
+			"Policies", listAt(here, objectAt(here, "PolicyName", textAt(id+"LambdaInvokePolicy", here), "PolicyDocument", invoke))))
+		made.line, made.column = m.line, m.column
+		x.add(made)
+	}
+	name := checked.get("Name")
+	if omit := checked.get("OmitName"); name == nil && (omit == nil || omit.text != "true") {
+		name = textAt(id, here) // SAM names schedules by their logical id
+	}
+	window := checked.get("FlexibleTimeWindow")
+	if window == nil {
+		window = objectAt(here, "Mode", textAt("OFF", here))
+	}
+	schedule := x.made(res, id, "AWS::Scheduler::Schedule", objectAt(here,
+		"ScheduleExpression", checked.get("ScheduleExpression"), "ScheduleExpressionTimezone", checked.get("ScheduleExpressionTimezone"),
+		"FlexibleTimeWindow", window, "Name", name, "GroupName", checked.get("GroupName"), "Description", checked.get("Description"),
+		"StartDate", checked.get("StartDate"), "EndDate", checked.get("EndDate"), "State", checked.get("State"), "KmsKeyArn", checked.get("KmsKeyArn"),
+		"Target", objectAt(here, "Arn", x.invoked(res, "Arn", here), "RoleArn", role, "Input", checked.get("Input"),
+			"RetryPolicy", checked.get("RetryPolicy"), "DeadLetterConfig", x.eventDeadLetter(checked, at))))
+	schedule.line, schedule.column = m.line, m.column
+	x.add(schedule)
 }
 
 // simpleTable expands AWS::Serverless::SimpleTable.

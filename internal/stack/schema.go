@@ -334,6 +334,8 @@ func typeOf(name string) *resourceType {
 		return eventsTypes[name]
 	case strings.HasPrefix(name, "AWS::IAM::"):
 		return iamTypes[name]
+	case strings.HasPrefix(name, "AWS::Scheduler::"):
+		return schedulerTypes[name]
 	}
 	return nil
 }
@@ -353,7 +355,7 @@ var (
 
 func knownTypes() []string {
 	names := slices.Clone(samTypes)
-	for _, m := range []map[string]*resourceType{apiGatewayV2Types, lambdaTypes, dynamoDBTypes, eventsTypes, iamTypes} {
+	for _, m := range []map[string]*resourceType{apiGatewayV2Types, lambdaTypes, dynamoDBTypes, eventsTypes, iamTypes, schedulerTypes} {
 		names = append(names, keys(m)...)
 	}
 	return names

@@ -29,6 +29,7 @@ var prominent = map[string]bool{
 	"AWS::DynamoDB::Table":     true,
 	"AWS::Events::Rule":        true,
 	"AWS::Lambda::Function":    true,
+	"AWS::Scheduler::Schedule": true,
 }
 
 // step hears of one resource.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -170,7 +171,7 @@ func (r *run) apply(ctx context.Context, template *stack.Stack) (*stack.Result, 
 	for _, n := range result.Notes[len(template.Notes):] { // the template's own were told
 		r.tale.note(slog.LevelInfo, "%s", n)
 	}
-	for _, named := range append(result.Functions, result.Rules...) {
+	for _, named := range slices.Concat(result.Functions, result.Rules, result.Schedules) {
 		r.names.add(named.Name, named.LogicalID)
 	}
 	return result, nil
@@ -314,6 +315,9 @@ func (r *run) announce(result *stack.Result) {
 	}
 	for _, rule := range result.Rules {
 		lines = append(lines, "Rule "+rule.LogicalID+" fires on its schedule; now: tidegate fire "+rule.LogicalID)
+	}
+	for _, schedule := range result.Schedules {
+		lines = append(lines, "Schedule "+schedule.LogicalID+" fires on its own; now: tidegate fire "+schedule.LogicalID)
 	}
 	r.tale.say(append(lines, "Ctrl-C ends.", "")...)
 }
