@@ -177,6 +177,7 @@ func schedulesByCLI(t *testing.T, s *stackUnderTest) {
 		if i > 0 { // rules are the older service, and a command takes its second
 			continue
 		}
+		name += "-rule"
 		cli("events", "put-rule", "--name", name, "--schedule-expression", "rate(5 minutes)")
 		cli("events", "put-targets", "--rule", name, "--targets",
 			fmt.Sprintf(`[{"Id":"t","Arn":%q,"InputTransformer":{"InputPathsMap":{"type":"$.detail-type"},"InputTemplate":"{\"text\":\"<type> by <aws.events.rule-name>\"}"}}]`, push))
