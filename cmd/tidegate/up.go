@@ -16,11 +16,12 @@ import (
 func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [TEMPLATE or DIR]",
-		Short: "Run a SAM or CloudFormation template on this machine",
-		Long: `Run a SAM or CloudFormation template on this machine: its WebSocket APIs,
-functions, tables and scheduled rules. Without an argument the template is
-template.yaml, template.yml, template.json or cdk.out in this folder. A template
-that is saved is applied; Ctrl-C ends it.`,
+		Short: "Run a SAM, CloudFormation, CDK or Serverless Framework project on this machine",
+		Long: `Run a SAM or CloudFormation template, a CDK app's cdk.out or a serverless.yml on
+this machine: its WebSocket APIs, functions, tables and scheduled rules. Without
+an argument it is the first of template.yaml, template.yml, template.json,
+serverless.yml, serverless.yaml, serverless.json and cdk.out in this folder. A
+template that is saved is applied; Ctrl-C ends it.`,
 		Example: `  tidegate up
   tidegate up path/to/template.yaml --port 9000
   tidegate up examples/chat --iam enforce --log-format json`,
@@ -35,7 +36,8 @@ that is saved is applied; Ctrl-C ends it.`,
 	f.BoolVar(&o.Fresh, "fresh", false, "delete what the data dir holds first: tables and their items, logs, everything")
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web `ORIGIN` whose pages may call the HTTP APIs (repeatable)")
 	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
-	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
+	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: the one that serverless.yml or the CDK app names, $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
+	f.StringVar(&o.Stage, "stage", "", stageUsage)
 	f.StringVar(&o.StackName, "stack-name", "", stackNameUsage)
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
 	f.BoolVar(&o.NoBuild, "no-build", false, "run functions' code as it lies in their folders: nothing is built, no dependencies are installed")
@@ -59,6 +61,8 @@ that is saved is applied; Ctrl-C ends it.`,
 	return cmd
 }
 
+const stageUsage = "`NAME` of the stage of a serverless.yml (default: the one that it names, dev)"
+
 const stackNameUsage = "`NAME` of the stack (default: the template's folder), or which one of a cdk.out with several"
 
 // upArguments checks the flags and fills in what the environment says.
@@ -67,9 +71,7 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) er
 	if err != nil {
 		return err
 	}
-	if o.Region == "" {
-		o.Region = region()
-	}
+	o.DefaultRegion = region()
 	switch o.LogFormat {
 	case "auto", "text", "json":
 	default:

@@ -23,11 +23,12 @@ func validateCommand() *cobra.Command {
 	var template string
 	cmd.Flags().StringVarP(&template, "template", "t", "", "the template's `PATH`, or that of the folder that holds it")
 	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
+	stage := cmd.Flags().String("stage", "", stageUsage)
 	stackName := cmd.Flags().String("stack-name", "", stackNameUsage)
 	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o := up.Options{Template: template, Region: region(), StackName: *stackName, Strict: *strict}
+		o := up.Options{Template: template, Stage: *stage, DefaultRegion: region(), StackName: *stackName, Strict: *strict}
 		given, err := templateArguments(cmd, &o.Template, args, *overrides)
 		if err != nil {
 			return err

@@ -3,9 +3,12 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 
 	"tidegate/internal/stack/assembly"
+	"tidegate/internal/stack/serverless"
 )
 
 // An origin is where a template comes from.
@@ -15,6 +18,17 @@ type origin struct {
 	home   string // the project's folder, absolute
 	files  []string
 	assets assembly.Assets
+	// service is the serverless.yml that the template is made of, if it is.
+	service *serverless.Service
+	shown   sources
+}
+
+// sources are the files that lines lie in.
+func (o *origin) sources() sources {
+	if o.shown != nil {
+		return o.shown
+	}
+	return oneSource(o.name)
 }
 
 // openOrigin finds the template that a path means, and fills in the stack's name
@@ -25,6 +39,9 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 		return nil, fmt.Errorf("template %s: %w", path, err)
 	}
 	o := &origin{name: path, path: abs, home: filepath.Dir(abs)}
+	if serverless.Is(abs) {
+		return o, o.readService(opts)
+	}
 	chosen, err := assembly.Open(abs)
 	switch {
 	case errors.Is(err, assembly.ErrNone):
@@ -44,6 +61,9 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 			o.name = filepath.Join(path, rel)
 		}
 		opts.StackName = s.Name
+		if opts.Region == "" {
+			opts.Region = s.Region
+		}
 	}
 	if filepath.Base(o.home) == "cdk.out" { // `cdk synth` owns that folder
 		o.home = filepath.Dir(o.home)
@@ -59,6 +79,82 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 		o.files = append(o.files, from)
 	}
 	return o, nil
+}
+
+// readService reads a serverless.yml, which says what stage, region and stack
+// name are when the options don't.
+func (o *origin) readService(opts *Options) error {
+	region := opts.DefaultRegion
+	if region == "" {
+		region = fallbackRegion
+	}
+	account := opts.Account
+	if account == "" {
+		account = fallbackAccount
+	}
+	s, err := serverless.Read(o.path, serverless.Options{
+		Stage: opts.Stage, Region: opts.Region, DefaultRegion: region, Account: account, Overrides: opts.overrides(), Env: os.LookupEnv,
+	})
+	if err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	o.service = s
+	for i, f := range s.Files {
+		name := o.name
+		if i > 0 {
+			if name = f.Path; filepath.IsLocal(relative(o.home, f.Path)) {
+				name = filepath.Join(filepath.Dir(o.name), relative(o.home, f.Path))
+			}
+		}
+		o.shown = append(o.shown, source{name: name, before: f.Before})
+		o.files = append(o.files, f.Path)
+	}
+	opts.Region = s.Region
+	if opts.StackName == "" {
+		if opts.StackName = s.StackName(); checkStackName(opts.StackName) != "" {
+			opts.StackName = stackNameOf(opts.StackName)
+		}
+	}
+	opts.Parameters, opts.Defaults = without(opts.Parameters, s.Used), without(opts.Defaults, s.Used)
+	return nil
+}
+
+func relative(base, path string) string {
+	rel, err := filepath.Rel(base, path)
+	if err != nil {
+		return path
+	}
+	return rel
+}
+
+// without returns the overrides that no variable took.
+func without(overrides map[string]string, used map[string]bool) map[string]string {
+	left := maps.Clone(overrides)
+	maps.DeleteFunc(left, func(name, _ string) bool { return used[name] })
+	return left
+}
+
+// root returns the template's tree; nil after a problem.
+func (o *origin) root(data []byte, r *reporter) *value {
+	if o.service == nil {
+		return parse(data, r)
+	}
+	for _, m := range o.service.Problems {
+		r.report(place{line: m.Line, column: m.Column}, m.Hint, "%s", m.Text)
+	}
+	for _, m := range o.service.Notes {
+		at := place{line: m.Line, column: m.Column}
+		if m.Lacking {
+			r.lacking(at, "%s", m.Text)
+		} else {
+			r.notef(at, "%s", m.Text)
+		}
+	}
+	if o.service.Template == nil {
+		return nil
+	}
+	c := &converter{r: r, budget: maxValues}
+	return c.convert(o.service.Template, 0)
 }
 
 // ErrChoice says that a cloud assembly has no stack of the name that was asked

@@ -34,6 +34,12 @@ const (
 	maxTextBytes     = 4 << 20 // a text that intrinsic functions build
 )
 
+// Where a template runs that doesn't say.
+const (
+	fallbackRegion  = "us-east-1"
+	fallbackAccount = "000000000000"
+)
+
 // Options are what a template is read with. The zero value reads it for
 // account 000000000000 in us-east-1.
 type Options struct {
@@ -46,8 +52,13 @@ type Options struct {
 	// StackName defaults to the name of the template's folder, made fit for
 	// CloudFormation.
 	StackName string
-	Region    string
-	Account   string
+	// Stage is that of a serverless.yml; empty means the one that it names.
+	Stage string
+	// Region is the one asked for; empty means that the template's is taken, if it
+	// says one, else DefaultRegion.
+	Region        string
+	DefaultRegion string
+	Account       string
 	// Prune deletes tables whose resource left the template or must be replaced;
 	// without it they are kept, with their items, unless their DeletionPolicy is
 	// Delete.
@@ -94,7 +105,8 @@ type output struct {
 }
 
 // Load reads the template at path, expands and checks it, without touching the
-// network: a CloudFormation or SAM template, or a folder that `cdk synth` wrote.
+// network: a CloudFormation or SAM template, a serverless.yml, or a folder that
+// `cdk synth` wrote.
 // What is wrong with the template comes back as Diagnostics, all of it together;
 // a file that can't be read is another error.
 func Load(path string, opts Options) (*Stack, error) {
@@ -131,16 +143,19 @@ func readTemplate(path string) ([]byte, error) {
 // load is Load on bytes that came from the origin.
 func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 	if opts.Region == "" {
-		opts.Region = "us-east-1"
+		opts.Region = opts.DefaultRegion
+	}
+	if opts.Region == "" {
+		opts.Region = fallbackRegion
 	}
 	if opts.Account == "" {
-		opts.Account = "000000000000"
+		opts.Account = fallbackAccount
 	}
-	r := &reporter{file: oneSource(o.name), strict: opts.Strict}
+	r := &reporter{file: o.sources(), strict: opts.Strict}
 	if problem := checkStackName(opts.StackName); problem != "" {
 		return nil, fmt.Errorf("stack name %q: %s", opts.StackName, problem)
 	}
-	root := parse(data, r)
+	root := o.root(data, r)
 	if err := r.err(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tidegate/internal/stack"
@@ -17,7 +18,16 @@ var ErrNoTemplate = errors.New("no template found")
 // `cdk synth` writes.
 var templateNames = []string{
 	"template.yaml", "template.yml", "template.json",
+	"serverless.yml", "serverless.yaml", "serverless.json",
 	"cdk.out",
+}
+
+// programs are services written as programs, which would have to be run to know
+// what they say.
+var programs = []string{"serverless.ts", "serverless.js", "serverless.mjs", "serverless.cjs"}
+
+func programError(path string) error {
+	return fmt.Errorf("%w: %s is a program, and none is run to read it; run `serverless package`, then tidegate up .serverless/cloudformation-template-update-stack.json", ErrNoTemplate, path)
 }
 
 // findTemplate returns the template's path: the file itself, or the one in a
@@ -32,6 +42,9 @@ func findTemplate(path string) (template string, also []string, err error) {
 	}
 	if err != nil {
 		return "", nil, err
+	}
+	if !info.IsDir() && slices.Contains(programs, filepath.Base(path)) {
+		return "", nil, programError(path)
 	}
 	if !info.IsDir() || stack.IsAssembly(path) {
 		return path, nil, nil
@@ -53,6 +66,11 @@ func findTemplate(path string) (template string, also []string, err error) {
 	if _, err := os.Stat(filepath.Join(path, "cdk.json")); err == nil {
 		return "", nil, fmt.Errorf("%w: %s is a CDK app that wasn't synthesized; run `cdk synth` first", ErrNoTemplate, path)
 	}
+	for _, name := range programs {
+		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
+			return "", nil, programError(filepath.Join(path, name))
+		}
+	}
 	return "", nil, fmt.Errorf("%w in %s: looked for %s; name one: tidegate up TEMPLATE", ErrNoTemplate, path, strings.Join(templateNames, ", "))
 }
 
@@ -63,7 +81,7 @@ func Load(o Options) (*stack.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := stack.Load(path, stack.Options{Parameters: o.Parameters, StackName: o.StackName, Region: o.Region, Account: account,
+	s, err := stack.Load(path, stack.Options{Parameters: o.Parameters, StackName: o.StackName, Stage: o.Stage, Region: o.Region, DefaultRegion: o.DefaultRegion, Account: account,
 		Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild})
 	if err != nil {
 		return nil, err

@@ -41,13 +41,16 @@ type Options struct {
 	Fresh        bool // delete what the data dir holds first
 	AllowOrigins []string
 	Parameters   map[string]string
-	Region       string
-	StackName    string
-	IAM          string // enforce, warn or off; "" means warn
-	Strict       bool
-	NoBuild      bool   // functions run what lies in their folders
-	LogFormat    string // auto, text or json
-	Inspect      []Inspection
+	Stage        string // of a serverless.yml; "" means the one that it names
+	// Region is the one asked for; "" means the template's, else DefaultRegion.
+	Region        string
+	DefaultRegion string
+	StackName     string
+	IAM           string // enforce, warn or off; "" means warn
+	Strict        bool
+	NoBuild       bool   // functions run what lies in their folders
+	LogFormat     string // auto, text or json
+	Inspect       []Inspection
 
 	Out, Err io.Writer
 	Terminal bool // a person reads Out
@@ -67,6 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	o.Region = template.Region
 	serverOptions, err := o.server(template)
 	if err != nil {
 		return err
