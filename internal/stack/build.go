@@ -85,7 +85,7 @@ func (s *Stack) readBuild(res *resource, r *reporter) *build {
 		r.errorf(at, "%s doesn't build for the runtime %s", method, clip(runtime))
 	case languageOf(method) == l:
 	default:
-		r.report(at, "run sam build first: its .aws-sam/build is used while it is newer than the sources", "the build method %s is not built here; esbuild, makefile, go1.x, nodejs* and python3.* are", clip(method))
+		r.report(at, "run sam build, then: tidegate up .aws-sam/build --no-build", "the build method %s is not built here; esbuild, makefile, go1.x, nodejs* and python3.* are", clip(method))
 	}
 	return nil
 }
