@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tidegate/internal/edge"
 	"tidegate/internal/stack"
@@ -38,6 +40,9 @@ template that is saved is applied; Ctrl-C ends it.`,
 	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
 	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: the one that serverless.yml or the CDK app names, $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
 	f.StringVar(&o.Stage, "stage", "", stageUsage)
+	inputFlags(f, &o)
+	mode := f.String("mode", "aws", "`MODE`: aws, the quotas and semantics of AWS")
+	fallback := f.String("fallback-endpoint", "", "`URL` that calls to AWS services go to which Tidegate lacks (default: they fail by name)")
 	f.StringVar(&o.StackName, "stack-name", "", stackNameUsage)
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
 	f.BoolVar(&o.NoBuild, "no-build", false, "run functions' code as it lies in their folders: nothing is built, no dependencies are installed")
@@ -46,7 +51,7 @@ template that is saved is applied; Ctrl-C ends it.`,
 	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
 	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := upArguments(cmd, &o, args, *overrides); err != nil {
+		if err := upArguments(cmd, &o, args, *overrides, *mode, *fallback); err != nil {
 			return err
 		}
 		var err error
@@ -66,12 +71,12 @@ const stageUsage = "`NAME` of the stage of a serverless.yml (default: the one th
 const stackNameUsage = "`NAME` of the stack (default: the template's folder), or which one of a cdk.out with several"
 
 // upArguments checks the flags and fills in what the environment says.
-func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) error {
+func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mode, fallback string) error {
 	overrides, err := templateArguments(cmd, &o.Template, args, overrides)
 	if err != nil {
 		return err
 	}
-	o.DefaultRegion = region()
+	o.Overrides, o.DefaultRegion = overrides, region()
 	switch o.LogFormat {
 	case "auto", "text", "json":
 	default:
@@ -94,8 +99,21 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string) er
 			return usage("--port is a number up to 65535, not %d", p)
 		}
 	}
-	o.Parameters, err = parameterOverrides(overrides)
-	return err
+	switch mode {
+	case "aws":
+	case "extended":
+		return usage("--mode extended is not built yet; aws is")
+	default:
+		return usage("--mode is aws or extended, not %q", mode)
+	}
+	if fallback == "" {
+		return nil
+	}
+	o.Fallback, err = url.Parse(fallback)
+	if err != nil || o.Fallback.Host == "" || o.Fallback.Scheme != "http" && o.Fallback.Scheme != "https" || strings.Trim(o.Fallback.Path, "/") != "" {
+		return usage("--fallback-endpoint is http://HOST:PORT or https://HOST:PORT, not %q", fallback)
+	}
+	return nil
 }
 
 // inspections reads [FUNCTION=]PORT.
@@ -131,21 +149,11 @@ func templateArguments(cmd *cobra.Command, template *string, args, overrides []s
 	return overrides, nil
 }
 
-// parameterOverrides reads K=V, and ParameterKey=K,ParameterValue=V as the AWS
-// CLI writes it.
-func parameterOverrides(flags []string) (map[string]string, error) {
-	m := map[string]string{}
-	for _, f := range flags {
-		for _, one := range strings.Fields(f) {
-			one = strings.TrimPrefix(one, "ParameterKey=")
-			k, v, ok := strings.Cut(strings.Replace(one, ",ParameterValue=", "=", 1), "=")
-			if !ok || k == "" {
-				return nil, usage("--parameter-overrides takes K=V, not %q", one)
-			}
-			m[k] = strings.Trim(v, `"`)
-		}
-	}
-	return m, nil
+// inputFlags are the flags for files that give a template its values.
+func inputFlags(f *pflag.FlagSet, o *up.Options) {
+	f.StringVar(&o.ConfigFile, "config-file", "", "SAM configuration `FILE` (default: samconfig.toml, .yaml or .yml beside the template)")
+	f.StringVar(&o.ConfigEnv, "config-env", "", "`NAME` of the configuration file's environment (default: default)")
+	f.StringVar(&o.EnvVars, "env-vars", "", "JSON `FILE` with functions' environment variables, in SAM's format")
 }
 
 // region is the one that AWS's tools would choose, but for their files.

@@ -21,6 +21,8 @@ func validateCommand() *cobra.Command {
 		Args: func(*cobra.Command, []string) error { return nil }, // checked below: K=V may follow a flag
 	}
 	var template string
+	var o up.Options
+	inputFlags(cmd.Flags(), &o)
 	cmd.Flags().StringVarP(&template, "template", "t", "", "the template's `PATH`, or that of the folder that holds it")
 	overrides := cmd.Flags().StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
 	stage := cmd.Flags().String("stage", "", stageUsage)
@@ -28,14 +30,12 @@ func validateCommand() *cobra.Command {
 	strict := cmd.Flags().Bool("strict", false, "make an error of each resource that would only be a placeholder")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON (the default when piped)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o := up.Options{Template: template, Stage: *stage, DefaultRegion: region(), StackName: *stackName, Strict: *strict}
+		o.Template, o.Stage, o.DefaultRegion, o.StackName, o.Strict = template, *stage, region(), *stackName, *strict
 		given, err := templateArguments(cmd, &o.Template, args, *overrides)
 		if err != nil {
 			return err
 		}
-		if o.Parameters, err = parameterOverrides(given); err != nil {
-			return err
-		}
+		o.Overrides = given
 		s, err := up.Load(o)
 		var bad stack.Diagnostics
 		if err != nil && !errors.As(err, &bad) {

@@ -7,6 +7,7 @@ package edge
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"tidegate/internal/apigw"
@@ -32,6 +33,9 @@ type Config struct {
 	// Services holds the AWS-shaped services by signing name: lambda, dynamodb,
 	// events, apigateway, iam, sts.
 	Services map[string]http.Handler
+	// Fallback is where calls to services that aren't among Services go, scheme and
+	// host; nil refuses them by name.
+	Fallback *url.URL
 	// Own serves /_tidegate/*; nil answers 404.
 	Own http.Handler
 	// Guard keeps web pages out; nil lets every origin and host in.
@@ -46,6 +50,7 @@ type Edge struct {
 	registry   *connection.Registry
 	management Management
 	services   map[string]http.Handler
+	fallback   http.Handler // nil without one
 	own        http.Handler
 	guard      *Guard
 	events     EventListener
@@ -59,8 +64,17 @@ func New(c Config) *Edge {
 	if c.Own == nil {
 		c.Own = http.NotFoundHandler()
 	}
+	var fallback http.Handler
+	if c.Fallback != nil {
+		fallback = newFallback(c.Fallback, func(i UnknownServiceInfo, err error) {
+			if c.Events.FallbackFailed != nil {
+				c.Events.FallbackFailed(i, err)
+			}
+		})
+	}
 	return &Edge{
-		ctx: c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
+		fallback: fallback,
+		ctx:      c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
 		services: c.Services, own: c.Own, guard: c.Guard, events: c.Events,
 	}
 }
@@ -155,6 +169,10 @@ func hasStage(stages []*stage.Stage, c *connection.Connection) bool {
 func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service string) {
 	if h := e.services[service]; h != nil {
 		h.ServeHTTP(w, r)
+		return
+	}
+	if e.fallback != nil && r.Header.Get("Via") != via { // not one that came back to us
+		e.fallback.ServeHTTP(w, r)
 		return
 	}
 	if e.events.UnknownService != nil {

@@ -43,6 +43,8 @@ type refusal struct {
 type EventListener struct {
 	Refused        func(RefusedInfo)
 	UnknownService func(UnknownServiceInfo)
+	// FallbackFailed: the fallback endpoint didn't answer such a call.
+	FallbackFailed func(UnknownServiceInfo, error)
 }
 
 // A RefusedInfo tells of a request that led nowhere or wasn't let in.

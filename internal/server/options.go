@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,6 +34,8 @@ type Options struct {
 	// Inspect returns the port on which a debugger attaches to a function, 0 for
 	// none. What calls such a function waits as long as it takes. May be nil.
 	Inspect func(function string) int
+	// Fallback is where calls to services that Tidegate lacks go; nil refuses them.
+	Fallback *url.URL
 	// Display turns a function's or rule's name into what a person calls it.
 	Display func(name string) string
 }

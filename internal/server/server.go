@@ -358,6 +358,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 		Registry:   s.registry,
 		Management: mgmtapi.New(mgmtapi.Config{Gate: gate, Router: router, Codec: s.registry.Codec()}),
 		Services:   handlers,
+		Fallback:   s.options.Fallback,
 		Own:        s.admin,
 		Guard:      &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses},
 		Events:     s.doorEvents(),
@@ -373,6 +374,9 @@ func (s *Server) doorEvents() edge.EventListener {
 	return edge.EventListener{
 		Refused:        func(i edge.RefusedInfo) { note(i.String()) },
 		UnknownService: func(i edge.UnknownServiceInfo) { note(i.String()) },
+		FallbackFailed: func(i edge.UnknownServiceInfo, err error) {
+			note(fmt.Sprintf("%s %s for %s found no answer at the fallback endpoint: %v", i.Method, i.Path, i.Service, err))
+		},
 	}
 }
 

@@ -304,6 +304,9 @@ func (v *values) resolve(res *resource) (*change, error) {
 	if properties == nil {
 		properties = (&value{kind: object}).placed(res.properties)
 	}
+	if res.typ == "AWS::Lambda::Function" {
+		properties = v.s.withVariables(res, properties)
+	}
 	v.notes = append(v.notes, r.notes...) // conforming tells what loading told
 	checked := conformObject(properties, res.schema.properties, res.propertyPlace(""), r)
 	if err := r.err(); err != nil {

@@ -49,6 +49,13 @@ type Options struct {
 	// Defaults are overrides of lower rank, from a configuration file that may
 	// serve other templates too: names that the template doesn't declare are noted.
 	Defaults map[string]string
+	// Variables are values of functions' environment variables, by logical id or
+	// name of the function and variable; the section Parameters is for all. Only
+	// variables that the template declares get them.
+	Variables map[string]map[string]string
+	// Blanks are values of environment variables that the template leaves empty or
+	// that Tidegate has but a placeholder for.
+	Blanks map[string]string
 	// StackName defaults to the name of the template's folder, made fit for
 	// CloudFormation.
 	StackName string
@@ -95,6 +102,8 @@ type Stack struct {
 	byID      map[string]*resource
 	order     []*resource // in the order in which they are made
 	outputs   []output
+	variables map[string]map[string]string // see Options
+	blanks    map[string]string
 	made      map[string]*resource // what SAM added
 }
 
@@ -160,7 +169,7 @@ func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{Name: opts.StackName, Region: opts.Region, Account: opts.Account, Path: o.path, Home: o.home, Files: o.files,
-		Prune: opts.Prune, noBuild: opts.NoBuild, assets: o.assets, byID: map[string]*resource{}}
+		Prune: opts.Prune, noBuild: opts.NoBuild, assets: o.assets, variables: opts.Variables, blanks: opts.Blanks, byID: map[string]*resource{}}
 	root = s.expand(root, opts, r)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -196,6 +205,7 @@ func (o *origin) load(data []byte, opts Options) (*Stack, error) {
 		}
 	}
 	s.noteOpt(r)
+	s.checkVariables(r)
 	s.env.checkOverrides(t.parameters, opts, r)
 	s.Notes = r.sortedNotes()
 	if err := r.err(); err != nil {

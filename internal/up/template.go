@@ -1,6 +1,7 @@
 package up
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -77,17 +78,84 @@ func findTemplate(path string) (template string, also []string, err error) {
 // Load reads and checks the template that the options name. It runs and
 // downloads nothing. What is wrong with the template is a stack.Diagnostics.
 func Load(o Options) (*stack.Stack, error) {
+	config, err := readSettings(o)
+	if err != nil {
+		return nil, err
+	}
+	if config.template != "" && isFolder(o.Template) {
+		o.Template = beside(config.file, config.template)
+	}
 	path, also, err := findTemplate(o.Template)
 	if err != nil {
 		return nil, err
 	}
-	s, err := stack.Load(path, stack.Options{Parameters: o.Parameters, StackName: o.StackName, Stage: o.Stage, Region: o.Region, DefaultRegion: o.DefaultRegion, Account: account,
-		Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild})
+	options, read, err := o.inputs(config, path)
 	if err != nil {
 		return nil, err
+	}
+	s, err := stack.Load(path, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range read {
+		if file, err := filepath.Abs(file); err == nil {
+			s.Files = append(s.Files, file)
+		}
+	}
+	if config.file != "" {
+		s.Notes = append([]stack.Note{{Position: stack.Position{File: config.file}, Message: "is taken for the template's parameters"}}, s.Notes...)
 	}
 	if len(also) > 0 {
 		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "is taken; " + strings.Join(also, ", ") + " beside it is not"}}, s.Notes...)
 	}
 	return s, nil
+}
+
+// inputs are what the template at path is read with, and the files that gave it.
+func (o Options) inputs(config settings, path string) (options stack.Options, read []string, err error) {
+	options = stack.Options{Defaults: config.parameters, StackName: cmp.Or(o.StackName, config.stackName),
+		Stage: o.Stage, Region: cmp.Or(o.Region, config.region), DefaultRegion: o.DefaultRegion, Account: account, Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild}
+	read = config.read
+	values, files, err := Overrides(o.Overrides, ".")
+	if err != nil {
+		return options, nil, UsageError("--parameter-overrides: " + err.Error())
+	}
+	options.Parameters, read = values, append(read, files...)
+	if file := cmp.Or(o.EnvVars, beside(config.file, config.envVars)); file != "" {
+		if options.Variables, err = readVariables(file); err != nil {
+			return options, nil, err
+		}
+		read = append(read, file)
+	}
+	dotenv := filepath.Join(folderOf(path), ".env")
+	blanks, there, err := readDotEnv(dotenv)
+	if err != nil {
+		return options, nil, err
+	}
+	if options.Blanks = blanks; there {
+		read = append(read, dotenv)
+	}
+	return options, read, nil
+}
+
+// isFolder reports whether the path is a folder, as "" is.
+func isFolder(path string) bool {
+	info, err := os.Stat(cmp.Or(path, "."))
+	return err == nil && info.IsDir()
+}
+
+// folderOf is the folder of a template, or of a cdk.out.
+func folderOf(path string) string {
+	if isFolder(path) {
+		return filepath.Dir(filepath.Clean(path))
+	}
+	return filepath.Dir(path)
+}
+
+// beside is a path that a file names, which begins at its folder.
+func beside(file, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(file), path)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,17 +41,24 @@ type Options struct {
 	Prune        bool
 	Fresh        bool // delete what the data dir holds first
 	AllowOrigins []string
-	Parameters   map[string]string
-	Stage        string // of a serverless.yml; "" means the one that it names
-	// Region is the one asked for; "" means the template's, else DefaultRegion.
+	// Overrides are template parameters as the command line gives them; see Overrides.
+	Overrides []string
+	Stage     string // of a serverless.yml; "" means the one that it names
+	// Region is the one asked for; "" means the configuration file's, the
+	// template's, else DefaultRegion.
 	Region        string
 	DefaultRegion string
-	StackName     string
-	IAM           string // enforce, warn or off; "" means warn
-	Strict        bool
-	NoBuild       bool   // functions run what lies in their folders
-	LogFormat     string // auto, text or json
-	Inspect       []Inspection
+	// ConfigFile is a SAM configuration file; "" means one beside the template.
+	ConfigFile string
+	ConfigEnv  string   // its environment; "" means default
+	EnvVars    string   // a file of environment variables in SAM's format
+	Fallback   *url.URL // where calls to services that Tidegate lacks go; nil refuses them
+	StackName  string
+	IAM        string // enforce, warn or off; "" means warn
+	Strict     bool
+	NoBuild    bool   // functions run what lies in their folders
+	LogFormat  string // auto, text or json
+	Inspect    []Inspection
 
 	Out, Err io.Writer
 	Terminal bool // a person reads Out
@@ -70,7 +78,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	o.Region = template.Region
+	// A running server keeps its region and stack, whatever an edit says.
+	o.Region, o.StackName = template.Region, template.Name
 	serverOptions, err := o.server(template)
 	if err != nil {
 		return err
@@ -216,7 +225,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 		mode = awshttp.Warn
 	}
 	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
-		IAM: mode, AllowOrigins: o.AllowOrigins, Loopback: loopback, Folders: true}, nil
+		IAM: mode, AllowOrigins: o.AllowOrigins, Fallback: o.Fallback, Loopback: loopback, Folders: true}, nil
 }
 
 // dataDir is where everything durable lies: the flag's, or in the project's folder.
