@@ -23,14 +23,13 @@ var walls = []Wall{
 	{Module: "github.com/gobwas/httphead", Packages: []string{"ws", "internal/client"}},
 	{Module: "go.etcd.io/bbolt", Packages: []string{"internal/kv/filekv", "internal/service/tables"}},
 	{Module: "github.com/evanw/esbuild", Packages: []string{"internal/service/functions"}},
-	{Module: "github.com/joho/godotenv", Packages: []string{"internal/stack/serverless"}},
+	{Module: "github.com/joho/godotenv", Packages: []string{"internal/stack/serverless", "internal/up"}}, // .env
 	{Module: "github.com/tidwall/btree", Packages: []string{"internal/service/tables"}},
 	{Module: "github.com/prometheus", Packages: []string{"internal/observe"}},
 	{Module: "go.opentelemetry.io", Packages: []string{"internal/observe"}},
 	{Module: "github.com/nats-io", Packages: []string{"internal/cluster/natsbus"}},
 	{Module: "go.yaml.in/yaml", Packages: []string{"internal/stack", "internal/up", "internal/config"}}, // up: samconfig.yaml, files of parameters
 	{Module: "github.com/BurntSushi/toml", Packages: []string{"internal/up"}},                           // samconfig.toml
-	{Module: "github.com/joho/godotenv", Packages: []string{"internal/up"}},                             // .env
 	{Module: "github.com/spf13/cobra", Packages: []string{"cmd/tidegate"}},
 	{Module: "github.com/spf13/pflag", Packages: []string{"cmd/tidegate"}},
 	{Module: "github.com/fsnotify/fsnotify", Packages: []string{"internal/up"}},
