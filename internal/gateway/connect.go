@@ -35,14 +35,20 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 		Subject:  Subject{APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, RequestID: event.NewRequestID()},
 		SourceIP: r.Identity.SourceIP, Status: http.StatusSwitchingProtocols, Outcome: Done,
 	}
-	admission, rejection := g.admit(ctx, r, start, &info)
+	admission, answer, rejection := g.admit(ctx, r, start, &info)
 	if rejection != nil {
 		rejection.RequestID, rejection.Type = info.RequestID, errorType(rejection.Status)
 		info.Status, info.Outcome, info.Err = rejection.Status, rejection.Outcome, rejection.Err
 	}
+	info.Duration = g.now().Sub(start)
 	if g.events.ConnectEnd != nil {
-		info.Duration = g.now().Sub(start)
 		g.events.ConnectEnd(info)
+	}
+	if g.events.ExchangeEnd != nil {
+		g.events.ExchangeEnd(Exchange{
+			Subject: info.Subject, Type: event.TypeConnect, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start, At: start,
+			Connect: r, Outcome: info.Outcome, Status: info.Status, Answer: answer, Err: info.Err, Duration: info.Duration,
+		})
 	}
 	if rejection != nil {
 		return nil, rejection
@@ -50,25 +56,26 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 	return admission, nil
 }
 
-// admit is Connect without its report.
-func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo) (*Admission, *Rejection) {
+// admit is Connect without its report. answer is what the $connect route's
+// integration answered, nil when it wasn't called or didn't.
+func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo) (_ *Admission, answer *stage.Answer, _ *Rejection) {
 	if g.draining.Load() {
-		return nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
+		return nil, nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
 	}
 	s, ok := g.Lookup(r.APIID, r.Stage)
 	if !ok {
-		return nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage, Err: errUnknownStage}
+		return nil, nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage, Err: errUnknownStage}
 	}
 	route, throttle := s.Connect(), s.Throttle
 	if route != nil {
 		throttle = route.Throttle
 	}
 	if !throttle.Allow(start) {
-		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
+		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
 	}
 	if route != nil {
 		if missing := route.Missing(r); len(missing) > 0 {
-			return nil, &Rejection{
+			return nil, nil, &Rejection{
 				Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
 				Outcome: MissingParameter, Err: fmt.Errorf("the handshake lacks %s", strings.Join(missing, ", ")),
 			}
@@ -78,18 +85,18 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,
 	})
 	if err != nil {
-		return nil, &Rejection{Status: http.StatusTooManyRequests, Text: "Limit Exceeded", Outcome: NoSlot, Err: err}
+		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: "Limit Exceeded", Outcome: NoSlot, Err: err}
 	}
 	g.begin()
 	info.ConnectionID = c.String()
 	admission := &Admission{Connection: c}
 	if route == nil {
-		return admission, nil
+		return admission, nil, nil
 	}
 	if route.Integration != nil {
 		info.Target = route.Integration.Target
 	}
-	answer, err := g.ask(ctx, s, route, c, r, info.RequestID)
+	answer, err = g.ask(ctx, s, route, c, r, info.RequestID)
 	if err == nil {
 		info.BackendStatus = answer.Status
 	}
@@ -101,9 +108,9 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 		g.registry.Release(c)
 		g.withdrawn.Delete(c)
 		g.end()
-		return nil, rejection
+		return nil, answer, rejection
 	}
-	return admission, nil
+	return admission, answer, nil
 }
 
 // ask calls the $connect route.

@@ -76,9 +76,15 @@ func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connec
 	a, err := g.perform(ctx, route, &mapping.Input{Context: ec}, disconnectWait)
 	if err != nil {
 		info.Outcome, info.Err = judge(err).outcome, err
-		return
+	} else {
+		info.BackendStatus = a.Status
 	}
-	info.BackendStatus = a.Status
+	if g.events.ExchangeEnd != nil {
+		g.events.ExchangeEnd(Exchange{
+			Subject: info.Subject, Type: event.TypeDisconnect, DomainName: ec.DomainName, Identity: ec.Identity, ConnectedAt: ec.ConnectedAt, At: ec.RequestTime,
+			Close: &info.Close, Outcome: info.Outcome, Status: info.BackendStatus, Answer: a, Err: info.Err, Duration: g.now().Sub(start),
+		})
+	}
 }
 
 func (g *Gateway) disconnected(info DisconnectInfo) {

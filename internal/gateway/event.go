@@ -12,9 +12,12 @@ import (
 // An EventListener hears what a Gateway does. Its funcs may be nil, must not
 // block, and are called concurrently, some of them on a socket's loop.
 type EventListener struct {
-	ConnectEnd     func(ConnectInfo)    // a handshake was decided
-	MessageEnd     func(MessageInfo)    // a message was dealt with
-	DisconnectEnd  func(DisconnectInfo) // an admitted connection ended and $disconnect was told
+	ConnectEnd    func(ConnectInfo)    // a handshake was decided
+	MessageEnd    func(MessageInfo)    // a message was dealt with
+	DisconnectEnd func(DisconnectInfo) // an admitted connection ended and $disconnect was told
+	// ExchangeEnd hears of each connect, message and disconnect that named a stage,
+	// whole. What an exchange points to is the gateway's again when it returns.
+	ExchangeEnd    func(Exchange)
 	StagePublished func(StageInfo)
 	StageWithdrawn func(StageInfo)
 }

@@ -40,6 +40,7 @@ type rig struct {
 	connects    []ConnectInfo
 	messages    []MessageInfo
 	disconnects []DisconnectInfo
+	exchanges   []Exchange
 }
 
 // Lambda implements stage.Binder: functions are found by the last part of their ARN.
@@ -77,6 +78,12 @@ func newRig(t testing.TB, c Config, functions map[string]backend) *rig {
 		ConnectEnd:    func(i ConnectInfo) { g.mu.Lock(); defer g.mu.Unlock(); g.connects = append(g.connects, i) },
 		MessageEnd:    func(i MessageInfo) { g.mu.Lock(); defer g.mu.Unlock(); g.messages = append(g.messages, i) },
 		DisconnectEnd: func(i DisconnectInfo) { g.mu.Lock(); defer g.mu.Unlock(); g.disconnects = append(g.disconnects, i) },
+		ExchangeEnd: func(x Exchange) {
+			x.Payload = bytes.Clone(x.Payload)
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.exchanges = append(g.exchanges, x)
+		},
 	}
 	g.gateway = New(c)
 	return g

@@ -19,7 +19,7 @@ type Plan struct {
 	connection *connection.Connection
 	stage      *stage.Stage
 	route      *stage.Route
-	payload    []byte // a copy; only when the plan calls out
+	payload    []byte // a copy when the plan calls out, else the caller's
 	size       int
 	start      time.Time
 	refusal    verdict       // unless its outcome is ""
@@ -34,9 +34,10 @@ type Plan struct {
 func (p *Plan) CallsOut() bool { return p.calls }
 
 // Plan decides what a client's message means: a refusal, a constant reply, or a
-// call. It never blocks, and keeps a copy of the payload when it must.
+// call. It never blocks, and keeps a copy of the payload when it calls out;
+// otherwise the payload must stay as it is until the plan is Run.
 func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
-	p := Plan{connection: c, size: len(payload), start: g.now()}
+	p := Plan{connection: c, payload: payload, size: len(payload), start: g.now()}
 	s, ok := g.Lookup(c.APIID(), c.Stage())
 	if !ok {
 		p.refusal, p.why = verdict{outcome: UnknownStage, text: textForbidden}, errUnknownStage
@@ -76,7 +77,7 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 // plan calls out it blocks until that is done; ctx ending cuts it short.
 func (g *Gateway) Run(ctx context.Context, p Plan) {
 	var requestID string
-	if p.calls || p.refusal.outcome != "" || g.events.MessageEnd != nil {
+	if p.calls || p.refusal.outcome != "" || g.events.MessageEnd != nil || g.events.ExchangeEnd != nil {
 		requestID = event.NewRequestID()
 	}
 	var r result
@@ -96,9 +97,12 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 // A result is what a message led to.
 type result struct {
 	verdict
-	frame  []byte // of a two-way route; nil: none
-	status int    // the backend's, 0 when it gave none
+	frame  []byte        // of a two-way route; nil: none
+	status int           // the backend's, 0 when it gave none
+	answer *stage.Answer // nil: none
 	err    error
+
+	messageID string // "" when nothing was called
 }
 
 // call invokes the route's integration, after a place in the process.
@@ -121,15 +125,17 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	c.RequestTime = p.start
 	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait)
 	if err != nil {
-		return result{verdict: judge(err), err: err}
+		return result{verdict: judge(err), err: err, messageID: c.MessageID}
 	}
-	return g.reply(p.route, answer)
+	r := g.reply(p.route, answer)
+	r.messageID = c.MessageID
+	return r
 }
 
 // reply decides what of an answer goes to the client. A one-way route sends
 // nothing, and neither does an empty body.
 func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
-	r := result{verdict: verdict{outcome: Done}, status: a.Status}
+	r := result{verdict: verdict{outcome: Done}, status: a.Status, answer: a}
 	if !route.TwoWay || len(a.Body) == 0 {
 		return r
 	}
@@ -156,7 +162,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 			r.undelivered(err)
 		}
 	}
-	if g.events.MessageEnd == nil {
+	if g.events.MessageEnd == nil && g.events.ExchangeEnd == nil {
 		return
 	}
 	info := MessageInfo{
@@ -171,7 +177,17 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 			info.Target = p.route.Integration.Target
 		}
 	}
-	g.events.MessageEnd(info)
+	if g.events.MessageEnd != nil {
+		g.events.MessageEnd(info)
+	}
+	if g.events.ExchangeEnd != nil {
+		c := p.connection
+		g.events.ExchangeEnd(Exchange{
+			Subject: info.Subject, Type: event.TypeMessage, MessageID: r.messageID, DomainName: c.DomainName(), Identity: c.Identity(),
+			ConnectedAt: c.ConnectedAt(), At: p.start, Payload: p.payload,
+			Outcome: r.outcome, Status: r.status, Answer: r.answer, Err: r.err, Duration: info.Duration,
+		})
+	}
 }
 
 // undelivered notes that the client didn't get its frame, unless something
