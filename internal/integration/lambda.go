@@ -41,22 +41,35 @@ const maxLambdaResult = 6291556
 //
 // The response is the function's proxy result. Its Status is 0 when the result
 // names none, which is an ErrMalformed on $connect.
-//
-// Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 func NewLambda(c LambdaConfig, functionARN string) Invoker {
+	return &lambda{NewFunction(c, functionARN)}
+}
+
+// A Function is a Lambda function as API Gateway calls it, whatever for.
+type Function struct {
+	config    LambdaConfig
+	arn       string
+	partition string // of the ARNs: aws, aws-cn, aws-us-gov
+	url       *url.URL
+	err       error // the endpoint's, if it isn't a URL
+	timeout   time.Duration
+}
+
+// NewFunction returns the function with the given ARN, perhaps with a qualifier.
+func NewFunction(c LambdaConfig, functionARN string) *Function {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Client == nil {
 		c.Client = http.DefaultClient
 	}
-	l := &lambda{config: c, arn: functionARN, partition: "aws"}
+	f := &Function{config: c, arn: functionARN, partition: "aws"}
 	if parts := strings.SplitN(functionARN, ":", 3); len(parts) == 3 {
-		l.partition = parts[1]
+		f.partition = parts[1]
 	}
-	l.timeout = max(orMax(c.Timeout), c.Patience)
-	l.url, l.err = url.Parse(strings.TrimSuffix(c.Endpoint, "/") + "/2015-03-31/functions/" + url.PathEscape(functionARN) + "/invocations")
-	return l
+	f.timeout = max(orMax(c.Timeout), c.Patience)
+	f.url, f.err = url.Parse(strings.TrimSuffix(c.Endpoint, "/") + "/2015-03-31/functions/" + url.PathEscape(functionARN) + "/invocations")
+	return f
 }
 
 // orMax returns an integration's timeout, which is never over AWS's bound.
@@ -67,41 +80,57 @@ func orMax(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-type lambda struct {
-	config    LambdaConfig
-	arn       string
-	partition string // of the ARNs: aws, aws-cn, aws-us-gov
-	url       *url.URL
-	err       error // the endpoint's, if it isn't a URL
-	timeout   time.Duration
+// A Call is one invocation of a function.
+type Call struct {
+	// SourceARN says on whose behalf it is, for the function's resource policy.
+	SourceARN string
+	RequestID string // the gateway's
+	Payload   []byte // the event; the caller's again when Invoke returns
 }
 
-var _ Invoker = (*lambda)(nil)
-
-// Invoke calls the function and waits for its result.
-func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
-	if l.err != nil {
-		return nil, &Error{Kind: ErrUnreachable, Detail: "the Lambda endpoint is no URL", Err: l.err}
+// Invoke calls the function and returns what it returned, at most maxResult
+// bytes of JSON. The error is an *Error; one of kind ErrFunction wraps what the
+// function threw, a *Thrown.
+//
+// Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+func (f *Function) Invoke(ctx context.Context, c Call, maxResult int64) ([]byte, error) {
+	if f.err != nil {
+		return nil, &Error{Kind: ErrUnreachable, Detail: "the Lambda endpoint is no URL", Err: f.err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	resp, err := l.config.Client.Do(l.request(ctx, r))
+	resp, err := f.config.Client.Do(f.request(ctx, c))
 	if err != nil {
-		return nil, transportError(ctx, "Lambda", l.timeout, err)
+		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
 	defer resp.Body.Close()
-	payload, err := readBody(resp, maxLambdaResult)
+	payload, err := readBody(resp, maxResult)
 	if err != nil {
 		if errors.Is(err, errTooBig) {
-			return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the result of %s has more than %d bytes", l.arn, maxLambdaResult)}
+			return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the result of %s has more than %d bytes", f.arn, maxResult)}
 		}
-		return nil, transportError(ctx, "Lambda", l.timeout, err)
+		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return nil, &Error{Kind: ErrRefused, Detail: refusal(resp, payload)}
 	case resp.Header.Get("X-Amz-Function-Error") != "":
-		return nil, &Error{Kind: ErrFunction, Detail: functionError(payload)}
+		thrown := newThrown(payload)
+		return nil, &Error{Kind: ErrFunction, Detail: thrown.Error(), Err: thrown}
+	}
+	return payload, nil
+}
+
+// lambda is the Lambda proxy integration.
+type lambda struct{ function *Function }
+
+var _ Invoker = (*lambda)(nil)
+
+// Invoke calls the function and waits for its result.
+func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
+	payload, err := l.function.Invoke(ctx, Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload}, maxLambdaResult)
+	if err != nil {
+		return nil, err
 	}
 	reply, err := event.ParseReply(payload)
 	if err != nil {
@@ -118,17 +147,17 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 const RequestIDHeader = "X-Tidegate-Request-Id"
 
 // request builds the signed call.
-func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
-	u := *l.url
-	payload := bytes.Clone(r.Payload) // a call that is cut short may read on after it has returned
+func (f *Function) request(ctx context.Context, c Call) *http.Request {
+	u := *f.url
+	payload := bytes.Clone(c.Payload) // a call that is cut short may read on after it has returned
 	req := (&http.Request{
 		Method: http.MethodPost, URL: &u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{
 			"Content-Type":         {"application/json"},
-			"X-Amz-Source-Arn":     {l.sourceARN(r.Context)},
-			"X-Amz-Source-Account": {l.config.Account},
-			RequestIDHeader:        {r.Context.RequestID},
+			"X-Amz-Source-Arn":     {c.SourceARN},
+			"X-Amz-Source-Account": {f.config.Account},
+			RequestIDHeader:        {c.RequestID},
 		},
 		Body:          io.NopCloser(bytes.NewReader(payload)),
 		ContentLength: int64(len(payload)),
@@ -136,15 +165,21 @@ func (l *lambda) request(ctx context.Context, r *Request) *http.Request {
 			return io.NopCloser(bytes.NewReader(payload)), nil
 		},
 	}).WithContext(ctx)
-	sigv4.Sign(req, payload, l.config.Credentials, "lambda", l.config.Region, l.config.Now())
+	sigv4.Sign(req, payload, f.config.Credentials, "lambda", f.config.Region, f.config.Now())
 	return req
 }
 
-// sourceARN names the route that calls, as the SourceArn of a function's
-// permission does: arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/ROUTEKEY.
-func (l *lambda) sourceARN(c *event.Context) string {
-	return "arn:" + l.partition + ":execute-api:" + l.config.Region + ":" + l.config.Account + ":" +
-		c.APIID + "/" + string(c.Stage) + "/" + headerSafe(string(c.RouteKey))
+// routeARN names the route that calls, as the SourceArn of a function's
+// permission does.
+func (f *Function) routeARN(c *event.Context) string {
+	return f.ARN(c.APIID, string(c.Stage)+"/"+headerSafe(string(c.RouteKey)))
+}
+
+// ARN names a part of an API for policies, in the function's partition:
+// arn:aws:execute-api:REGION:ACCOUNT:API/PART, where part is STAGE/ROUTEKEY or
+// authorizers/ID.
+func (f *Function) ARN(apiID, part string) string {
+	return "arn:" + f.partition + ":execute-api:" + f.config.Region + ":" + f.config.Account + ":" + apiID + "/" + part
 }
 
 // headerSafe returns s with the bytes percent-encoded that a header's value
@@ -178,19 +213,30 @@ func validHeaderValue(s string) bool {
 // maxDetail bounds what a backend says in an error's detail.
 const maxDetail = 1024
 
-// functionError tells of the error object that a failed function leaves.
-func functionError(payload []byte) string {
+// Thrown is what a failed function left: the error object, or in Message all of
+// it when it is none.
+type Thrown struct {
+	Type    string // such as Error, Exception or Runtime.ExitError; may be ""
+	Message string
+}
+
+// Error returns type and message.
+func (t *Thrown) Error() string {
+	if t.Type == "" {
+		return clip(t.Message)
+	}
+	return clip(t.Type + ": " + t.Message)
+}
+
+func newThrown(payload []byte) *Thrown {
 	var e struct {
 		Type    string `json:"errorType"`
 		Message string `json:"errorMessage"`
 	}
 	if json.Unmarshal(payload, &e) != nil || e.Type == "" && e.Message == "" {
-		return clip(string(payload))
+		return &Thrown{Message: string(payload)}
 	}
-	if e.Type == "" {
-		return clip(e.Message)
-	}
-	return clip(e.Type + ": " + e.Message)
+	return &Thrown{Type: e.Type, Message: e.Message}
 }
 
 // refusal tells of an error that the Lambda API answered.

@@ -333,10 +333,10 @@ func BenchmarkLambda(b *testing.B) {
 		}
 	})
 	b.Run("request", func(b *testing.B) {
-		l := NewLambda(config, testFunction).(*lambda)
+		f := NewFunction(config, testFunction)
 		b.ReportAllocs()
 		for b.Loop() {
-			l.request(context.Background(), r)
+			f.request(context.Background(), Call{SourceARN: f.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload})
 		}
 	})
 }
