@@ -122,15 +122,18 @@ func (q *queue) poke() {
 // run begins what is due, until the service is closed.
 func (q *queue) run() {
 	for {
-		wait, err := q.begin()
-		if err != nil {
-			if q.s.ctx.Err() != nil {
-				return
-			}
+		next, err := q.begin()
+		wait := maxSleep
+		switch {
+		case err != nil && q.s.ctx.Err() != nil:
+			return
+		case err != nil:
 			q.s.cfg.Events.progress(Progress{Text: "the queue of asynchronous invocations can't be read", Err: err})
 			wait = firstThrottle
+		case !next.IsZero():
+			wait = min(next.Sub(q.s.cfg.Clock.Now()), maxSleep)
 		}
-		t := q.s.cfg.Clock.NewTimer(min(wait, maxSleep))
+		t := q.s.cfg.Clock.NewTimer(wait)
 		select {
 		case <-t.C():
 		case <-q.wake:
@@ -143,15 +146,15 @@ func (q *queue) run() {
 }
 
 // begin starts the events that are due, as far as there are slots, and returns
-// how long to sleep.
-func (q *queue) begin() (time.Duration, error) {
+// when the next is; the zero time when that isn't known.
+func (q *queue) begin() (time.Time, error) {
 	free := cap(q.slots) - len(q.slots) // nobody else takes one
 	if free == 0 {
-		return maxSleep, nil // a slot that becomes free wakes us
+		return time.Time{}, nil // a slot that becomes free wakes us
 	}
 	messages, err := q.kept.Lease(q.s.ctx, q.s.cfg.Clock.Now(), free)
 	if err != nil {
-		return 0, err
+		return time.Time{}, err
 	}
 	for _, m := range messages {
 		q.slots <- struct{}{}
@@ -162,16 +165,13 @@ func (q *queue) begin() (time.Duration, error) {
 		})
 	}
 	if len(messages) == free {
-		return maxSleep, nil
+		return time.Time{}, nil
 	}
 	due, some, err := q.kept.Next(q.s.ctx)
-	if err != nil {
-		return 0, err
+	if err != nil || !some {
+		return time.Time{}, err
 	}
-	if !some {
-		return maxSleep, nil
-	}
-	return due.Sub(q.s.cfg.Clock.Now()), nil
+	return due, nil
 }
 
 // deliver makes one attempt at an event, and decides what becomes of it. What

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,19 @@ func (f *fixture) settled(n int) {
 	})
 }
 
+// told waits until n retries were told, and returns what was.
+func (f *fixture) told(n int) []Retry {
+	f.t.Helper()
+	var agains []Retry
+	eventually(f.t, "a retry to be told", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		agains = slices.Clone(f.agains)
+		return len(agains) >= n
+	})
+	return agains
+}
+
 // pass moves the clock on, once the queue waits for it.
 func (f *fixture) pass(c *clock.Manual, d time.Duration) {
 	f.t.Helper()
@@ -77,8 +91,7 @@ func TestEventRetries(t *testing.T) {
 	id := f.queued("fails", map[string]any{"file": count, "fail": true})
 	want := []string{id}
 	for i, wait := range []time.Duration{time.Minute, 2 * time.Minute} {
-		f.settled(1)
-		eventually(t, "the retry to be told", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.agains) == i+1 })
+		f.told(i + 1)
 		if diff := cmp.Diff(want, lines(count)); diff != "" {
 			t.Errorf("runs before retry %d: %s", i+1, diff)
 		}
@@ -135,7 +148,7 @@ func TestEventsOutliveTheProcess(t *testing.T) {
 const fs = require('fs');
 exports.handler = async (e) => { if (!fs.existsSync(e.begun)) { fs.writeFileSync(e.begun, ''); await new Promise((r) => setTimeout(r, 60000)); } fs.writeFileSync(e.done, 'x'); };`}, "Timeout", 100)
 	id := first.queued("fails", map[string]any{"file": count, "fail": true})
-	first.settled(1)
+	first.told(1) // an attempt that Close cuts off would be made again
 	first.queued("hangs", map[string]any{"begun": begun, "done": done})
 	eventually(t, "the invocation that Close will cut off", func() bool { _, err := os.Stat(begun); return err == nil })
 	end()
@@ -152,9 +165,8 @@ exports.handler = async (e) => { if (!fs.existsSync(e.begun)) { fs.writeFileSync
 	if diff := cmp.Diff([]string{id, id}, lines(count)); diff != "" {
 		t.Error(diff)
 	}
-	second.settled(1)
-	if len(second.agains) != 1 || second.agains[0].Attempt != 3 {
-		t.Errorf("told %v, want that attempt 3 follows", second.agains)
+	if agains := second.told(1); len(agains) != 1 || agains[0].Attempt != 3 {
+		t.Errorf("told %v, want that attempt 3 follows", agains)
 	}
 }
 
