@@ -66,3 +66,58 @@ func TestBuilds(t *testing.T) {
 		})
 	}
 }
+
+// A layer's BuildMethod reaches the service unless the folder is what a build
+// would make.
+func TestLayerBuilds(t *testing.T) {
+	const head = samHead + "  L:\n    Type: AWS::Serverless::LayerVersion\n    Properties: {ContentUri: DIR}\n    Metadata: {BuildMethod: METHOD}\n"
+	dir := t.TempDir()
+	for _, name := range []string{"npm/package.json", "out/nodejs/index.js", "both/nodejs/index.js", "both/package.json", "pip/own.py", "made/Makefile"} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		folder, method string
+		noBuild        bool
+		want           map[string]any
+		wantErr        string
+	}{
+		{folder: "npm", method: "nodejs22.x", want: map[string]any{"Method": "nodejs22.x"}},
+		{folder: "both", method: "nodejs22.x", want: map[string]any{"Method": "nodejs22.x"}},
+		{folder: "out", method: "nodejs22.x"},
+		{folder: "pip", method: "python3.12", want: map[string]any{"Method": "python3.12"}},
+		{folder: "made", method: "makefile", want: map[string]any{"Method": "makefile", "LogicalId": "L"}},
+		{folder: "made", method: "makefile", noBuild: true},
+		{folder: "npm", method: "rust-cargolambda", noBuild: true},
+		{folder: "npm", method: "makefile", wantErr: "t.yaml:6:29: L.Metadata.BuildMethod: there is no Makefile in npm"},
+		{folder: "npm", method: "esbuild", wantErr: "L.Metadata.BuildMethod: the build method esbuild doesn't build layers here; makefile, nodejs* and python3.* do"},
+		{folder: "npm", method: "java21", wantErr: "the build method java21 doesn't build layers here"},
+	} {
+		t.Run(tt.folder+" "+tt.method, func(t *testing.T) {
+			text := strings.NewReplacer("DIR", tt.folder, "METHOD", tt.method).Replace(head)
+			s, err := load([]byte(text), "t.yaml", filepath.Join(dir, "t.yaml"), Options{StackName: "test", NoBuild: tt.noBuild})
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+					t.Fatalf("got %v, want %s", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &change{res: s.byID["L"]}
+			if err := s.loadCode(c); err != nil {
+				t.Fatal(err)
+			}
+			got, _ := c.code.payload()["TidegateBuild"].(map[string]any)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -65,9 +65,10 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 			opts.Region = s.Region
 		}
 	}
-	if filepath.Base(o.home) == "cdk.out" { // `cdk synth` owns that folder
-		o.home = filepath.Dir(o.home)
+	if isBuilt(o.home) {
+		opts.NoBuild = true
 	}
+	o.home = Project(o.home)
 	if opts.StackName == "" {
 		opts.StackName = stackNameOf(filepath.Base(o.home))
 	}
@@ -79,6 +80,26 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 		o.files = append(o.files, from)
 	}
 	return o, nil
+}
+
+// Project returns the folder of the project that a template's folder belongs to:
+// the folder itself, unless it is one that `cdk synth` or `sam build` owns and
+// may delete at any time.
+func Project(dir string) string {
+	switch {
+	case isBuilt(dir):
+		return filepath.Dir(filepath.Dir(dir))
+	case filepath.Base(dir) == "cdk.out":
+		return filepath.Dir(dir)
+	}
+	return dir
+}
+
+// isBuilt reports whether a folder is what `sam build` wrote: its functions are
+// ready to run, whatever its template says of how they are built.
+func isBuilt(dir string) bool {
+	dir = filepath.Clean(dir)
+	return filepath.Base(dir) == "build" && filepath.Base(filepath.Dir(dir)) == ".aws-sam"
 }
 
 // readService reads a serverless.yml, which says what stage, region and stack

@@ -76,27 +76,46 @@ func (s *Stack) readLayer(res *resource, r *reporter) *codeSource {
 		r.errorf(at, "must be the path of a folder or zip file, not %s", kindOf(content))
 	}
 	if source != nil && source.folder != "" {
-		checkBuilt(res, source.folder, at, r)
+		source.build = s.readLayerBuild(res, source.folder, r)
 	}
 	return source
 }
 
-// checkBuilt reports a layer that SAM would have to build: its folder holds what
-// goes into it, not what /opt looks like.
-func checkBuilt(res *resource, folder string, at place, r *reporter) {
-	method, ok := res.metadata.get("BuildMethod").scalar()
+// readLayerBuild returns how the layer's folder is built when it holds what goes
+// into the layer; nil when it is laid out as /opt.
+func (s *Stack) readLayerBuild(res *resource, folder string, r *reporter) *build {
+	m := res.metadata
+	if s.noBuild || m == nil || m.kind != object || m.get("BuildMethod") == nil {
+		return nil
+	}
+	at := res.place().in("Metadata").in("BuildMethod")
+	e := &evaluator{env: s.env, r: r}
+	v := e.eval(m.get("BuildMethod"), at)
+	at = at.at(v)
+	method, ok := v.scalar()
 	if !ok {
-		return
+		r.errorf(at, "must be a text, not %s", kindOf(v))
+		return nil
 	}
-	for prefix, inside := range map[string]string{"python": "python", "nodejs": "nodejs"} {
-		if strings.HasPrefix(method, prefix) {
-			if info, err := os.Stat(filepath.Join(folder, inside)); err == nil && info.IsDir() {
-				return
-			}
+	is := func(name string) bool { return isRegular(filepath.Join(folder, name)) }
+	for _, language := range []struct{ prefix, manifest, inside string }{{"nodejs", "package.json", "nodejs"}, {"python3.", "requirements.txt", "python"}} {
+		if !strings.HasPrefix(method, language.prefix) {
+			continue
 		}
+		if info, err := os.Stat(filepath.Join(folder, language.inside)); err == nil && info.IsDir() && !is(language.manifest) {
+			return nil
+		}
+		return &build{method: method}
 	}
-	r.report(at, "lay the folder out as /opt (python/…, nodejs/node_modules/…), or run sam build and use its template",
-		"the layer must be built (Metadata.BuildMethod %s), which is not built yet", clip(method))
+	switch {
+	case method != buildMakefile:
+		r.report(at, "run sam build, then: tidegate up .aws-sam/build", "the build method %s doesn't build layers here; makefile, nodejs* and python3.* do", clip(method))
+	case !is("Makefile") && !is("makefile"):
+		r.errorf(at, "there is no Makefile in %s", shown(s, folder))
+	default:
+		return &build{method: method}
+	}
+	return nil
 }
 
 // noteOpt says once what a layer can't do here.

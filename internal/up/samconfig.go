@@ -45,6 +45,7 @@ func readSettings(o Options) (settings, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		dir = filepath.Dir(dir)
 	}
+	dir = stack.Project(dir)
 	path := o.ConfigFile
 	if path == "" {
 		for _, name := range configNames {

@@ -78,14 +78,7 @@ func findTemplate(path string) (template string, also []string, err error) {
 // Load reads and checks the template that the options name. It runs and
 // downloads nothing. What is wrong with the template is a stack.Diagnostics.
 func Load(o Options) (*stack.Stack, error) {
-	config, err := readSettings(o)
-	if err != nil {
-		return nil, err
-	}
-	if config.template != "" && isFolder(o.Template) {
-		o.Template = beside(config.file, config.template)
-	}
-	path, also, err := findTemplate(o.Template)
+	config, path, also, err := o.find()
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +86,16 @@ func Load(o Options) (*stack.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	source := path
+	if built, ok := o.build(path); ok && built.newer() {
+		path, also, read = built.template, nil, append(read, source)
+	}
 	s, err := stack.Load(path, options)
 	if err != nil {
 		return nil, err
+	}
+	if path != source {
+		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "is taken: what sam build made is newer than " + source + " and its code; they are taken again once one is saved"}}, s.Notes...)
 	}
 	for _, file := range read {
 		if file, err := filepath.Abs(file); err == nil {
@@ -109,6 +109,39 @@ func Load(o Options) (*stack.Stack, error) {
 		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "is taken; " + strings.Join(also, ", ") + " beside it is not"}}, s.Notes...)
 	}
 	return s, nil
+}
+
+// find returns the configuration file's settings, and the template that they and
+// the options name; also as findTemplate says.
+func (o Options) find() (config settings, path string, also []string, err error) {
+	if config, err = readSettings(o); err != nil {
+		return config, "", nil, err
+	}
+	name := o.Template
+	if config.template != "" && isFolder(name) {
+		name = beside(config.file, config.template)
+	}
+	path, also, err = findTemplate(name)
+	return config, path, also, err
+}
+
+// build finds what sam build made of the template, unless it is the template's
+// file that was asked for, as for SAM itself.
+func (o Options) build(path string) (samBuild, bool) {
+	if !isFolder(o.Template) {
+		return samBuild{}, false
+	}
+	return buildOf(path)
+}
+
+// buildChosen reports whether what sam build made would be taken now.
+func (o Options) buildChosen() bool {
+	_, path, _, err := o.find()
+	if err != nil {
+		return false
+	}
+	built, ok := o.build(path)
+	return ok && built.newer()
 }
 
 // inputs are what the template at path is read with, and the files that gave it.
@@ -144,12 +177,12 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// folderOf is the folder of a template, or of a cdk.out.
+// folderOf is the project's folder of a template, or of a cdk.out.
 func folderOf(path string) string {
 	if isFolder(path) {
 		return filepath.Dir(filepath.Clean(path))
 	}
-	return filepath.Dir(path)
+	return stack.Project(filepath.Dir(path))
 }
 
 // beside is a path that a file names, which begins at its folder.

@@ -253,10 +253,7 @@ func DataDir(o Options) (string, error) {
 	if home, err = filepath.Abs(home); err != nil {
 		return "", err
 	}
-	if filepath.Base(home) == "cdk.out" { // as stack.Load does: cdk synth owns that folder
-		home = filepath.Dir(home)
-	}
-	return o.dataDir(home)
+	return o.dataDir(stack.Project(home))
 }
 
 // isLoopback says that only this machine reaches the host.

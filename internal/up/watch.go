@@ -42,11 +42,18 @@ func (r *run) watch(ctx context.Context) {
 	defer tick.Stop()
 	applied := stampsOf(r.template.Files)
 	last := applied
+	built := builds{chosen: r.Options.buildChosen()}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if built.changed(r.Options) {
+			r.edited(ctx)
+			applied = stampsOf(r.template.Files)
+			last = applied
+			continue
 		}
 		now := stampsOf(r.template.Files)
 		settled := maps.Equal(now, last) || len(r.template.Files) == 1
@@ -67,6 +74,31 @@ func (r *run) watch(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// builds follows whether the project's sources or what sam build made of them
+// is to be taken. Each change is told once, whatever comes of it.
+type builds struct {
+	chosen bool
+	next   time.Time
+}
+
+// lookShare bounds the looks at a project's sources to a share of the time.
+const lookShare = 100
+
+// changed looks, now and then.
+func (b *builds) changed(o Options) bool {
+	began := time.Now()
+	if began.Before(b.next) {
+		return false
+	}
+	chosen := o.buildChosen()
+	b.next = time.Now().Add(lookShare * time.Since(began))
+	if chosen == b.chosen {
+		return false
+	}
+	b.chosen = chosen
+	return true
 }
 
 // edited applies the template as it is now, and reports whether it runs.

@@ -68,6 +68,20 @@ func newBuilders(root string) *builders {
 	return &builders{root: root, busy: make(chan struct{}, runtime.GOMAXPROCS(0)), all: map[string]*builder{}}
 }
 
+// room returns an empty folder for what is built: what runs stays where it is
+// until another takes its place. The caller holds mu.
+func (b *builder) room() (string, error) {
+	name := "a"
+	if b.last != nil && filepath.Base(b.last.dir) == name {
+		name = "b"
+	}
+	dir := filepath.Join(b.dir, name)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
 // folderOf is the name of a builder's folder, which may stand in a list of paths.
 func folderOf(key string) string { return strings.ReplaceAll(key, ":", "@") }
 
@@ -135,6 +149,11 @@ func (s *Service) build(fn *function) *artifacts {
 	if method == nil {
 		return none
 	}
+	return s.buildBy(fn, method)
+}
+
+// buildBy builds by the method. While that fails, what it made before serves.
+func (s *Service) buildBy(fn *function, method buildMethod) *artifacts {
 	b := s.builders.get(fn.key())
 	b.mu.Lock()
 	defer b.mu.Unlock()

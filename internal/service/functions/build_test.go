@@ -183,20 +183,24 @@ func TestNodePackages(t *testing.T) {
 	})
 }
 
+// wheel is one of the package brought.
+func wheel(t *testing.T) []byte {
+	return zipped(t, map[string]string{
+		"brought.py":                     "text = 'brought'\n",
+		"dep_of_it-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: dep-of-it\nVersion: 1\n",
+		"dep_of_it-1.dist-info/WHEEL":    "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+		"dep_of_it-1.dist-info/RECORD":   "brought.py,,\ndep_of_it-1.dist-info/METADATA,,\ndep_of_it-1.dist-info/WHEEL,,\ndep_of_it-1.dist-info/RECORD,,\n",
+	})
+}
+
 // A requirement that is a wheel beside it needs no network, and the real pip.
 func TestPythonPackages(t *testing.T) {
 	if out, err := exec.Command("python3", "-m", "pip", "--version").CombinedOutput(); err != nil {
 		t.Skipf("needs python3 with pip: %s", out)
 	}
 	f := openFixture(t, func(c *Config) { c.Cache = t.TempDir() })
-	wheel := zipped(t, map[string]string{
-		"brought.py":                     "text = 'brought'\n",
-		"dep_of_it-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: dep-of-it\nVersion: 1\n",
-		"dep_of_it-1.dist-info/WHEEL":    "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-		"dep_of_it-1.dist-info/RECORD":   "brought.py,,\ndep_of_it-1.dist-info/METADATA,,\ndep_of_it-1.dist-info/WHEEL,,\ndep_of_it-1.dist-info/RECORD,,\n",
-	})
 	dir := folder(t, map[string]string{
-		"requirements.txt": "./dep_of_it-1-py3-none-any.whl\n", "dep_of_it-1-py3-none-any.whl": string(wheel),
+		"requirements.txt": "./dep_of_it-1-py3-none-any.whl\n", "dep_of_it-1-py3-none-any.whl": string(wheel(t)),
 		"app.py": "import brought\ndef handler(event, context):\n    return brought.text\n",
 	})
 	f.createIn("packages", dir, nil, "Runtime", "python3.12")

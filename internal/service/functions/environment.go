@@ -109,13 +109,14 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, err
 	}
 	e.expires = keys.retire
-	if fn.Code.Folder != "" {
+	switch {
+	case prep.made:
 		e.files = prep.files
-		if !prep.made { // files may have come since the code was scanned
-			e.files = fn.sourceFiles()
-		}
+	case fn.Code.Folder != "": // files may have come since the code was scanned
+		e.files = slices.Concat(fn.sourceFiles(), s.layerSources(fn))
+	default:
+		e.files = s.layerSources(fn)
 	}
-	e.files = slices.Concat(e.files, s.layerSources(fn))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)

@@ -126,7 +126,7 @@ func (s *Service) provide(fn *function, p *preparation) {
 	defer close(p.done)
 	layers := s.layerSources(fn)
 	made := s.build(fn)
-	p.packages, p.files, p.made = made.packages, slices.Concat(made.files, layers), made.made
+	p.packages, p.files, p.made = made.packages, slices.Concat(made.files, layers), made.made || s.buildsLayers(fn)
 	if !made.usable {
 		p.failed = made.err
 		close(p.scanned)

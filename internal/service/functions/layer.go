@@ -56,7 +56,7 @@ func (s *Service) layerVersionARN(l *layer) string {
 	return s.layerARN(l.Name) + ":" + strconv.Itoa(l.Version)
 }
 
-// layerDir is where the layer's files are.
+// layerDir is where the layer's files are, as they were given.
 func (s *Service) layerDir(l *layer) string {
 	if l.Code.Folder != "" {
 		return l.Code.Folder
@@ -86,6 +86,14 @@ func (s *Service) layersOf(name string) []*layer {
 	return out
 }
 
+// buildsLayers says whether one of the function's layers is built here.
+func (s *Service) buildsLayers(fn *function) bool {
+	return slices.ContainsFunc(fn.Layers, func(arn string) bool {
+		l := s.layerOf(arn)
+		return l != nil && l.Code.Build != nil
+	})
+}
+
 // checkLayers refuses layers that a function can't have.
 func (s *Service) checkLayers(arns []string) error {
 	if len(arns) > maxLayers {
@@ -110,12 +118,16 @@ func (s *Service) checkLayers(arns []string) error {
 	return nil
 }
 
-// sources lists the files of the function's layers that may change, which are
+// layerSources lists the files of the function's layers that may change, which are
 // those in folders.
 func (s *Service) layerSources(fn *function) []sourceFile {
 	var files []sourceFile
 	for _, arn := range fn.Layers {
 		if l := s.layerOf(arn); l != nil && l.Code.Folder != "" {
+			if l.Code.Build != nil {
+				files = append(files, withFolders(everyFile(l.Code.Folder))...)
+				continue
+			}
 			files = append(files, listFiles(l.Code.Folder, true)...)
 			files = append(files, stamp(filepath.Join(l.Code.Folder, "nodejs", "node_modules", ".package-lock.json")))
 		}
@@ -137,6 +149,12 @@ func (s *Service) opt(fn *function) (string, error) {
 		dir := s.layerDir(l)
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return "", fmt.Errorf("the folder %s of the layer %s is gone; put it back", dir, arn)
+		}
+		if made := s.builtLayer(l); made != nil {
+			if !made.usable {
+				return "", fmt.Errorf("the layer %s: %w", arn, made.err)
+			}
+			dir = made.dir
 		}
 		dirs = append(dirs, dir)
 		fmt.Fprintf(h, "%s %s\n", arn, dir)
@@ -333,6 +351,9 @@ func (s *Service) publishLayer(c *awshttp.Call, text, _ string) (any, error) {
 		Architectures: in.CompatibleArchitectures, Created: time.Now().UTC()}
 	if before := s.layersOf(name); len(before) > 0 {
 		l.Version = before[0].Version + 1
+	}
+	if err := checkLayerBuild(in.Content.TidegateBuild); err != nil {
+		return nil, err
 	}
 	if l.Code, err = s.take(filepath.Join("layers", name), *in.Content); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ var targetPattern = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 // what is to run.
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
 func (s *Service) buildByMakefile(ctx context.Context, fn *function, b *builder) *artifacts {
-	out := &artifacts{files: everyFile(fn.codeDir)}
+	out := &artifacts{files: withFolders(everyFile(fn.codeDir))}
 	fail := func(format string, args ...any) *artifacts {
 		out.err = &startFailure{kind: errorBuild, message: fmt.Sprintf(format, args...)}
 		return out
@@ -32,19 +32,13 @@ func (s *Service) buildByMakefile(ctx context.Context, fn *function, b *builder)
 	if !isFile(filepath.Join(fn.codeDir, "Makefile")) && !isFile(filepath.Join(fn.codeDir, "makefile")) {
 		return fail("its BuildMethod is makefile, and there is no Makefile in %s", shownPath(fn.codeDir))
 	}
-	// What runs stays where it is until another takes its place.
-	number := "a"
-	if b.last != nil && filepath.Base(b.last.dir) == number {
-		number = "b"
-	}
-	scratch, made := filepath.Join(b.dir, "source"), filepath.Join(b.dir, number)
-	for _, dir := range []string{scratch, made} {
-		if err := os.RemoveAll(dir); err != nil {
-			return fail("clearing %s: %v", dir, err)
-		}
-	}
-	if err := os.MkdirAll(made, 0o700); err != nil {
+	made, err := b.room()
+	if err != nil {
 		return fail("%v", err)
+	}
+	scratch := filepath.Join(b.dir, "source")
+	if err := os.RemoveAll(scratch); err != nil {
+		return fail("clearing %s: %v", scratch, err)
 	}
 	if err := copyFolder(fn.codeDir, scratch); err != nil {
 		return fail("copying %s: %v", shownPath(fn.codeDir), err)
