@@ -106,6 +106,9 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mo
 	default:
 		return usage("--mode is aws or extended, not %q", mode)
 	}
+	if o.Endpoints, err = endpoints(os.Environ()); err != nil {
+		return err
+	}
 	if fallback == "" {
 		return nil
 	}
@@ -114,6 +117,26 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mo
 		return usage("--fallback-endpoint is http://HOST:PORT or https://HOST:PORT, not %q", fallback)
 	}
 	return nil
+}
+
+// endpoints reads where AWS's services are that integrations call, from the
+// variables by which the SDKs know it. AWS_ENDPOINT_URL, which names no service, is
+// most often this Tidegate's own, as tidegate env prints it.
+func endpoints(environ []string) (map[string]*url.URL, error) {
+	const prefix = "AWS_ENDPOINT_URL_"
+	found := map[string]*url.URL{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, prefix) || value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, usage("%s is not an http or https URL without a password", name)
+		}
+		found[name] = u
+	}
+	return found, nil
 }
 
 // inspections reads [FUNCTION=]PORT.

@@ -5,7 +5,10 @@
 // Source: https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/
 package apigw
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // A RouteKey selects a route. Keys that begin with '$' are AWS's own.
 type RouteKey string
@@ -106,11 +109,11 @@ const (
 type Integration struct {
 	ID                          string
 	Type                        IntegrationType
-	Method                      string // of HTTP integrations; POST for Lambda
+	Method                      string // POST for Lambda
 	URI                         string
-	ConnectionType              string // INTERNET
-	ConnectionID                string
-	CredentialsARN              string
+	ConnectionType              string // INTERNET or VPC_LINK
+	ConnectionID                string // of a VPC link
+	CredentialsARN              string // the role that calls; "" leaves it to the function's policy
 	Description                 string
 	ContentHandlingStrategy     string
 	PassthroughBehavior         PassthroughBehavior
@@ -120,6 +123,14 @@ type Integration struct {
 	TemplateSelectionExpression string
 	Timeout                     time.Duration                   // 50 ms to 29 s
 	Responses                   map[string]*IntegrationResponse // by integration response id
+}
+
+// CallsFunction says that the URI of an AWS integration is meant to name a
+// Lambda function, rightly or not; others name a service's action or path.
+func (i *Integration) CallsFunction() bool {
+	service := strings.Contains(i.URI, ":apigateway:")
+	return service && strings.Contains(i.URI, ":lambda:path/") && strings.HasSuffix(i.URI, "/invocations") ||
+		!service && strings.HasPrefix(i.URI, "arn:") && strings.Contains(i.URI, ":function:")
 }
 
 // An IntegrationResponse maps a backend's answer, chosen by its key.

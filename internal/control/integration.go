@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -25,10 +26,10 @@ type IntegrationInput struct {
 	RequestTemplates            map[string]string // replaced on update
 	TemplateSelectionExpression *string
 	TimeoutInMillis             *int
+	ConnectionID                *string // of a VPC link
+	CredentialsARN              *string
 
-	// What isn't served; each is refused when it asks for something.
-	ConnectionID       *string
-	CredentialsARN     *string
+	// What belongs to HTTP APIs; each is refused when it asks for something.
 	Subtype            *string
 	ResponseParameters bool
 	TLSConfig          bool
@@ -45,6 +46,18 @@ func (in *IntegrationInput) check() error {
 		return err
 	}
 	if err := checkText("IntegrationUri", in.URI, 1, maxURI); err != nil {
+		return err
+	}
+	if err := checkEnum("ConnectionType", in.ConnectionType, "INTERNET", "VPC_LINK"); err != nil {
+		return err
+	}
+	if err := checkText("ConnectionId", in.ConnectionID, 0, 1024); err != nil {
+		return err
+	}
+	if err := checkText("CredentialsArn", in.CredentialsARN, 0, maxURI); err != nil {
+		return err
+	}
+	if err := checkStrategy(in.ContentHandlingStrategy); err != nil {
 		return err
 	}
 	if err := checkEnum("IntegrationMethod", in.Method, "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"); err != nil {
@@ -74,41 +87,24 @@ func (in *IntegrationInput) check() error {
 	return nil
 }
 
-// refuse names what AWS has and Tidegate lacks, or what belongs to HTTP APIs.
+// refuse names what belongs to HTTP APIs.
 func (in *IntegrationInput) refuse() error {
-	given := func(s *string) bool { return s != nil && *s != "" }
 	switch {
-	case in.Type != nil && (*in.Type == "AWS" || *in.Type == "HTTP"):
-		return unserved("IntegrationType "+*in.Type, "AWS_PROXY, HTTP_PROXY and MOCK are there")
-	case given(in.ConnectionType) && *in.ConnectionType != "INTERNET":
-		if err := checkEnum("ConnectionType", in.ConnectionType, "INTERNET", "VPC_LINK"); err != nil {
-			return err
-		}
-		return unserved("ConnectionType "+*in.ConnectionType, "only INTERNET")
-	case given(in.ConnectionID):
-		return unserved("ConnectionId", "there are no VPC links")
 	case in.TLSConfig:
-		return unserved("TlsConfig", "there are no VPC links")
-	case given(in.CredentialsARN):
-		return unserved("CredentialsArn on an integration", "a function's own permissions say who may invoke it")
-	case given(in.Subtype):
+		return unserved("TlsConfig", "it belongs to HTTP APIs")
+	case in.Subtype != nil && *in.Subtype != "":
 		return unserved("IntegrationSubtype", "it belongs to HTTP APIs")
 	case in.ResponseParameters:
 		return unserved("ResponseParameters on an integration", "it belongs to HTTP APIs; create an integration response")
 	}
-	return refuseConversion(in.ContentHandlingStrategy)
+	return nil
 }
 
-// refuseConversion lets CONVERT_TO_TEXT pass: what clients send is text, which
-// it leaves as it is.
-func refuseConversion(strategy *string) error {
-	if strategy == nil || *strategy == "" || *strategy == "CONVERT_TO_TEXT" {
+func checkStrategy(strategy *string) error {
+	if strategy == nil || *strategy == "" {
 		return nil
 	}
-	if err := checkEnum("ContentHandlingStrategy", strategy, "CONVERT_TO_BINARY", "CONVERT_TO_TEXT"); err != nil {
-		return err
-	}
-	return unserved("ContentHandlingStrategy "+*strategy, "messages are text")
+	return checkEnum("ContentHandlingStrategy", strategy, "CONVERT_TO_BINARY", "CONVERT_TO_TEXT")
 }
 
 // apply sets what the input names, fills in what AWS fills in, and checks that
@@ -119,6 +115,9 @@ func (in *IntegrationInput) apply(i *apigw.Integration) error {
 	}
 	set(&i.Method, in.Method)
 	set(&i.URI, in.URI)
+	set(&i.ConnectionType, in.ConnectionType)
+	set(&i.ConnectionID, in.ConnectionID)
+	set(&i.CredentialsARN, in.CredentialsARN)
 	set(&i.ContentHandlingStrategy, in.ContentHandlingStrategy)
 	set(&i.Description, in.Description)
 	set(&i.PayloadFormatVersion, in.PayloadFormatVersion)
@@ -133,28 +132,52 @@ func (in *IntegrationInput) apply(i *apigw.Integration) error {
 	if in.RequestTemplates != nil {
 		i.RequestTemplates = maps.Clone(in.RequestTemplates)
 	}
-	if i.Type == apigw.IntegrationAWSProxy && i.Method == "" {
+	if i.Method == "" && (i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationAWS && i.CallsFunction()) {
 		i.Method = "POST"
 	}
 	return in.fits(i)
 }
 
-// fits says whether the integration as a whole can be called.
+// fits says whether the integration as a whole can be called. The messages of
+// ARNs and roles are those of AWS's other API of the kind.
 func (in *IntegrationInput) fits(i *apigw.Integration) error {
 	switch i.Type {
 	case apigw.IntegrationAWSProxy:
 		if !strings.HasPrefix(i.URI, "arn:") {
 			return badRequest("IntegrationUri of an AWS_PROXY integration must be a function's ARN or the ARN that invokes one (arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{functionArn}/invocations), not %q", cut(i.URI))
 		}
-	case apigw.IntegrationHTTPProxy:
+	case apigw.IntegrationAWS:
+		if err := fitsAWS(i); err != nil {
+			return err
+		}
+	case apigw.IntegrationHTTP, apigw.IntegrationHTTPProxy:
 		if !strings.HasPrefix(i.URI, "http://") && !strings.HasPrefix(i.URI, "https://") {
-			return badRequest("IntegrationUri of an HTTP_PROXY integration must be an http or https URL, not %q", cut(i.URI))
+			return badRequest("Invalid HTTP endpoint specified for URI: IntegrationUri of an %s integration must be an http or https URL, not %q", i.Type, cut(i.URI))
 		}
 		if i.Method == "" {
-			return badRequest("IntegrationMethod is required for an HTTP_PROXY integration")
+			return badRequest("IntegrationMethod is required for an %s integration", i.Type)
 		}
 	}
+	if i.ConnectionType == "VPC_LINK" && i.ConnectionID == "" {
+		return badRequest("ConnectionId is required when ConnectionType is VPC_LINK")
+	}
 	return checkMap("RequestParameters", i.RequestParameters, maxMapValue)
+}
+
+func fitsAWS(i *apigw.Integration) error {
+	switch {
+	case i.CallsFunction():
+		return nil
+	case !strings.HasPrefix(i.URI, "arn:"):
+		return badRequest("Invalid ARN specified in the request: IntegrationUri of an AWS integration, not %q", cut(i.URI))
+	case !strings.Contains(i.URI, ":action/") && !strings.Contains(i.URI, ":path/"):
+		return badRequest("AWS ARN for integration must contain path or action")
+	case i.CredentialsARN == "":
+		return badRequest("Role ARN must be specified for AWS integrations")
+	case i.Method == "":
+		return badRequest("IntegrationMethod is required for an AWS integration with a service")
+	}
+	return nil
 }
 
 // merge is AWS's way to update a map: an empty value removes its key, a key
@@ -203,7 +226,20 @@ func (s *Service) CreateIntegration(ctx context.Context, apiID string, in Integr
 		put(&api.Integrations, out.ID, out)
 		return nil
 	})
+	if err == nil {
+		s.noteIntegration(apiID, &in, out)
+	}
 	return out, err
+}
+
+// noteIntegration says what of an integration means less here than on AWS.
+func (s *Service) noteIntegration(apiID string, in *IntegrationInput, i *apigw.Integration) {
+	if i.ConnectionType == "VPC_LINK" && (in.ConnectionType != nil || in.ConnectionID != nil) {
+		s.config.Notice(fmt.Sprintf("integration %s of API %s goes through the VPC link %s on AWS; here it is a plain call to %s", i.ID, apiID, cut(i.ConnectionID), cut(i.URI)))
+	}
+	if i.Type == apigw.IntegrationAWSProxy && i.ContentHandlingStrategy == "CONVERT_TO_BINARY" && in.ContentHandlingStrategy != nil {
+		s.config.Notice(fmt.Sprintf("contentHandlingStrategy CONVERT_TO_BINARY of integration %s of API %s has no effect: an AWS_PROXY integration's function gets an event, and its result says isBase64Encoded", i.ID, apiID))
+	}
 }
 
 // Integration returns the API's integration.
@@ -229,7 +265,11 @@ func (s *Service) UpdateIntegration(ctx context.Context, apiID, id string, in In
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	return s.changeIntegration(ctx, apiID, id, in.apply)
+	out, err := s.changeIntegration(ctx, apiID, id, in.apply)
+	if err == nil {
+		s.noteIntegration(apiID, &in, out)
+	}
+	return out, err
 }
 
 func (s *Service) changeIntegration(ctx context.Context, apiID, id string, fn func(*apigw.Integration) error) (*apigw.Integration, error) {

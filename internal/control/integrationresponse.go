@@ -28,7 +28,7 @@ func (in *IntegrationResponseInput) check() error {
 			return badRequest("Invalid integration response key %q specified: it must be $default or a regular expression between slashes, such as /5\\d\\d/", cut(*k))
 		}
 	}
-	if err := refuseConversion(in.ContentHandlingStrategy); err != nil {
+	if err := checkStrategy(in.ContentHandlingStrategy); err != nil {
 		return err
 	}
 	if err := checkExpression("TemplateSelectionExpression", selection.ResponseTemplateSelection, in.TemplateSelectionExpression); err != nil {

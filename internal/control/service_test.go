@@ -283,8 +283,17 @@ func TestIntegrations(t *testing.T) {
 	}{
 		{"no type", func(in *IntegrationInput) { in.Type = nil }, "IntegrationType is required"},
 		{"odd type", func(in *IntegrationInput) { in.Type = ptr("GRPC") }, "Invalid IntegrationType"},
-		{"AWS", func(in *IntegrationInput) { in.Type = ptr("AWS") }, "does not serve IntegrationType AWS yet"},
-		{"HTTP", func(in *IntegrationInput) { in.Type = ptr("HTTP") }, "does not serve IntegrationType HTTP yet"},
+		{"AWS", func(in *IntegrationInput) { in.Type = ptr("AWS") }, "Invalid ARN specified in the request"},
+		{"AWS without path or action", func(in *IntegrationInput) {
+			in.Type, in.URI = ptr("AWS"), ptr("arn:aws:apigateway:us-east-1:dynamodb:PutItem")
+		}, "AWS ARN for integration must contain path or action"},
+		{"a service without a role", func(in *IntegrationInput) {
+			in.Type, in.URI = ptr("AWS"), ptr("arn:aws:apigateway:us-east-1:dynamodb:action/PutItem")
+		}, "Role ARN must be specified for AWS integrations"},
+		{"a service without a method", func(in *IntegrationInput) {
+			in.Type, in.URI, in.CredentialsARN = ptr("AWS"), ptr("arn:aws:apigateway:us-east-1:dynamodb:action/PutItem"), ptr("arn:aws:iam::000000000000:role/r")
+		}, "IntegrationMethod is required"},
+		{"HTTP", func(in *IntegrationInput) { in.Type = ptr("HTTP") }, "Invalid HTTP endpoint specified for URI"},
 		{"no function", func(in *IntegrationInput) { in.Type = ptr("AWS_PROXY") }, "must be a function's ARN"},
 		{"no method", func(in *IntegrationInput) { in.Type, in.URI = ptr("HTTP_PROXY"), ptr("https://example.com") }, "IntegrationMethod is required"},
 		{"no URL", func(in *IntegrationInput) { in.Type, in.Method = ptr("HTTP_PROXY"), ptr("GET") }, "must be an http or https URL"},
@@ -292,11 +301,10 @@ func TestIntegrations(t *testing.T) {
 			in.Type, in.Method, in.URI = ptr("HTTP_PROXY"), ptr("GET"), ptr("file:///etc")
 		}, "must be an http or https URL"},
 		{"odd method", func(in *IntegrationInput) { in.Method = ptr("GET / HTTP/1.1") }, "Invalid IntegrationMethod"},
-		{"VPC link", func(in *IntegrationInput) { in.ConnectionType = ptr("VPC_LINK") }, "does not serve ConnectionType VPC_LINK yet"},
-		{"connection id", func(in *IntegrationInput) { in.ConnectionID = ptr("x") }, "does not serve ConnectionId yet"},
+		{"VPC link", func(in *IntegrationInput) { in.ConnectionType = ptr("VPC_LINK") }, "ConnectionId is required"},
+		{"odd connection type", func(in *IntegrationInput) { in.ConnectionType = ptr("WIRE") }, "Invalid ConnectionType"},
 		{"TLS", func(in *IntegrationInput) { in.TLSConfig = true }, "does not serve TlsConfig yet"},
-		{"binary", func(in *IntegrationInput) { in.ContentHandlingStrategy = ptr("CONVERT_TO_BINARY") }, "does not serve ContentHandlingStrategy CONVERT_TO_BINARY yet"},
-		{"credentials", func(in *IntegrationInput) { in.CredentialsARN = ptr("arn:x") }, "does not serve CredentialsArn"},
+		{"binary", func(in *IntegrationInput) { in.ContentHandlingStrategy = ptr("CONVERT_TO_WINE") }, "Invalid ContentHandlingStrategy"},
 		{"subtype", func(in *IntegrationInput) { in.Subtype = ptr("SQS-SendMessage") }, "does not serve IntegrationSubtype"},
 		{"response parameters", func(in *IntegrationInput) { in.ResponseParameters = true }, "does not serve ResponseParameters"},
 		{"payload 2.0", func(in *IntegrationInput) { in.PayloadFormatVersion = ptr("2.0") }, "Must be one of [1.0]"},

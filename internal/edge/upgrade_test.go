@@ -117,6 +117,10 @@ func (c *calls) HTTP(*apigw.Integration, string) (integration.Invoker, error) {
 	return nil, errors.New("the test has no HTTP backends")
 }
 
+func (c *calls) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
+	return nil, errors.New("the test has no services")
+}
+
 func (c *calls) types() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -136,7 +136,7 @@ func rejectionOf(answer *stage.Answer, err error) *Rejection {
 		// to give.
 		return &Rejection{Status: http.StatusBadGateway, Text: textInternal, Outcome: MalformedResponse, Err: fmt.Errorf("$connect answered status %d", n)}
 	default:
-		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend, Err: fmt.Errorf("$connect answered status %d", n)}
+		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend, Err: errors.Join(fmt.Errorf("$connect answered status %d", n), said(answer))}
 	}
 }
 

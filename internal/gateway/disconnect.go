@@ -77,7 +77,7 @@ func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connec
 	if err != nil {
 		info.Outcome, info.Err = judge(err).outcome, err
 	} else {
-		info.BackendStatus = a.Status
+		info.BackendStatus, info.Err = a.Status, said(a)
 	}
 	if g.events.ExchangeEnd != nil {
 		g.events.ExchangeEnd(Exchange{

@@ -63,6 +63,10 @@ func (g *rig) HTTP(*apigw.Integration, string) (integration.Invoker, error) {
 	return nil, errors.New("the test has no HTTP backends")
 }
 
+func (g *rig) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
+	return nil, errors.New("the test has no services")
+}
+
 func newRig(t testing.TB, c Config, functions map[string]backend) *rig {
 	t.Helper()
 	codec, err := connection.NewCodec(make([]byte, 16))

@@ -135,7 +135,7 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 // reply decides what of an answer goes to the client. A one-way route sends
 // nothing, and neither does an empty body.
 func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
-	r := result{verdict: verdict{outcome: Done}, status: a.Status, answer: a}
+	r := result{verdict: verdict{outcome: Done}, status: a.Status, answer: a, err: said(a)}
 	if !route.TwoWay || len(a.Body) == 0 {
 		return r
 	}
@@ -145,6 +145,15 @@ func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
 	}
 	r.frame = a.Body
 	return r
+}
+
+// said is what the backend said of an error that its answer is, for the log: to
+// the client such an answer is one like any other.
+func said(a *stage.Answer) error {
+	if a.Detail == "" {
+		return nil
+	}
+	return errors.New(a.Detail)
 }
 
 // finish sends the frame and reports.
@@ -197,7 +206,7 @@ func (r *result) undelivered(err error) {
 		r.err = errors.Join(r.err, err)
 		return
 	}
-	r.err = err
+	r.err = errors.Join(r.err, err)
 	switch {
 	case errors.Is(err, apigw.ErrQueueFull):
 		r.outcome = ReplyQueueFull

@@ -32,6 +32,7 @@ const (
 	IntegrationBusy       Outcome = "integration-busy" // at its bound for longer than a message waits
 	UnsupportedMediaType  Outcome = "unsupported-media-type"
 	NoIntegrationResponse Outcome = "no-integration-response"
+	MappingFailed         Outcome = "mapping-failed" // a template, or content handling
 	IntegrationTimeout    Outcome = "integration-timeout"
 	FunctionError         Outcome = "function-error"
 	MalformedResponse     Outcome = "malformed-response"
@@ -83,6 +84,7 @@ var verdicts = []struct {
 	{integration.ErrUnreachable, verdict{BackendUnreachable, http.StatusInternalServerError, textInternal}},
 	{stage.ErrUnsupportedMediaType, verdict{UnsupportedMediaType, http.StatusUnsupportedMediaType, textMediaType}},
 	{stage.ErrNoIntegrationResponse, verdict{NoIntegrationResponse, http.StatusInternalServerError, textInternal}},
+	{stage.ErrMapping, verdict{MappingFailed, http.StatusInternalServerError, textInternal}},
 	{errNoIntegration, verdict{NoIntegration, http.StatusInternalServerError, textInternal}},
 	{errBusy, verdict{IntegrationBusy, http.StatusTooManyRequests, textTooManyRequests}},
 	{errReplyTooLarge, verdict{ReplyTooLarge, http.StatusInternalServerError, textInternal}},

@@ -53,25 +53,22 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// NewHTTP returns an invoker of the HTTP_PROXY integration that sends method to
-// uri, in which stage variables are filled in. uri may have {NAME} in its path
+// NewHTTP returns an invoker of the HTTP_PROXY and HTTP integrations that sends
+// method to uri, in which stage variables are filled in. uri may have {NAME} in its path
 // and query, to be filled by path parameters.
 //
 // A message is the request's body as it is. On $connect the client's headers
 // and query go to the backend instead, without those that belong to the
-// client's connection; $connect and $disconnect have no body. Mapped parameters
-// replace what has the same name. Redirects are not followed.
+// client's connection. Without a payload, as on $connect and $disconnect unless a
+// request template makes one, there is no body. Mapped parameters replace what
+// has the same name. Redirects are not followed.
 //
 // The error says what is wrong with method or uri.
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
 func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
-	switch method {
-	case http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPatch, http.MethodPost, http.MethodPut:
-	case "ANY":
-		return nil, errors.New("the integration method ANY has no meaning for messages, which have no method of their own; name one, such as POST")
-	default:
-		return nil, fmt.Errorf("the integration method %.32q is none of DELETE, GET, HEAD, OPTIONS, PATCH, POST and PUT", method)
+	if err := checkMethod(method); err != nil {
+		return nil, err
 	}
 	if err := checkURI(uri); err != nil {
 		return nil, err
@@ -80,6 +77,17 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 		c.Transport = NewTransport()
 	}
 	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri}, nil
+}
+
+// checkMethod checks the method of a definition.
+func checkMethod(method string) error {
+	switch method {
+	case http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPatch, http.MethodPost, http.MethodPut:
+		return nil
+	case "ANY":
+		return errors.New("the integration method ANY has no meaning for messages, which have no method of their own; name one, such as POST")
+	}
+	return fmt.Errorf("the integration method %.32q is none of DELETE, GET, HEAD, OPTIONS, PATCH, POST and PUT", method)
 }
 
 // placeholder is a path parameter in a URI; {NAME+} takes slashes as well.
@@ -151,7 +159,11 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	case err != nil:
 		return nil, transportError(ctx, req.URL.Host, h.timeout, err)
 	}
-	return &Response{Status: resp.StatusCode, Header: fields(resp.Header), Body: body}, nil
+	out := &Response{Status: resp.StatusCode, Header: fields(resp.Header), Body: body}
+	if resp.StatusCode >= 300 {
+		out.Detail = fmt.Sprintf("%s answered %d", req.URL.Host, resp.StatusCode)
+	}
+	return out, nil
 }
 
 // fields returns a header as fields, sorted by name.
@@ -180,19 +192,24 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 	if err != nil {
 		return nil, errors.New("the URI, with its parameters filled in, is not a URL")
 	}
-	req.Header.Set("User-Agent", "AmazonAPIGateway_"+r.Context.APIID)
-	req.Header.Set("X-Amzn-Apigateway-Api-Id", r.Context.APIID)
+	identify(req, r.Context)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if r.Connect != nil {
 		forwardHeader(req.Header, r.Connect)
 	}
-	if err := h.mapHeader(req, r.Parameters); err != nil {
+	if err := mapHeader(req, r.Parameters, true); err != nil {
 		return nil, err
 	}
 	req.URL.RawQuery = mergeQuery(req.URL.RawQuery, r)
 	return req, nil
+}
+
+// identify tells the backend which API calls.
+func identify(req *http.Request, c *event.Context) {
+	req.Header.Set("User-Agent", "AmazonAPIGateway_"+c.APIID)
+	req.Header.Set("X-Amzn-Apigateway-Api-Id", c.APIID)
 }
 
 // forwardHeader copies the client's header but for what belongs to its
@@ -231,8 +248,9 @@ func isHop(name string) bool {
 }
 
 // mapHeader sets the mapped headers. Their values may be a client's: one that
-// would break the header's form is refused.
-func (h *httpProxy) mapHeader(req *http.Request, parameters []event.Parameter) error {
+// would break the header's form is refused. Without host the host stays: it is
+// what an AWS service is found by.
+func mapHeader(req *http.Request, parameters []event.Parameter, host bool) error {
 	for i, p := range parameters {
 		if p.Location != event.InHeader {
 			continue
@@ -241,6 +259,9 @@ func (h *httpProxy) mapHeader(req *http.Request, parameters []event.Parameter) e
 			return fmt.Errorf("the value mapped to the header %s has control characters", p.Name)
 		}
 		if strings.EqualFold(p.Name, "Host") {
+			if !host {
+				return errors.New("the header Host is an AWS service's own and can't be mapped")
+			}
 			req.Host = p.Value
 			continue
 		}

@@ -92,7 +92,7 @@ func TestHTTPMessage(t *testing.T) {
 	answer := &Response{Status: 418, Body: []byte("tea\xff"), Header: []event.Field{
 		{Name: "Content-Length", Value: "4"}, {Name: "Content-Type", Value: "text/plain; charset=utf-8"}, {Name: "Date", Value: "x"},
 		{Name: "X-A", Value: "0"}, {Name: "X-B", Value: "1"}, {Name: "X-B", Value: "2"},
-	}}
+	}, Detail: last.Host + " answered 418"}
 	if diff := cmp.Diff(answer, got); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}

@@ -1,5 +1,5 @@
-// Package integration calls backends: Lambda functions, HTTP endpoints and
-// mocks. An invoker performs one integration; it is bound when a deployment is
+// Package integration calls backends: Lambda functions, AWS services, HTTP
+// endpoints and mocks. An invoker performs one integration; it is bound when a deployment is
 // compiled and then used by many messages at once.
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integrations.html
@@ -24,7 +24,7 @@ type Request struct {
 	Context    *event.Context
 	Connect    *event.ConnectRequest // the handshake, on $connect only
 	Payload    []byte                // the event for a Lambda proxy, else the body; the caller's again when Invoke returns
-	Parameters []event.Parameter     // mapped header, query and path parameters, for HTTP
+	Parameters []event.Parameter     // mapped header, query and path parameters
 }
 
 // A Response is what a backend answered.
@@ -32,6 +32,11 @@ type Response struct {
 	Status int
 	Header []event.Field
 	Body   []byte
+	// Failed is why a function behind a non-proxy integration failed; its error
+	// object is the body, for an integration response to map.
+	Failed *Error
+	// Detail says for logs what is wrong with an answer that is none of success.
+	Detail string
 }
 
 // The kinds of failure, to be tested with errors.Is. Statuses of a rejected

@@ -25,6 +25,8 @@ type LambdaConfig struct {
 	Region      string            // of the signature and of the route's ARN
 	Account     string            // the API's account, 12 digits
 	Credentials sigv4.Credentials // of the principal apigateway.amazonaws.com
+	Roles       *Roles            // needed with a Role only
+	Role        string            // credentialsArn: who invokes instead of Credentials; may be ""
 	Timeout     time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
 	Patience    time.Duration     // instead of Timeout when it is longer: the function is under a debugger
 	Now         func() time.Time  // dates the signatures; nil means time.Now
@@ -86,6 +88,15 @@ type Call struct {
 	SourceARN string
 	RequestID string // the gateway's
 	Payload   []byte // the event; the caller's again when Invoke returns
+	// Parameters are mapped; those that are headers go along.
+	Parameters []event.Parameter
+}
+
+// A result is a function's answer.
+type result struct {
+	status  int // of the invocation: 200, 202 of an asynchronous one
+	payload []byte
+	thrown  *Thrown // nil unless the function failed; then payload is its error object
 }
 
 // Invoke calls the function and returns what it returned, at most maxResult
@@ -94,12 +105,37 @@ type Call struct {
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 func (f *Function) Invoke(ctx context.Context, c Call, maxResult int64) ([]byte, error) {
+	r, err := f.call(ctx, c, maxResult)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.thrown != nil:
+		return nil, r.thrown.failure()
+	case r.status != http.StatusOK:
+		return nil, &Error{Kind: ErrRefused, Detail: fmt.Sprintf("Lambda answered %d to a synchronous invocation", r.status)}
+	}
+	return r.payload, nil
+}
+
+// call is one signed call of Lambda's Invoke. The error is an *Error.
+func (f *Function) call(ctx context.Context, c Call, maxResult int64) (*result, error) {
 	if f.err != nil {
 		return nil, &Error{Kind: ErrUnreachable, Detail: "the Lambda endpoint is no URL", Err: f.err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	resp, err := f.config.Client.Do(f.request(ctx, c))
+	keys := f.config.Credentials
+	if f.config.Role != "" {
+		var err error
+		if keys, err = f.config.Roles.Keys(ctx, f.config.Role, c.SourceARN); err != nil {
+			return nil, err
+		}
+	}
+	req, err := f.request(ctx, c, keys)
+	if err != nil {
+		return nil, &Error{Kind: ErrRefused, Detail: err.Error()}
+	}
+	resp, err := f.config.Client.Do(req)
 	if err != nil {
 		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
@@ -111,14 +147,14 @@ func (f *Function) Invoke(ctx context.Context, c Call, maxResult int64) ([]byte,
 		}
 		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
-	switch {
-	case resp.StatusCode != http.StatusOK:
+	if resp.StatusCode/100 != 2 {
 		return nil, &Error{Kind: ErrRefused, Detail: refusal(resp, payload)}
-	case resp.Header.Get("X-Amz-Function-Error") != "":
-		thrown := newThrown(payload)
-		return nil, &Error{Kind: ErrFunction, Detail: thrown.Error(), Err: thrown}
 	}
-	return payload, nil
+	r := &result{status: resp.StatusCode, payload: payload}
+	if resp.Header.Get("X-Amz-Function-Error") != "" {
+		r.thrown = newThrown(payload)
+	}
+	return r, nil
 }
 
 // lambda is the Lambda proxy integration.
@@ -142,44 +178,89 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body}, nil
 }
 
+// NewCustomLambda returns an invoker of the AWS integration with the given
+// function ARN. It differs from NewLambda's in this: the payload, or {} when
+// there is none, is the function's event; mapped headers go along
+// (X-Amz-Invocation-Type 'Event' invokes asynchronously); the response is the
+// function's result as it is, with the status of the invocation: 200, or 202 of
+// an asynchronous one. A function that fails leaves its error object as the body,
+// and Failed says so.
+func NewCustomLambda(c LambdaConfig, functionARN string) Invoker {
+	return &customLambda{NewFunction(c, functionARN)}
+}
+
+type customLambda struct{ function *Function }
+
+var _ Invoker = (*customLambda)(nil)
+
+// Invoke calls the function and waits for its result, or only until it is
+// queued.
+func (l *customLambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
+	c := Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload, Parameters: r.Parameters}
+	if len(c.Payload) == 0 {
+		c.Payload = []byte("{}")
+	}
+	got, err := l.function.call(ctx, c, maxLambdaResult)
+	if err != nil {
+		return nil, err
+	}
+	out := &Response{Status: got.status, Body: got.payload, Header: []event.Field{{Name: "Content-Type", Value: "application/json"}}}
+	if got.thrown != nil {
+		out.Failed = got.thrown.failure()
+		out.Detail = out.Failed.Error()
+	}
+	return out, nil
+}
+
 // RequestIDHeader carries the gateway's request id to Tidegate's Lambda, which
 // tells of it beside its own: so one leads to the other in the log.
 const RequestIDHeader = "X-Tidegate-Request-Id"
 
 // request builds the signed call.
-func (f *Function) request(ctx context.Context, c Call) *http.Request {
+func (f *Function) request(ctx context.Context, c Call, keys sigv4.Credentials) (*http.Request, error) {
 	u := *f.url
 	payload := bytes.Clone(c.Payload) // a call that is cut short may read on after it has returned
 	req := (&http.Request{
 		Method: http.MethodPost, URL: &u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Content-Type":         {"application/json"},
-			"X-Amz-Source-Arn":     {c.SourceARN},
-			"X-Amz-Source-Account": {f.config.Account},
-			RequestIDHeader:        {c.RequestID},
-		},
+		Header:        make(http.Header, 8),
 		Body:          io.NopCloser(bytes.NewReader(payload)),
 		ContentLength: int64(len(payload)),
 		GetBody: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(payload)), nil
 		},
 	}).WithContext(ctx)
-	sigv4.Sign(req, payload, f.config.Credentials, "lambda", f.config.Region, f.config.Now())
-	return req
+	if err := mapHeader(req, c.Parameters, false); err != nil {
+		return nil, err
+	}
+	req.Header["Content-Type"] = []string{"application/json"}
+	req.Header["X-Amz-Source-Arn"] = []string{c.SourceARN}
+	req.Header["X-Amz-Source-Account"] = []string{f.config.Account}
+	req.Header[RequestIDHeader] = []string{c.RequestID}
+	sigv4.Sign(req, payload, keys, "lambda", f.config.Region, f.config.Now())
+	return req, nil
 }
 
 // routeARN names the route that calls, as the SourceArn of a function's
 // permission does.
 func (f *Function) routeARN(c *event.Context) string {
-	return f.ARN(c.APIID, string(c.Stage)+"/"+headerSafe(string(c.RouteKey)))
+	return f.ARN(c.APIID, routePart(c))
+}
+
+// routePart is STAGE/ROUTEKEY.
+func routePart(c *event.Context) string {
+	return string(c.Stage) + "/" + headerSafe(string(c.RouteKey))
 }
 
 // ARN names a part of an API for policies, in the function's partition:
 // arn:aws:execute-api:REGION:ACCOUNT:API/PART, where part is STAGE/ROUTEKEY or
 // authorizers/ID.
 func (f *Function) ARN(apiID, part string) string {
-	return "arn:" + f.partition + ":execute-api:" + f.config.Region + ":" + f.config.Account + ":" + apiID + "/" + part
+	return executeAPI(f.partition, f.config.Region, f.config.Account, apiID, part)
+}
+
+func executeAPI(partition, region, account, apiID, part string) string {
+	return "arn:" + partition + ":execute-api:" + region + ":" + account + ":" + apiID + "/" + part
 }
 
 // headerSafe returns s with the bytes percent-encoded that a header's value
@@ -227,6 +308,9 @@ func (t *Thrown) Error() string {
 	}
 	return clip(t.Type + ": " + t.Message)
 }
+
+// failure is what an invocation that ended so fails with.
+func (t *Thrown) failure() *Error { return &Error{Kind: ErrFunction, Detail: t.Error(), Err: t} }
 
 func newThrown(payload []byte) *Thrown {
 	var e struct {

@@ -336,7 +336,7 @@ func BenchmarkLambda(b *testing.B) {
 		f := NewFunction(config, testFunction)
 		b.ReportAllocs()
 		for b.Loop() {
-			f.request(context.Background(), Call{SourceARN: f.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload})
+			f.request(context.Background(), Call{SourceARN: f.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload}, config.Credentials)
 		}
 	})
 }

@@ -28,6 +28,10 @@ func (noBackends) HTTP(*apigw.Integration, string) (integration.Invoker, error) 
 	return nil, errors.New("no HTTP in this test")
 }
 
+func (noBackends) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
+	return nil, errors.New("no services in this test")
+}
+
 // What a call to the control plane made is served when the call returns, and
 // what doesn't compile is refused by the call.
 func TestServedWhenTheCallReturns(t *testing.T) {

@@ -1,20 +1,34 @@
 package server
 
 import (
+	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/integration"
+	"tidegate/internal/observe"
 )
 
 // A binder makes the invokers of every stage of this process: functions are
-// called through the Lambda API in memory, HTTP backends through one pool.
+// called through the Lambda API in memory, so are the services that there are;
+// HTTP backends, and services elsewhere, through one pool.
 type binder struct {
 	lambda    integration.LambdaConfig
 	transport http.RoundTripper
 	inspect   func(function string) int // a debugger's port; may be nil
+
+	roles     *integration.Roles
+	memory    http.RoundTripper         // to services of this process, by host
+	has       func(service string) bool // by signing name
+	endpoints map[string]*url.URL       // of services elsewhere, by environment variable
+	fallback  *url.URL                  // of all others; may be nil
+	note      func(observe.Notice)
+	told      sync.Map // services that are missing, by name
 }
 
 // debugTime is the timeout of an integration whose function is under a debugger.
@@ -33,7 +47,41 @@ func (b *binder) Patience(functionARN string) time.Duration {
 func (b *binder) Lambda(i *apigw.Integration, functionARN string) (integration.Invoker, error) {
 	c := b.lambda
 	c.Timeout, c.Patience = i.Timeout, b.Patience(functionARN)
+	c.Roles, c.Role = b.roles, i.CredentialsARN
+	if i.Type == apigw.IntegrationAWS {
+		return integration.NewCustomLambda(c, functionARN), nil
+	}
 	return integration.NewLambda(c, functionARN), nil
+}
+
+// Service implements stage.Binder. The service is where the environment says,
+// else here, else at the fallback endpoint; else each call fails and says so.
+func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integration.Invoker, error) {
+	c := integration.ServiceConfig{Transport: b.transport, Account: b.lambda.Account, Region: b.lambda.Region, Roles: b.roles, Role: i.CredentialsARN, Timeout: i.Timeout}
+	variable := integration.EndpointVariable(u.Service)
+	elsewhere := b.endpoints[variable]
+	if elsewhere == nil && !b.has(u.Signing) {
+		elsewhere = b.fallback
+	}
+	text := ""
+	switch {
+	case elsewhere != nil && u.Subdomain != "":
+		text = fmt.Sprintf("the integration %s names the host %s, but %s is at %s, which has no such hosts; name the resource in the path", u, u.Host(), u.Service, elsewhere.Redacted())
+	case elsewhere != nil:
+		c.Endpoint = elsewhere.String()
+	case b.has(u.Signing):
+		c.Transport = b.memory
+	default:
+		text = fmt.Sprintf("Tidegate does not have the service %s, which the integration %s calls: set %s to where it is when you start Tidegate, or give --fallback-endpoint", u.Service, u, variable)
+	}
+	made, err := integration.NewService(c, i.Method, u)
+	if err != nil || text == "" {
+		return made, err
+	}
+	if _, told := b.told.LoadOrStore(u.String(), true); !told {
+		b.note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelWarn, Text: text + "; until then its messages fail"})
+	}
+	return integration.NewMissing(text), nil
 }
 
 // HTTP implements stage.Binder.

@@ -34,6 +34,9 @@ type Options struct {
 	// Inspect returns the port on which a debugger attaches to a function, 0 for
 	// none. What calls such a function waits as long as it takes. May be nil.
 	Inspect func(function string) int
+	// Endpoints say where services are that integrations call, by the environment
+	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
+	Endpoints map[string]*url.URL
 	// Fallback is where calls to services that Tidegate lacks go; nil refuses them.
 	Fallback *url.URL
 	// Display turns a function's or rule's name into what a person calls it.

@@ -293,6 +293,31 @@ func nodeTrust(f functions.Function, ca, bundle string) []string {
 	return []string{"NODE_OPTIONS=--use-openssl-ca"}
 }
 
+// newBinder returns what makes the stages' invokers.
+func (s *Server) newBinder(handlers map[string]http.Handler) *binder {
+	client, keys := s.memory.client(), s.serviceKeys["apigateway.amazonaws.com"]
+	roles := integration.NewRoles(integration.RolesConfig{
+		Endpoint: inMemory("sts"), Client: client, Region: s.options.Region, Account: s.options.Account, Credentials: keys,
+		Unassumable: func(role, why string) bool {
+			if s.options.IAM == awshttp.Enforce {
+				return false
+			}
+			if s.options.IAM == awshttp.Warn {
+				s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn,
+					Text: fmt.Sprintf("apigateway.amazonaws.com can't assume %s, the role of an integration: %s; on AWS the integration would fail", role, why)})
+			}
+			return true
+		},
+	})
+	return &binder{
+		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
+			Account: s.options.Account, Credentials: keys},
+		transport: integration.NewTransport(), inspect: s.options.Inspect,
+		roles: roles, memory: client.Transport, endpoints: s.options.Endpoints, fallback: s.options.Fallback, note: s.options.Observer.Note,
+		has: func(service string) bool { return handlers[service] != nil || service == "execute-api" },
+	}
+}
+
 // openGateway opens what serves clients: the gateway, the control plane that
 // tells it what to serve, and the door in front of both.
 func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
@@ -310,8 +335,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if err != nil {
 		return err
 	}
-	bind := &binder{lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: s.memory.client(), Region: s.options.Region,
-		Account: s.options.Account, Credentials: s.serviceKeys["apigateway.amazonaws.com"]}, transport: integration.NewTransport(), inspect: s.options.Inspect}
+	bind := s.newBinder(handlers)
 	follower := rollout.New(rollout.Config{
 		Catalog:  resources,
 		Compile:  func(d *apigw.Definition, st *apigw.Stage) (*stage.Stage, error) { return stage.Compile(d, st, bind) },
@@ -409,9 +433,17 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelError, Text: text})
 	}
 	s.inside = &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		service, _, _ := strings.Cut(r.Host, ".")
 		defer tellPanic(r, fault)
-		handlers[service].ServeHTTP(w, r)
+		if strings.Contains(r.Host, ".execute-api.") { // an integration's: it pushes to clients
+			s.edge.ServeHTTP(w, r)
+			return
+		}
+		service, _, _ := strings.Cut(r.Host, ".")
+		if h := handlers[service]; h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.NotFound(w, r)
 	})}
 	s.fallback = &http.Server{
 		ErrorLog: quiet, ConnContext: connContext,

@@ -75,8 +75,16 @@ func TestLoadProblems(t *testing.T) {
 		{"an authorizer without authorization", "Resources:\n  R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: x, RouteKey: $connect, AuthorizerId: y}}\n",
 			"R.Properties.AuthorizerId: is not built yet: only AuthorizationType NONE is"},
 		{"one cause, one error: an integration with AWS", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties:\n      ApiId: x\n      IntegrationType: AWS\n      CredentialsArn: y\n      IntegrationMethod: 1\n      Shape: round\n",
-			"t.yaml:6:24: I.Properties.IntegrationType: integration type AWS is not built yet; AWS_PROXY, HTTP_PROXY and MOCK are\n" +
+			"t.yaml:2:3: I.Properties: integration type AWS needs the property IntegrationUri\n" +
 				"t.yaml:9:7: I.Properties.Shape: there is no property \"Shape\""},
+		{"an AWS integration with neither action nor path", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: {ApiId: x, IntegrationType: AWS, IntegrationUri: 'arn:aws:apigateway:us-east-1:dynamodb:PutItem'}\n",
+			"t.yaml:4:66: I.Properties.IntegrationUri: the ARN of an AWS integration must contain path or action"},
+		{"a service without a role", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: {ApiId: x, IntegrationType: AWS, IntegrationUri: 'arn:aws:apigateway:us-east-1:dynamodb:action/PutItem', IntegrationMethod: POST}\n",
+			"I.Properties: integration type AWS needs the property CredentialsArn"},
+		{"the caller's credentials", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: {ApiId: x, IntegrationType: AWS, IntegrationUri: 'arn:aws:apigateway:us-east-1:dynamodb:action/PutItem', IntegrationMethod: POST, CredentialsArn: 'arn:aws:iam::*:user/*'}\n",
+			"I.Properties.CredentialsArn: the caller's own identity"},
+		{"a VPC link without its id", "Resources:\n  I:\n    Type: AWS::ApiGatewayV2::Integration\n    Properties: {ApiId: x, IntegrationType: HTTP, IntegrationUri: 'http://x/', IntegrationMethod: POST, ConnectionType: VPC_LINK}\n",
+			"I.Properties: integration type HTTP needs the property ConnectionId"},
 		{"one cause, one error: a runtime for all", "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Runtime: ruby3.4, CodeUri: src}}\nResources:\n  F: {Type: AWS::Serverless::Function, Properties: {Handler: lambda_function.handler}}\n  G: {Type: AWS::Serverless::Function, Properties: {Handler: other.handler}}\n  H: {Type: AWS::SNS::Topic, DependsOn: X}\n",
 			"t.yaml:2:31: F.Properties.Runtime: runtime ruby3.4 doesn't run here; nodejs*, python3.*, provided* and go1.x do; make it a program named bootstrap (provided.al2023), or leave the function to AWS\n" +
 				"t.yaml:6:41: H.DependsOn: \"X\" is neither a resource nor a parameter"},

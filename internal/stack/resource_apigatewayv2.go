@@ -28,10 +28,8 @@ var routeSettingsFields = map[string]property{
 }
 
 var (
-	apiID = required(replaces(textProperty))
-	// textOnly is ContentHandlingStrategy: messages are text, which
-	// CONVERT_TO_TEXT leaves as it is.
-	textOnly = property{form: aText, notBuilt: "is not built yet: only CONVERT_TO_TEXT is, which changes nothing", harmless: "CONVERT_TO_TEXT"}
+	apiID    = required(replaces(textProperty))
+	strategy = oneOf("CONVERT_TO_BINARY", "CONVERT_TO_TEXT") // ContentHandlingStrategy
 )
 
 var apiGatewayV2Types = map[string]*resourceType{
@@ -94,10 +92,10 @@ var apiGatewayV2Types = map[string]*resourceType{
 		attributes: []string{"IntegrationId"},
 		properties: map[string]property{
 			"ApiId":                       apiID,
-			"ConnectionId":                notBuilt(aText),
-			"ConnectionType":              {form: aText, notBuilt: "is not built yet: only INTERNET is", harmless: "INTERNET"},
-			"ContentHandlingStrategy":     textOnly,
-			"CredentialsArn":              {form: aText, notBuilt: "is not built yet: a function's permission says who may invoke it"},
+			"ConnectionId":                textProperty,
+			"ConnectionType":              oneOf("INTERNET", "VPC_LINK"),
+			"ContentHandlingStrategy":     strategy,
+			"CredentialsArn":              textProperty,
 			"Description":                 textProperty,
 			"IntegrationMethod":           textProperty,
 			"IntegrationSubtype":          noEffect(aText, httpAPIOnly),
@@ -118,7 +116,7 @@ var apiGatewayV2Types = map[string]*resourceType{
 		attributes: []string{"IntegrationResponseId"},
 		properties: map[string]property{
 			"ApiId":                       apiID,
-			"ContentHandlingStrategy":     textOnly,
+			"ContentHandlingStrategy":     strategy,
 			"IntegrationId":               required(replaces(textProperty)),
 			"IntegrationResponseKey":      required(textProperty),
 			"ResponseParameters":          {form: textMap},
@@ -166,21 +164,43 @@ func checkAPI(res *resource, r *reporter) {
 	}
 }
 
-// checkIntegration reports an integration type that can't run yet.
+// checkIntegration reports what an integration's properties lack together.
 func checkIntegration(res *resource, r *reporter) {
 	typ, _ := res.properties.get("IntegrationType").scalar()
-	switch typ {
-	case "AWS", "HTTP":
-		r.errorf(res.propertyPlace("IntegrationType"), "integration type %s is not built yet; AWS_PROXY, HTTP_PROXY and MOCK are", typ)
-	case "AWS_PROXY", "HTTP_PROXY":
-		if res.properties.get("IntegrationUri") == nil {
-			r.errorf(res.place().in("Properties"), "integration type %s needs the property IntegrationUri", typ)
-		}
-		if typ == "HTTP_PROXY" && res.properties.get("IntegrationMethod") == nil {
-			r.errorf(res.place().in("Properties"), "integration type %s needs the property IntegrationMethod", typ)
+	needs := func(names ...string) {
+		for _, name := range names {
+			if res.properties.get(name) == nil {
+				r.errorf(res.place().in("Properties"), "integration type %s needs the property %s", typ, name)
+			}
 		}
 	}
+	switch typ {
+	case "AWS", "AWS_PROXY":
+		needs("IntegrationUri")
+	case "HTTP", "HTTP_PROXY":
+		needs("IntegrationUri", "IntegrationMethod")
+	}
+	if link, _ := res.properties.get("ConnectionType").scalar(); link == "VPC_LINK" {
+		needs("ConnectionId")
+	}
+	if uri, ok := res.properties.get("IntegrationUri").scalar(); ok && typ == "AWS" {
+		checkServiceURI(res, uri, needs, r)
+	}
+	if arn, ok := res.properties.get("CredentialsArn").scalar(); ok && strings.HasSuffix(arn, ":iam::*:user/*") {
+		r.errorf(res.propertyPlace("CredentialsArn"), "the caller's own identity (%s) is not built yet; name a role", arn)
+	}
 	checkTemplates(res, "RequestTemplates", r)
+}
+
+// checkServiceURI reports what an AWS integration lacks to call a service.
+func checkServiceURI(res *resource, uri string, needs func(...string), r *reporter) {
+	switch {
+	case strings.Contains(uri, ":function:"), strings.Contains(uri, ":lambda:path/"): // a function
+	case !strings.HasPrefix(uri, "arn:") || !strings.Contains(uri, ":action/") && !strings.Contains(uri, ":path/"):
+		r.errorf(res.propertyPlace("IntegrationUri"), "the ARN of an AWS integration must contain path or action: arn:aws:apigateway:REGION:SERVICE:action/ACTION")
+	default:
+		needs("CredentialsArn", "IntegrationMethod")
+	}
 }
 
 // checkTemplates reports mapping templates that aren't Velocity; the deployment

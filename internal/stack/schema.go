@@ -114,10 +114,6 @@ func withoutConsequences(res *resource) *value {
 		if t, _ := res.properties.get("AuthorizationType").scalar(); t != "" && t != "NONE" {
 			drop = []string{"AuthorizerId", "AuthorizationScopes"}
 		}
-	case "AWS::ApiGatewayV2::Integration":
-		if t, _ := res.properties.get("IntegrationType").scalar(); t == "AWS" || t == "HTTP" {
-			drop = []string{"CredentialsArn"}
-		}
 	}
 	if drop == nil || res.properties.kind != object {
 		return res.properties

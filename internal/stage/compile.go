@@ -12,17 +12,21 @@ import (
 	"tidegate/internal/apigw"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
+	"tidegate/jsonpath"
 	"tidegate/selection"
 )
 
 // A Binder makes the invokers of a stage. One that only checks may return nil
-// invokers: such a snapshot is thrown away.
+// invokers: such a snapshot is thrown away. In what it is given, stage variables
+// are filled in.
 type Binder interface {
-	// Lambda returns an invoker of a proxy integration with the function.
+	// Lambda returns an invoker of the function: of a proxy integration or, when
+	// the integration's type is AWS, one that gives the function's result as it is.
 	Lambda(i *apigw.Integration, functionARN string) (integration.Invoker, error)
-	// HTTP returns an invoker of a proxy integration with the URL, in which stage
-	// variables are filled in.
+	// HTTP returns an invoker of the URL.
 	HTTP(i *apigw.Integration, url string) (integration.Invoker, error)
+	// Service returns an invoker of an AWS service's action or path.
+	Service(i *apigw.Integration, u *integration.ServiceURI) (integration.Invoker, error)
 }
 
 // A Patient is a Binder that knows functions which nothing may hurry, since
@@ -213,6 +217,10 @@ func (c *compiler) compileIntegration(def *apigw.Integration) (*Integration, err
 		ID: def.ID, Type: def.Type, Timeout: def.Timeout,
 		Slots:    make(chan struct{}, apigw.MaxInFlightIntegration),
 		behavior: def.PassthroughBehavior,
+		selects:  byStatus,
+		// What clients send is text already, which CONVERT_TO_TEXT leaves as it is;
+		// a function behind a proxy integration gets an event, never bytes.
+		binary: def.ContentHandlingStrategy == convertToBinary && def.Type != apigw.IntegrationAWSProxy,
 	}
 	if i.Timeout <= 0 || i.Timeout > apigw.MaxIntegrationTimeout {
 		i.Timeout = apigw.MaxIntegrationTimeout
@@ -251,24 +259,20 @@ func (c *compiler) compileIntegration(def *apigw.Integration) (*Integration, err
 	return i, nil
 }
 
-// refuse names what an integration asks for and Tidegate lacks.
+// refuse names what an integration asks for that there isn't.
 func refuse(def *apigw.Integration) error {
 	switch def.Type {
-	case apigw.IntegrationAWSProxy, apigw.IntegrationHTTPProxy, apigw.IntegrationMock:
-	case apigw.IntegrationAWS, apigw.IntegrationHTTP:
-		return fmt.Errorf("integration type %s is not supported yet; use AWS_PROXY, HTTP_PROXY or MOCK", def.Type)
+	case apigw.IntegrationAWS, apigw.IntegrationAWSProxy, apigw.IntegrationHTTP, apigw.IntegrationHTTPProxy, apigw.IntegrationMock:
 	default:
-		return fmt.Errorf("integration type %q is none of AWS_PROXY, HTTP_PROXY and MOCK", def.Type)
+		return fmt.Errorf("integration type %q is none of AWS, AWS_PROXY, HTTP, HTTP_PROXY and MOCK", def.Type)
 	}
 	switch {
-	case def.ConnectionType != "" && def.ConnectionType != "INTERNET":
-		return fmt.Errorf("connectionType %s is not supported yet, only INTERNET", def.ConnectionType)
-	case def.CredentialsARN != "":
-		return errors.New("credentialsArn is not supported yet: a function's permissions decide who may invoke it")
+	case def.ConnectionType != "" && def.ConnectionType != "INTERNET" && def.ConnectionType != "VPC_LINK":
+		return fmt.Errorf("connectionType %q is neither INTERNET nor VPC_LINK", def.ConnectionType)
 	case def.PayloadFormatVersion != "" && def.PayloadFormatVersion != "1.0":
 		return fmt.Errorf("payloadFormatVersion %q is not one of WebSocket APIs, which have 1.0", def.PayloadFormatVersion)
 	}
-	if err := refuseConversion(def.ContentHandlingStrategy); err != nil {
+	if err := checkStrategy(def.ContentHandlingStrategy); err != nil {
 		return err
 	}
 	switch def.PassthroughBehavior {
@@ -278,42 +282,85 @@ func refuse(def *apigw.Integration) error {
 	return fmt.Errorf("passthroughBehavior %q is none of WHEN_NO_MATCH, WHEN_NO_TEMPLATES and NEVER", def.PassthroughBehavior)
 }
 
-// refuseConversion lets CONVERT_TO_TEXT pass: what clients send is text, which
-// it leaves as it is.
-func refuseConversion(strategy string) error {
-	if strategy != "" && strategy != "CONVERT_TO_TEXT" {
-		return fmt.Errorf("contentHandlingStrategy %s is not supported yet", strategy)
+// roleARN is what credentialsArn may be, beside the caller's own identity.
+var roleARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:role/[!-~]{1,576}$`)
+
+// credentials checks credentialsArn, with its stage variables filled in.
+func credentials(arn string) error {
+	switch {
+	case arn == "" || roleARN.MatchString(arn):
+		return nil
+	case strings.HasSuffix(arn, ":iam::*:user/*"):
+		return fmt.Errorf("credentialsArn %s, the caller's own identity, is not supported yet; name a role", arn)
 	}
-	return nil
+	return fmt.Errorf("credentialsArn %.256q is no role's ARN; is a stage variable empty?", arn)
 }
 
 // bind gives the integration its invoker.
 func (c *compiler) bind(def *apigw.Integration, i *Integration) error {
+	filled := *def
+	filled.CredentialsARN = mapping.SubstituteStageVariables(def.CredentialsARN, c.stage.Variables)
+	if err := credentials(filled.CredentialsARN); err != nil {
+		return err
+	}
+	var err error
 	switch def.Type {
 	case apigw.IntegrationAWSProxy:
-		arn, err := integration.ParseLambdaURI(def.URI, c.stage.Variables)
+		return c.bindLambda(&filled, i)
+	case apigw.IntegrationAWS:
+		if def.CallsFunction() {
+			return c.bindLambda(&filled, i)
+		}
+		u, err := integration.ParseServiceURI(def.URI, c.stage.Variables)
 		if err != nil {
 			return fmt.Errorf("integrationUri: %w", err)
 		}
-		i.Target = arn
-		if p, ok := c.binder.(Patient); ok {
-			i.Timeout = max(i.Timeout, p.Patience(arn))
-		}
-		i.invoker, err = c.binder.Lambda(def, arn)
+		i.Target = u.String()
+		i.invoker, err = c.binder.Service(&filled, u)
 		return err
-	case apigw.IntegrationHTTPProxy:
+	case apigw.IntegrationHTTP, apigw.IntegrationHTTPProxy:
 		url := mapping.SubstituteStageVariables(def.URI, c.stage.Variables)
 		i.Target = def.Method + " " + url
-		var err error
-		if i.invoker, err = c.binder.HTTP(def, url); err != nil {
+		if i.invoker, err = c.binder.HTTP(&filled, url); err != nil {
 			return fmt.Errorf("integrationUri: %w", err)
 		}
 		return nil
 	}
 	i.Target = string(apigw.IntegrationMock)
-	var err error
 	i.invoker, err = integration.NewMock(nil)
 	return err
+}
+
+func (c *compiler) bindLambda(def *apigw.Integration, i *Integration) error {
+	arn, err := integration.ParseLambdaURI(def.URI, c.stage.Variables)
+	if err != nil {
+		return fmt.Errorf("integrationUri: %w", err)
+	}
+	i.Target = arn
+	if p, ok := c.binder.(Patient); ok {
+		i.Timeout = max(i.Timeout, p.Patience(arn))
+	}
+	if def.Type == apigw.IntegrationAWS {
+		i.selects = byErrorMessage
+	}
+	i.invoker, err = c.binder.Lambda(def, arn)
+	return err
+}
+
+// Which integration response applies is decided by the error message of a
+// function, by the status of every other backend. AWS shows these expressions
+// with an integration, and they can't be changed.
+var (
+	byErrorMessage = mustParse("${integration.response.body.errorMessage}")
+	byStatus       = mustParse("${integration.response.statuscode}")
+)
+
+func mustParse(text string) *selection.Expr {
+	e, err := selection.Parse(selection.IntegrationResponseSelection, text)
+	if err != nil {
+		panic(err)
+	}
+	return e
 }
 
 func compileTemplates(kind selection.Kind, what, expr string, texts map[string]string) (templates, error) {
@@ -345,14 +392,15 @@ func compileResponse(def *apigw.IntegrationResponse) (*response, error) {
 			return nil, errors.New("its key is neither $default nor /a regular expression/")
 		}
 		var err error
-		// The whole status must match, as with Java's String.matches.
+		// The whole text must match, as with Java's String.matches.
 		if r.pattern, err = regexp.Compile(`^(?:` + expr + `)$`); err != nil {
 			return nil, fmt.Errorf("its key is no regular expression: %w", err)
 		}
 	}
-	if err := refuseConversion(def.ContentHandlingStrategy); err != nil {
+	if err := checkStrategy(def.ContentHandlingStrategy); err != nil {
 		return nil, err
 	}
+	r.strategy = def.ContentHandlingStrategy
 	for name, value := range def.ResponseParameters {
 		p, err := compileResponseParameter(name, value)
 		if err != nil {
@@ -378,15 +426,36 @@ func compileResponseParameter(name, value string) (responseParameter, error) {
 	if p.name == "" {
 		return p, fmt.Errorf("response parameter %q does not begin with route.response.header.", name)
 	}
+	if !isToken(p.name) {
+		return p, fmt.Errorf("response parameter %q: %q can't be a header's name", name, p.name)
+	}
 	if header, ok := strings.CutPrefix(value, "integration.response.header."); ok && header != "" {
 		p.header = header
+		return p, nil
+	}
+	if rest, ok := strings.CutPrefix(value, "integration.response.body"); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		path, err := jsonpath.Parse(rest)
+		if err != nil {
+			return p, fmt.Errorf("response parameter %q: %w", name, err)
+		}
+		p.fromBody, p.body, p.whole = true, path, rest == ""
 		return p, nil
 	}
 	if n := len(value); n >= 2 && value[0] == '\'' && value[n-1] == '\'' {
 		p.static = value[1 : n-1]
 		return p, nil
 	}
-	return p, fmt.Errorf("response parameter %q: the value %q is neither 'static' nor integration.response.header.NAME; others are not supported yet", name, value)
+	return p, fmt.Errorf("response parameter %q: the value %q is neither 'static' nor begins with integration.response.header. or integration.response.body", name, value)
+}
+
+// isToken says that name may be a header's (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // precompute runs a MOCK whose answer can't differ, once.
@@ -409,7 +478,9 @@ func (r *Route) precompute() error {
 		// A template that yields no status fails each message, as on AWS.
 		return nil
 	}
-	if chosen := i.match(resp); chosen != nil && !chosen.templates.fixed() {
+	src := newSource(in)
+	src.response = resp
+	if chosen, _ := i.match(src); chosen != nil && !chosen.templates.fixed() {
 		return nil
 	}
 	if a, err := r.Respond(in, resp); err == nil {

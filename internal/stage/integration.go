@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
+	"tidegate/jsonpath"
 	"tidegate/selection"
 )
 
@@ -24,14 +26,17 @@ var (
 	// ErrNoIntegrationResponse says that a non-proxy integration on a two-way
 	// route has no integration response for what the backend answered.
 	ErrNoIntegrationResponse = errors.New("no integration response matches the backend's answer and there is no $default")
+	// ErrMapping says that a request could not be built, or an answer not mapped: a
+	// template failed, or a body isn't what contentHandlingStrategy takes it for.
+	ErrMapping = errors.New("the mapping failed")
 )
 
 // An Integration is what routes call, ready to be called.
 type Integration struct {
 	ID   string
 	Type apigw.IntegrationType
-	// Target says for people what is called: a function's ARN, an HTTP method
-	// and URL, or MOCK.
+	// Target says for people what is called: a function's ARN, a service's action,
+	// an HTTP method and URL, or MOCK.
 	Target  string
 	Timeout time.Duration
 	// Slots admits messages: who sends into it may call the backend and receives
@@ -42,7 +47,9 @@ type Integration struct {
 	parameters *mapping.Parameters
 	requests   templates
 	behavior   apigw.PassthroughBehavior
-	responses  []*response // in the order of their ids, $default last
+	binary     bool            // the payload is base64 of what the backend gets
+	selects    *selection.Expr // of the backend's answer: its value chooses among responses
+	responses  []*response     // in the order of their ids, $default last
 }
 
 // An Answer is what becomes of a backend's response.
@@ -50,21 +57,43 @@ type Answer struct {
 	Status int
 	Header []event.Field // only of use on $connect
 	Body   []byte        // the frame of a two-way route; empty means none
+	Detail string        // for logs: what the backend said of an error
 }
 
 // A response is a compiled integration response.
 type response struct {
 	key        string
 	pattern    *regexp.Regexp // nil on $default
+	strategy   string         // of content handling
 	templates  templates
 	parameters []responseParameter
 }
 
 // A responseParameter sets a header of the handshake's answer.
 type responseParameter struct {
-	name   string
-	static string // unless header is set
-	header string // of the backend's response
+	name     string
+	static   string // unless one of the others is set
+	header   string // of the backend's response
+	fromBody bool
+	body     jsonpath.Path
+	whole    bool // all of the body
+}
+
+// value returns what the parameter takes from the backend's response.
+func (p *responseParameter) value(src *source) string {
+	switch {
+	case p.header != "":
+		return last(src.ResponseHeader(p.header))
+	case p.whole:
+		return string(src.ResponseBody())
+	case p.fromBody:
+		// An answer that isn't JSON has no members.
+		if v, found, err := p.body.Pick(nil, src.ResponseBody()); err == nil && found {
+			return string(v)
+		}
+		return ""
+	}
+	return p.static
 }
 
 // Constant returns the route's answer when it is always the same: a MOCK whose
@@ -78,32 +107,46 @@ func (r *Route) Missing(connect *event.ConnectRequest) []string {
 }
 
 // Request builds what goes to the backend: the event for a proxy to Lambda,
-// otherwise parameters and a body. The error is ErrUnsupportedMediaType or a
-// template's.
+// otherwise parameters and a body. The error is ErrUnsupportedMediaType or
+// ErrMapping.
 func (i *Integration) Request(in *mapping.Input) (*integration.Request, error) {
 	r := &integration.Request{Context: in.Context, Connect: in.Connect}
+	var err error
 	switch i.Type {
 	case apigw.IntegrationAWSProxy:
 		r.Payload = event.AppendProxy(make([]byte, 0, 1024+2*len(in.Body)), in.Context, in.Connect, in.Body)
+		return r, nil
 	case apigw.IntegrationHTTPProxy:
 		r.Payload = in.Body // nil on $connect and $disconnect: no body is sent
-		r.Parameters = i.parameters.Build(in)
 	default:
-		t, err := i.requests.choose(newSource(in))
-		switch {
-		case err != nil:
+		if r.Payload, err = i.payload(in); err != nil {
 			return nil, err
-		case t != nil:
-			if r.Payload, err = t.Build(in); err != nil {
-				return nil, err
-			}
-		case i.behavior == apigw.PassthroughNever, i.behavior == apigw.PassthroughWhenNoTemplates && !i.requests.none():
-			return nil, ErrUnsupportedMediaType
-		default:
-			r.Payload = in.Body
 		}
 	}
-	return r, nil
+	r.Parameters = i.parameters.Build(in)
+	if i.binary {
+		r.Payload, err = binary("body for the backend", r.Payload)
+	}
+	return r, err
+}
+
+// payload is what a request template yields or, where the passthrough behavior
+// allows it, the message.
+func (i *Integration) payload(in *mapping.Input) ([]byte, error) {
+	t, err := i.requests.choose(newSource(in))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrMapping, err)
+	case t == nil && (i.behavior == apigw.PassthroughNever || i.behavior == apigw.PassthroughWhenNoTemplates && !i.requests.none()):
+		return nil, fmt.Errorf("%w (%s, %s)", ErrUnsupportedMediaType, i.behavior, i.requests.have())
+	case t == nil:
+		return in.Body, nil
+	}
+	payload, err := t.Build(in)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMapping, err)
+	}
+	return payload, nil
 }
 
 // Invoke calls the backend. See integration.Invoker.
@@ -113,46 +156,67 @@ func (i *Integration) Invoke(ctx context.Context, r *integration.Request) (*inte
 
 // Respond maps what the backend answered. A proxy's answer passes as it is;
 // otherwise an integration response is chosen, which a one-way route may lack.
+// A function that failed makes the event fail, unless an integration response
+// maps its error to a frame.
 func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer, error) {
 	i := r.Integration
-	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body}
+	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body, Detail: resp.Detail}
 	if i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationHTTPProxy {
-		return a, nil
-	}
-	chosen := i.match(resp)
-	if chosen == nil {
-		if r.TwoWay {
-			return nil, fmt.Errorf("%w (status %d)", ErrNoIntegrationResponse, resp.Status)
-		}
 		return a, nil
 	}
 	src := newSource(in)
 	src.response = resp
+	chosen, by := i.match(src)
+	switch {
+	case resp.Failed != nil && (chosen == nil || r.Key == apigw.RouteConnect):
+		return nil, resp.Failed
+	case chosen == nil && r.TwoWay:
+		return nil, fmt.Errorf("%w (%s is %.200q)%s", ErrNoIntegrationResponse, i.selects, by, because(resp.Detail))
+	case chosen == nil:
+		a.Header = nil // nothing maps them
+		return a, nil
+	}
 	a.Header = nil
-	for _, p := range chosen.parameters {
-		v := p.static
-		if p.header != "" {
-			v = last(src.ResponseHeader(p.header))
-		}
-		a.Header = append(a.Header, event.Field{Name: p.name, Value: v})
+	for k := range chosen.parameters {
+		p := &chosen.parameters[k]
+		a.Header = append(a.Header, event.Field{Name: p.name, Value: p.value(src)})
+	}
+	if chosen.strategy == convertToText {
+		a.Body = text(a.Body)
 	}
 	t, err := chosen.templates.choose(src)
-	if err != nil || t == nil {
-		return a, err
+	if err == nil && t != nil {
+		a.Body, err = t.Build(&mapping.Input{Context: in.Context, Connect: in.Connect, Body: a.Body})
 	}
-	a.Body, err = t.Build(&mapping.Input{Context: in.Context, Connect: in.Connect, Body: resp.Body})
-	return a, err
-}
-
-// match chooses the integration response by the backend's status.
-func (i *Integration) match(resp *integration.Response) *response {
-	status := strconv.Itoa(resp.Status)
-	for _, r := range i.responses {
-		if r.pattern == nil || r.pattern.MatchString(status) {
-			return r
+	if err != nil {
+		return nil, fmt.Errorf("%w: integration response %s: %w%s", ErrMapping, chosen.key, err, because(resp.Detail))
+	}
+	if chosen.strategy == convertToBinary {
+		if a.Body, err = binary("backend's body", a.Body); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return a, nil
+}
+
+// because adds to an error what the backend said.
+func because(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return "; " + detail
+}
+
+// match chooses the integration response by the backend's status, or by a
+// function's error message. It returns what it chose by, too.
+func (i *Integration) match(src *source) (*response, []byte) {
+	by, err := i.selects.Append(make([]byte, 0, 64), src)
+	for _, r := range i.responses {
+		if r.pattern == nil || err == nil && len(by) > 0 && r.pattern.Match(by) {
+			return r, by
+		}
+	}
+	return nil, by
 }
 
 // templates are mapping templates by key, with the expression that chooses.
@@ -162,6 +226,14 @@ type templates struct {
 }
 
 func (t templates) none() bool { return len(t.byKey) == 0 }
+
+// have names the keys, for an error.
+func (t templates) have() string {
+	if t.none() {
+		return "there are no request templates"
+	}
+	return "the request templates are " + strings.Join(slices.Sorted(maps.Keys(t.byKey)), ", ")
+}
 
 // choose returns the template that the source selects, or nil. Without an
 // expression it is $default, application/json or the only one, in this

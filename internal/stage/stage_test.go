@@ -44,6 +44,13 @@ func (binder) HTTP(_ *apigw.Integration, url string) (integration.Invoker, error
 	return &invoker{target: url, resp: integration.Response{Status: 200, Body: []byte(url)}}, nil
 }
 
+func (binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integration.Invoker, error) {
+	if i.CredentialsARN == "" {
+		return nil, errors.New("credentialsArn is missing")
+	}
+	return &invoker{target: u.String(), resp: integration.Response{Status: 200, Body: []byte(`{"to":"` + u.String() + `"}`)}}, nil
+}
+
 func route(key, integration string, more ...func(*apigw.Route)) *apigw.Route {
 	r := &apigw.Route{ID: "r-" + key, Key: apigw.RouteKey(key)}
 	if integration != "" {
@@ -146,13 +153,19 @@ func TestCompileErrors(t *testing.T) {
 		{"declared", definition("x", []*apigw.Route{route("$connect", "", func(r *apigw.Route) {
 			r.RequestParameters = map[string]apigw.ParameterConstraint{"request.header.X": {}}
 		})}), []string{`route "$connect"`, "request.header.X"}},
-		{"type AWS", with(func(i *apigw.Integration) { i.Type = apigw.IntegrationAWS }), []string{"integration i1", "type AWS", "not supported yet"}},
-		{"type HTTP", with(func(i *apigw.Integration) { i.Type = apigw.IntegrationHTTP }), []string{"integration i1", "type HTTP", "not supported yet"}},
+		{"AWS without a URI", with(func(i *apigw.Integration) { i.Type = apigw.IntegrationAWS }), []string{"integration i1", "integrationUri", "action/ACTION"}},
+		{"AWS with no function", with(func(i *apigw.Integration) { i.Type, i.URI = apigw.IntegrationAWS, uriPrefix+"x/invocations" }), []string{"integration i1", "names no Lambda function"}},
+		{"AWS with an unknown action style", with(func(i *apigw.Integration) {
+			i.Type, i.URI = apigw.IntegrationAWS, "arn:aws:apigateway:us-east-1:s3:action/GetObject"
+		}), []string{"integration i1", "no actions of the service s3"}},
+		{"HTTP without a URL", with(func(i *apigw.Integration) { i.Type = apigw.IntegrationHTTP }), []string{"integration i1", "integrationUri"}},
 		{"type", with(func(i *apigw.Integration) { i.Type = "SOAP" }), []string{"integration i1", "SOAP"}},
-		{"link", with(func(i *apigw.Integration) { i.ConnectionType = "VPC_LINK" }), []string{"integration i1", "VPC_LINK"}},
+		{"link", with(func(i *apigw.Integration) { i.ConnectionType = "WIRE" }), []string{"integration i1", "WIRE"}},
 		{"credentials", with(func(i *apigw.Integration) { i.CredentialsARN = "arn:x" }), []string{"integration i1", "credentialsArn"}},
+		{"empty credentials", with(func(i *apigw.Integration) { i.CredentialsARN = "arn:aws:iam::000000000000:role/${stageVariables.none}" }), []string{"integration i1", "credentialsArn", "is a stage variable empty?"}},
+		{"the caller's credentials", with(func(i *apigw.Integration) { i.CredentialsARN = "arn:aws:iam::*:user/*" }), []string{"integration i1", "caller's own identity"}},
 		{"payload", with(func(i *apigw.Integration) { i.PayloadFormatVersion = "2.0" }), []string{"integration i1", "2.0"}},
-		{"conversion", with(func(i *apigw.Integration) { i.ContentHandlingStrategy = "CONVERT_TO_BINARY" }), []string{"integration i1", "CONVERT_TO_BINARY"}},
+		{"conversion", with(func(i *apigw.Integration) { i.ContentHandlingStrategy = "CONVERT_TO_WINE" }), []string{"integration i1", "CONVERT_TO_WINE"}},
 		{"passthrough", with(func(i *apigw.Integration) { i.PassthroughBehavior = "SOMETIMES" }), []string{"integration i1", "SOMETIMES"}},
 		{"no Velocity", with(func(i *apigw.Integration) { i.RequestTemplates = map[string]string{"k": "x ${a"} }), []string{"integration i1", `request template "k"`, "line 1"}},
 		{"no Velocity in a response", with(func(i *apigw.Integration) { i.Responses["d"].ResponseTemplates = map[string]string{"k": "#if(true)"} }), []string{"integration i1", `response "$default"`, `template "k"`, "line 1, column 1: #if isn't closed"}},
@@ -160,8 +173,14 @@ func TestCompileErrors(t *testing.T) {
 		{"response key", with(func(i *apigw.Integration) { i.Responses["d"].Key = "200" }), []string{"integration i1", `"200"`, "/"}},
 		{"response regex", with(func(i *apigw.Integration) { i.Responses["d"].Key = "/(/" }), []string{"integration i1", `"/(/"`, "regular expression"}},
 		{"response parameter", with(func(i *apigw.Integration) {
-			i.Responses["d"].ResponseParameters = map[string]string{"route.response.header.X": "integration.response.body.x"}
-		}), []string{"integration i1", "route.response.header.X", "integration.response.body.x"}},
+			i.Responses["d"].ResponseParameters = map[string]string{"route.response.header.X": "context.connectionId"}
+		}), []string{"integration i1", "route.response.header.X", "context.connectionId"}},
+		{"response parameter's path", with(func(i *apigw.Integration) {
+			i.Responses["d"].ResponseParameters = map[string]string{"route.response.header.X": "integration.response.body[?"}
+		}), []string{"integration i1", "route.response.header.X"}},
+		{"response header's name", with(func(i *apigw.Integration) {
+			i.Responses["d"].ResponseParameters = map[string]string{"route.response.header.X Y": "'x'"}
+		}), []string{"integration i1", "X Y"}},
 		{"response parameter's name", with(func(i *apigw.Integration) { i.Responses["d"].ResponseParameters = map[string]string{"header.X": "'x'"} }), []string{"integration i1", `"header.X"`}},
 		{"parameter", with(func(i *apigw.Integration) {
 			i.RequestParameters = map[string]string{"integration.request.header.X": "route.request.header.X"}

@@ -50,15 +50,18 @@ type Options struct {
 	DefaultRegion string
 	// ConfigFile is a SAM configuration file; "" means one beside the template.
 	ConfigFile string
-	ConfigEnv  string   // its environment; "" means default
-	EnvVars    string   // a file of environment variables in SAM's format
-	Fallback   *url.URL // where calls to services that Tidegate lacks go; nil refuses them
-	StackName  string
-	IAM        string // enforce, warn or off; "" means warn
-	Strict     bool
-	NoBuild    bool   // functions run what lies in their folders
-	LogFormat  string // auto, text or json
-	Inspect    []Inspection
+	ConfigEnv  string // its environment; "" means default
+	EnvVars    string // a file of environment variables in SAM's format
+	// Endpoints say where services are that integrations call, by the environment
+	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
+	Endpoints map[string]*url.URL
+	Fallback  *url.URL // where calls to services that Tidegate lacks go; nil refuses them
+	StackName string
+	IAM       string // enforce, warn or off; "" means warn
+	Strict    bool
+	NoBuild   bool   // functions run what lies in their folders
+	LogFormat string // auto, text or json
+	Inspect   []Inspection
 
 	Out, Err io.Writer
 	Terminal bool // a person reads Out
@@ -225,7 +228,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 		mode = awshttp.Warn
 	}
 	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
-		IAM: mode, AllowOrigins: o.AllowOrigins, Fallback: o.Fallback, Loopback: loopback, Folders: true}, nil
+		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Fallback: o.Fallback, Loopback: loopback, Folders: true}, nil
 }
 
 // dataDir is where everything durable lies: the flag's, or in the project's folder.

@@ -10,8 +10,10 @@ import (
 
 // integrationOutput is AWS's Integration.
 type integrationOutput struct {
+	ConnectionId                           string                       `json:"connectionId,omitempty"`
 	ConnectionType                         string                       `json:"connectionType"`
 	ContentHandlingStrategy                string                       `json:"contentHandlingStrategy,omitempty"`
+	CredentialsArn                         string                       `json:"credentialsArn,omitempty"`
 	Description                            string                       `json:"description,omitempty"`
 	IntegrationId                          string                       `json:"integrationId"`
 	IntegrationMethod                      string                       `json:"integrationMethod,omitempty"`
@@ -72,8 +74,10 @@ func (in *integrationInput) domain() control.IntegrationInput {
 
 func integration(i *apigw.Integration) integrationOutput {
 	out := integrationOutput{
+		ConnectionId:                i.ConnectionID,
 		ConnectionType:              i.ConnectionType,
 		ContentHandlingStrategy:     i.ContentHandlingStrategy,
+		CredentialsArn:              i.CredentialsARN,
 		Description:                 i.Description,
 		IntegrationId:               i.ID,
 		IntegrationMethod:           i.Method,
@@ -86,8 +90,13 @@ func integration(i *apigw.Integration) integrationOutput {
 		TemplateSelectionExpression: i.TemplateSelectionExpression,
 		TimeoutInMillis:             i.Timeout.Milliseconds(),
 	}
-	if i.Type == apigw.IntegrationMock {
+	switch {
+	case i.Type == apigw.IntegrationAWS && i.CallsFunction():
+		out.IntegrationResponseSelectionExpression = "${integration.response.body.errorMessage}"
+	case i.Type == apigw.IntegrationAWS, i.Type == apigw.IntegrationHTTP, i.Type == apigw.IntegrationMock:
 		out.IntegrationResponseSelectionExpression = "${integration.response.statuscode}"
+	}
+	if i.Type == apigw.IntegrationMock {
 		out.ResponseParameters = map[string]map[string]string{}
 	}
 	return out

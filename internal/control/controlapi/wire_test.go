@@ -23,8 +23,6 @@ var leftOut = map[string]string{
 	"Route.modelSelectionExpression":         "refused on input",
 	"RouteResponse.modelSelectionExpression": "refused on input",
 	"Integration.apiGatewayManaged":          "only quick create sets it",
-	"Integration.connectionId":               "refused on input",
-	"Integration.credentialsArn":             "refused on input",
 	"Integration.integrationSubtype":         "refused on input",
 	"Integration.tlsConfig":                  "refused on input",
 	"Stage.apiGatewayManaged":                "only quick create sets it",
