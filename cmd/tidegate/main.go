@@ -47,16 +47,21 @@ func run(args []string) int {
 	}
 }
 
-// untilInterrupted returns a context that ends with the first Ctrl-C or SIGTERM.
-// Before it does, the system's own handling is back: a second one ends the
-// program at once, whatever the good order still waits for.
+// untilInterrupted returns a context that ends with the first Ctrl-C, SIGTERM, or
+// SIGHUP, which a terminal sends when it is closed (nohup has it ignored, and so it
+// stays). Before it does, the system's own handling is back: a second one ends
+// the program at once, whatever the good order still waits for.
 func untilInterrupted() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	end := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		end = append(end, syscall.SIGHUP)
+	}
+	signal.Notify(signals, end...)
 	go func() {
 		<-signals
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		signal.Reset(end...)
 		cancel()
 	}()
 	return ctx

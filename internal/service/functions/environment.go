@@ -72,7 +72,7 @@ const (
 // given back when it can't be started.
 func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err error) {
 	e := &environment{
-		s: s, fn: fn, id: strings.ReplaceAll(awshttp.NewRequestID(), "-", ""), deliver: make(chan *invocation),
+		s: s, fn: fn, id: s.life + strings.ReplaceAll(awshttp.NewRequestID(), "-", "")[:20], deliver: make(chan *invocation),
 		ready: make(chan struct{}), failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, used: time.Now(),
 	}
 	e.stream = e.used.UTC().Format("2006/01/02/") + "[" + fn.version() + "]" + e.id
@@ -83,7 +83,9 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, errClosed
 	}
 	s.exits.Add(1)
+	s.mourned = true
 	s.mu.Unlock()
+	s.mourner()
 	defer func() {
 		if err != nil {
 			s.mu.Lock()

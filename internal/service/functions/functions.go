@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,6 +100,8 @@ type Service struct {
 	node     func() (string, error) // finds Node.js, once
 	runtime  string                 // the folder of the embedded runtime
 	starter  *starter
+	life     string          // 12 hex digits of this Service's own, which each environment's id begins with
+	mourner  func() *mourner // started with the first environment; nil at most
 	session  *sessions
 	sdk      *sdkCache
 	pythons  pythons
@@ -123,6 +126,7 @@ type Service struct {
 	kept       map[string]bool      // functions that keepInspected runs for
 	alive      int                  // environments that hold a place
 	freed      chan struct{}        // closed and replaced when a place or an environment becomes free
+	mourned    bool                 // mourner was asked for
 	closed     bool
 	exits      sync.WaitGroup // one for each process
 
@@ -178,6 +182,8 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.installing, s.stopInstalling = context.WithCancel(s.ctx)
 	s.starter = newStarter()
+	s.life = strings.ReplaceAll(awshttp.NewRequestID(), "-", "")[:12]
+	s.mourner = sync.OnceValue(func() *mourner { return s.starter.newMourner("]" + s.life) })
 	s.session = newSessions(&s.cfg)
 	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node}
 	s.queue = newQueue(s)
@@ -285,6 +291,12 @@ func (s *Service) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.builders.close()
+	s.mu.Lock()
+	mourned := s.mourned
+	s.mu.Unlock()
+	if mourned {
+		s.mourner().close()
+	}
 	s.starter.close()
 	return nil
 }

@@ -10,5 +10,12 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 // read, so one that left its group stays.
 func killStragglers(string) {}
 
+// A mourner has nothing to do here: another process's environment can't be read.
+type mourner struct{}
+
+func (*starter) newMourner(string) *mourner { return nil }
+
+func (*mourner) close() {}
+
 // memory is unknown here.
 func (p *process) memory() int { return 0 }

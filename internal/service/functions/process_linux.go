@@ -14,14 +14,21 @@ func attributes() *syscall.SysProcAttr {
 }
 
 // killStragglers ends the processes that left their group but still have the
-// token in the environment they inherited.
+// token in the environment they inherited. What one starts while they are looked
+// for is found in the next round.
 func killStragglers(token string) {
-	if token == "" {
-		return
+	for range 10 {
+		if token == "" || !killOnce(token) {
+			return
+		}
 	}
+}
+
+// killOnce is one round; it says whether there was anything.
+func killOnce(token string) (found bool) {
 	names, err := os.ReadDir("/proc")
 	if err != nil {
-		return
+		return false
 	}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name.Name())
@@ -29,10 +36,12 @@ func killStragglers(token string) {
 			continue
 		}
 		env, err := os.ReadFile("/proc/" + name.Name() + "/environ")
-		if err == nil && bytes.Contains(env, []byte(token)) {
+		if err == nil && bytes.Contains(env, []byte(token)) { // a dead one has none
 			syscall.Kill(pid, syscall.SIGKILL)
+			found = true
 		}
 	}
+	return found
 }
 
 // memory returns the most that the process used, in MB.
