@@ -122,7 +122,8 @@ func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 			s.stop()
 		}
 		if t.Failed() {
-			t.Logf("tidegate up said:\n%s", s.log)
+			said := s.log.String()
+			t.Logf("tidegate up said:\n%s", said[max(0, len(said)-256<<10):]) // functions may flood it
 		}
 	})
 	go func() {

@@ -5,6 +5,7 @@
 package observe
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,9 @@ func (n *Notice) Attr(name string) string {
 // left out for it (and counted).
 const backlog = 8192
 
+// backlogBytes is how much they may hold: a function's line has up to 256 KB.
+const backlogBytes = 16 << 20
+
 // An Observer collects notices. Its listeners never block: a reader that falls
 // behind loses notices, and is told how many.
 type Observer struct {
@@ -68,6 +72,9 @@ type Observer struct {
 type reader struct {
 	ch   chan Notice
 	lost atomic.Int64
+	// Of what may still wait in ch, oldest first; guarded by Observer.mu.
+	weights []int
+	bytes   int
 }
 
 // New returns an observer without readers.
@@ -121,17 +128,33 @@ func (o *Observer) Note(n Notice) {
 // give never waits. The first notice that fits after some were lost is preceded
 // by one that says how many.
 func (r *reader) give(n Notice) {
+	w := r.room(&n)
 	if lost := r.lost.Load(); lost > 0 {
-		if len(r.ch) > cap(r.ch)-2 {
+		if len(r.ch) > cap(r.ch)-2 || w == 0 {
 			r.lost.Add(1)
 			return
 		}
 		r.lost.Store(0)
-		r.ch <- Notice{Time: n.Time, Kind: KindNote, Level: slog.LevelWarn, Text: "some events were left out: they came faster than they could be shown", Attrs: []slog.Attr{slog.Int64("count", lost)}}
+		r.weights = append(r.weights, 0)
+		r.ch <- Notice{Time: n.Time, Kind: KindNote, Level: slog.LevelWarn, Text: fmt.Sprintf("%d events were left out: they came faster than they could be shown", lost), Attrs: []slog.Attr{slog.Int64("count", lost)}}
 	}
-	select {
-	case r.ch <- n:
-	default:
+	if w == 0 || len(r.ch) == cap(r.ch) { // nobody else sends
 		r.lost.Add(1)
+		return
 	}
+	r.weights, r.bytes = append(r.weights, w), r.bytes+w
+	r.ch <- n
+}
+
+// room returns the notice's weight, 0 when it would be too much with what waits.
+func (r *reader) room(n *Notice) int {
+	read := max(0, len(r.weights)-len(r.ch)) // since the last one was given
+	for _, w := range r.weights[:read] {
+		r.bytes -= w
+	}
+	r.weights = r.weights[read:]
+	if w := weight(n); r.bytes == 0 || r.bytes+w <= backlogBytes {
+		return w
+	}
+	return 0
 }

@@ -238,3 +238,33 @@ func BenchmarkNote(b *testing.B) {
 		l.MessageEnd(info)
 	}
 }
+
+// TestBacklogIsBoundedInBytes: a reader that doesn't read holds no more than its
+// bound of long lines, and is told how many it lost once it reads.
+func TestBacklogIsBoundedInBytes(t *testing.T) {
+	o := New()
+	notices, stop := o.Subscribe()
+	defer stop()
+	line, total := strings.Repeat("x", 256<<10), 100
+	for range total {
+		o.Note(Notice{Kind: KindOutput, Text: line})
+	}
+	held := len(notices)
+	if bytes := held * len(line); held == 0 || bytes > backlogBytes {
+		t.Fatalf("%d of %d lines wait, %d bytes", held, total, bytes)
+	}
+	for range held {
+		next(t, notices)
+	}
+	o.Note(Notice{Kind: KindOutput, Text: "after"})
+	if n := next(t, notices); n.Kind != KindNote || n.Attr("count") != fmt.Sprint(total-held) || !strings.HasPrefix(n.Text, fmt.Sprint(total-held, " events")) {
+		t.Errorf("%q, count %s, want %d", n.Text, n.Attr("count"), total-held)
+	}
+	if n := next(t, notices); n.Text != "after" {
+		t.Errorf("then %.20q", n.Text)
+	}
+	o.Note(Notice{Text: strings.Repeat("y", backlogBytes)}) // alone, however long
+	if n := next(t, notices); len(n.Text) != backlogBytes {
+		t.Errorf("a long one alone: %d bytes", len(n.Text))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type environment struct {
 	proc    *process
 	api     *http.Server
 	host    string       // of the Runtime API
+	temp    string       // its TMPDIR
 	files   []sourceFile // what the process was loaded from
 	expires time.Time    // when it is to be replaced for its credentials' sake
 	out     *output      // what the process writes
@@ -119,6 +121,16 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	default:
 		e.files = s.layerSources(fn)
 	}
+	// Short, since sockets may lie there, whose paths are bounded at 107 bytes.
+	e.temp = filepath.Join(s.temp, e.id[len(s.life):][:8])
+	if err := os.Mkdir(e.temp, 0o700); err != nil {
+		return nil, fmt.Errorf("functions: the environment's temporary folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(e.temp)
+		}
+	}()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)
@@ -226,6 +238,7 @@ func (e *environment) watch() {
 	e.status = e.proc.wait() // kills what the process leaves behind, too
 	e.out.close()
 	close(e.ended)
+	os.RemoveAll(e.temp) // what can't be removed now is tried again at the next start
 	e.api.Close()
 	if e.leave != nil {
 		e.leave()

@@ -100,6 +100,7 @@ type Service struct {
 	node     func() (string, error) // finds Node.js, once
 	runtime  string                 // the folder of the embedded runtime
 	starter  *starter
+	temp     string          // the folder of environments' temporary folders
 	life     string          // 12 hex digits of this Service's own, which each environment's id begins with
 	mourner  func() *mourner // started with the first environment; nil at most
 	session  *sessions
@@ -175,6 +176,11 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	// folder is ours alone, so is whatever has it in its environment.
 	killStragglers("LAMBDA_RUNTIME_DIR=" + s.runtime + "\x00")
 	killStragglers("TIDEGATE_TOOL_OF=" + s.runtime + "\x00")
+	s.temp = filepath.Join(dir, "temp")
+	os.RemoveAll(s.temp) // of a process that was killed
+	if err := os.MkdirAll(s.temp, 0o700); err != nil {
+		return nil, fmt.Errorf("functions: the folder of temporary files: %w", err)
+	}
 	s.builders = newBuilders(filepath.Join(dir, "build"))
 	if err := s.load(ctx); err != nil {
 		return nil, err

@@ -30,14 +30,24 @@ func (st *stream) open() (*os.File, error) {
 	return w, nil
 }
 
-// read tells lines as they come, until the pipe is closed at either end.
+// read tells lines as they come, until the pipe is closed at either end. It lets
+// go of the stream after each read: a process that never stops writing must not
+// hold up who takes its answer.
 func (st *stream) read() {
 	buf := make([]byte, 16<<10)
-	st.pipe.raw.Read(func(fd uintptr) bool { return st.available(fd, buf) })
+	for more := true; more; {
+		err := st.pipe.raw.Read(func(fd uintptr) bool {
+			n, again := st.once(fd, buf)
+			more = n > 0
+			return !again
+		})
+		more = more && err == nil
+	}
 }
 
-// available reads what there is; true means that nothing more will come.
-func (st *stream) available(fd uintptr, buf []byte) bool {
+// once reads what there is at this moment, up to buf's length; again says that
+// there was nothing yet. At the end n is 0.
+func (st *stream) once(fd uintptr, buf []byte) (n int, again bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for {
@@ -45,12 +55,16 @@ func (st *stream) available(fd uintptr, buf []byte) bool {
 		switch {
 		case n > 0:
 			st.feed(buf[:n])
-		case err == syscall.EINTR:
-		default:
-			return err != syscall.EAGAIN
+			return n, false
+		case err != syscall.EINTR:
+			return 0, err == syscall.EAGAIN
 		}
 	}
 }
+
+// maxPipe is the most that a pipe holds, unless root raised its bound: what was
+// written before the answer is not farther away.
+const maxPipe = 1 << 20
 
 // drain reads what the process has written so far and tells the line that has
 // no end yet. Control doesn't wait for the goroutine that reads.
@@ -59,7 +73,15 @@ func (st *stream) drain() {
 		return
 	}
 	var buf [4 << 10]byte
-	st.pipe.raw.Control(func(fd uintptr) { st.available(fd, buf[:]) })
+	st.pipe.raw.Control(func(fd uintptr) {
+		for total := 0; total < maxPipe; {
+			n, _ := st.once(fd, buf[:])
+			if n == 0 {
+				return
+			}
+			total += n
+		}
+	})
 	st.mu.Lock()
 	st.rest()
 	st.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 // inherited are the only variables of ours that a function's process gets: the
 // user's shell may hold keys and profiles that a function must not see.
-var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME", "SHELL"}
+var inherited = []string{"PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "SHELL"}
 
 // variables is the environment of the function's process: Lambda's own
 // variables over ours, the server's, then the function's own over those, but
@@ -35,6 +35,7 @@ func (e *environment) variables(keys sigv4.Credentials, prep *preparation) []str
 	vars["_AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1"
 	vars["_AWS_XRAY_DAEMON_PORT"] = "2000"
 	vars["TZ"] = ":UTC"
+	vars["TMPDIR"] = e.temp // Lambda's /tmp is an environment's own
 	if e.proxy != "" {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
 			vars[name] = e.proxy
