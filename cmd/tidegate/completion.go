@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -94,6 +95,20 @@ func completeConnections(cmd *cobra.Command, args []string, _ string) ([]string,
 		var ids []string
 		for _, conn := range all {
 			ids = append(ids, conn.ID+"\t"+conn.Stage+" from "+conn.SourceIP)
+		}
+		return ids
+	})
+}
+
+func completeRecordings(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completing(cmd, args, func(ctx context.Context, c *client.Client) []string {
+		all, _, _, err := c.Recordings(ctx, 50)
+		if err != nil {
+			return nil
+		}
+		var ids []string
+		for _, r := range slices.Backward(all) {
+			ids = append(ids, fmt.Sprintf("%s\t%s %s, %s", r.RequestID, r.EventType, r.RouteKey, r.Outcome))
 		}
 		return ids
 	})

@@ -107,7 +107,7 @@ any backend pushes to any client with POST /@connections/{id}.`,
 		return usage("%v; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(upCommand(), validateCommand(), connectCommand(), postCommand(), connectionsCommand(),
-		invokeCommand(), fireCommand(), logsCommand(), disconnectCommand(), resetCommand(), doctorCommand(), completionCommand(),
+		invokeCommand(), fireCommand(), logsCommand(), replayCommand(), disconnectCommand(), resetCommand(), doctorCommand(), completionCommand(),
 		envCommand(), versionCommand())
 	return root
 }

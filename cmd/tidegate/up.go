@@ -35,6 +35,7 @@ template that is saved is applied; Ctrl-C ends it.`,
 	f.IntSliceVar(&o.Ports, "port", []int{8420}, "port `N` to listen on (repeatable; 0 takes any free one)")
 	f.StringVar(&o.DataDir, "data-dir", "", "`DIR` where everything durable lies (default: .tidegate beside the template)")
 	f.BoolVar(&o.Prune, "prune", false, "delete tables whose resource left the template, with their items")
+	f.BoolVar(&o.NoRecord, "no-record", false, "keep nothing of what clients send: without it, the latest messages lie in the data dir for tidegate replay")
 	f.BoolVar(&o.Fresh, "fresh", false, "delete what the data dir holds first: tables and their items, logs, everything")
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web `ORIGIN` whose pages may call the HTTP APIs (repeatable)")
 	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")

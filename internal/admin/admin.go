@@ -17,6 +17,7 @@ import (
 	"tidegate/internal/awshttp"
 	"tidegate/internal/kv"
 	"tidegate/internal/observe"
+	"tidegate/internal/recording"
 )
 
 // MaxRecord bounds a stack's record, in bytes.
@@ -41,6 +42,8 @@ type Config struct {
 	// this process's memory; function "" means all, and requestID "" any. It may
 	// be nil.
 	Kept func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error)
+	// Replays has recorded requests happen again; nil when nothing is recorded.
+	Replays *recording.Replayer
 }
 
 // A Connection is one line of /_tidegate/connections.
@@ -78,6 +81,8 @@ func New(c Config) *Service {
 	page("DELETE /_tidegate/stacks/{name}", s.deleteRecord)
 	page("GET /_tidegate/connections", s.getConnections)
 	page("POST /_tidegate/rules/{name}/fire", s.postFire)
+	page("GET /_tidegate/recordings", s.getRecordings)
+	page("POST /_tidegate/recordings/{requestId}/replay", s.postReplay)
 	page("/_tidegate/", func(c *awshttp.Call) (any, error) {
 		return nil, awshttp.Errorf(http.StatusNotFound, "NotFoundException", "Tidegate has no page %s %s", c.Request.Method, c.Request.URL.Path)
 	})

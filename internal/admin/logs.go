@@ -115,8 +115,8 @@ func (s *Service) getLogs(w http.ResponseWriter, r *http.Request) {
 			if n.Seq != 0 && n.Seq <= last {
 				continue // told already
 			}
-			if origin := n.Attr(observe.OriginAttr); q.requestID != "" && origin == q.requestID {
-				ids = append(ids, n.Attr("requestId"))
+			if own, origin := n.Attr("requestId"), n.Attr(observe.OriginAttr); q.requestID != "" && own != "" && slices.Contains(ids, origin) && !slices.Contains(ids, own) {
+				ids = append(ids, own)
 			}
 			write(&n)
 			if len(out) > 0 && !send() {

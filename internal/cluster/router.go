@@ -26,8 +26,11 @@ type Target struct {
 	Text  string
 	APIID string
 	Stage apigw.StageName
-	// Caller is the ARN of who asks, for those who listen.
-	Caller string
+	// Caller is the ARN of who asks, for those who listen; RequestID is the call's.
+	Caller, RequestID string
+	// Origin is the id of the gateway's request whose function asks, as far as its
+	// trace header tells; else "".
+	Origin string
 }
 
 // A Status is what GetConnection tells of a connection.
@@ -71,8 +74,10 @@ func (r *Router) Push(ctx context.Context, to Target, payload []byte, binary boo
 		APIID:        to.APIID,
 		Stage:        to.Stage,
 		Caller:       to.Caller,
+		RequestID:    to.RequestID,
+		Origin:       to.Origin,
 		Size:         len(payload),
-		Outcome:      outcomeOf(err),
+		Outcome:      OutcomeOf(err),
 		Err:          err,
 		Duration:     time.Since(start),
 	})
@@ -145,7 +150,8 @@ const (
 	PushFailed    PushOutcome = "failed"
 )
 
-func outcomeOf(err error) PushOutcome {
+// OutcomeOf names what an error of Push means; that of nil is PushQueued.
+func OutcomeOf(err error) PushOutcome {
 	switch {
 	case err == nil:
 		return PushQueued
@@ -171,6 +177,8 @@ type PushInfo struct {
 	APIID        string
 	Stage        apigw.StageName
 	Caller       string // the ARN of who pushed
+	RequestID    string // of the call
+	Origin       string // the gateway's request whose function pushed; "" when that isn't known
 	Size         int    // bytes
 	Outcome      PushOutcome
 	Err          error // nil when queued

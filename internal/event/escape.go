@@ -2,6 +2,10 @@ package event
 
 import "unicode/utf8"
 
+// AppendString appends s as a JSON string, allocating nothing but room in dst.
+// Bytes that are no UTF-8 become U+FFFD.
+func AppendString[T string | []byte](dst []byte, s T) []byte { return appendString(dst, s) }
+
 // appendString appends s as a JSON string. Like the encoder that AWS's events
 // come from, it escapes quotes, backslashes and control characters only, and
 // leaves '/', '<' and non-ASCII text as they are. Bytes that are no UTF-8

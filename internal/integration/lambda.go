@@ -237,6 +237,9 @@ func (f *Function) request(ctx context.Context, c Call, keys sigv4.Credentials) 
 	req.Header["X-Amz-Source-Arn"] = []string{c.SourceARN}
 	req.Header["X-Amz-Source-Account"] = []string{f.config.Account}
 	req.Header[RequestIDHeader] = []string{c.RequestID}
+	if req.Header.Get(event.TraceHeader) == "" { // the template may hand on the client's
+		req.Header[event.TraceHeader] = []string{event.Trace(c.RequestID, f.config.Now())}
+	}
 	sigv4.Sign(req, payload, keys, "lambda", f.config.Region, f.config.Now())
 	return req, nil
 }

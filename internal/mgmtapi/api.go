@@ -104,7 +104,8 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 	if apiID == "" {
 		return call.RequestID, nil, apigw.ErrGone
 	}
-	target := cluster.Target{ID: id, Text: text, APIID: apiID, Stage: stage, Caller: call.Principal.ARN}
+	target := cluster.Target{ID: id, Text: text, APIID: apiID, Stage: stage, Caller: call.Principal.ARN, RequestID: call.RequestID,
+		Origin: event.RequestIDOf(r.Header.Get(event.TraceHeader))}
 	ctx := r.Context()
 	switch r.Method {
 	case http.MethodPost:

@@ -143,6 +143,10 @@ func TestSDKSuccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := cluster.Target{ID: id, Text: f.id, APIID: "abc", Stage: "Prod", Caller: "arn:aws:iam::" + account + ":root"}
+	if f.router.target.RequestID == "" {
+		t.Error("the router isn't told the call's id")
+	}
+	f.router.target.RequestID = ""
 	if f.router.target != want {
 		t.Errorf("target %+v, want %+v", f.router.target, want)
 	}

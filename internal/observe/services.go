@@ -20,7 +20,11 @@ func (o *Observer) Cluster() cluster.EventListener {
 		n := Notice{Kind: KindPush, Level: slog.LevelInfo,
 			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, Short(i.Duration)),
 			Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
-				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration)}}
+				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration),
+				slog.String("requestId", i.RequestID)}}
+		if i.Origin != "" {
+			n.Attrs = append(n.Attrs, slog.String(OriginAttr, i.Origin))
+		}
 		if i.Err != nil {
 			n.Level = slog.LevelWarn
 			n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()))
@@ -35,15 +39,28 @@ func (o *Observer) Cluster() cluster.EventListener {
 // Functions hears invocations and what functions write. display turns a
 // function's name into what a person knows it by.
 func (o *Observer) Functions(display func(name string) string) functions.EventListener {
+	var running sync.Map // invocations that a request of the gateway's led to → its id
 	return functions.EventListener{
-		InvocationEnd: func(i functions.InvocationEnd) { o.Note(invocation(&i, display(i.Function))) },
-		Output: func(i functions.Output) {
-			level := slog.LevelInfo
-			if i.Stderr {
-				level = slog.LevelWarn
+		InvocationBegin: func(i functions.InvocationBegin) {
+			if i.Origin != "" {
+				running.Store(i.RequestID, i.Origin)
 			}
-			o.Note(Notice{Kind: KindOutput, Level: level, Text: of(display(i.Function), i.RequestID) + "  " + i.Line,
-				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("line", i.Line)}})
+		},
+		InvocationEnd: func(i functions.InvocationEnd) {
+			running.Delete(i.RequestID)
+			o.Note(invocation(&i, display(i.Function)))
+		},
+		Output: func(i functions.Output) {
+			n := Notice{Kind: KindOutput, Level: slog.LevelInfo, Text: of(display(i.Function), i.RequestID) + "  " + i.Line,
+				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.String("line", i.Line)}}
+			if i.Stderr {
+				n.Level = slog.LevelWarn
+			}
+			// Who follows one request hears its function while it runs.
+			if origin, ok := running.Load(i.RequestID); ok {
+				n.Attrs = append(n.Attrs, slog.String(OriginAttr, origin.(string)))
+			}
+			o.Note(n)
 		},
 		Progress: func(i functions.Progress) {
 			n := Notice{Kind: KindProgress, Level: slog.LevelInfo, Text: display(i.Function) + ": " + i.Text, Attrs: []slog.Attr{slog.String("function", i.Function)}}

@@ -29,7 +29,9 @@ type Options struct {
 	// the root's. Otherwise a random root key is made in the data dir.
 	Loopback bool
 	// Folders lets a function's code be a folder of this machine.
-	Folders  bool
+	Folders bool
+	// NoRecord keeps nothing of what clients send: there is no replay.
+	NoRecord bool
 	Observer *observe.Observer
 	// Inspect returns the port on which a debugger attaches to a function, 0 for
 	// none. What calls such a function waits as long as it takes. May be nil.

@@ -34,6 +34,7 @@ import (
 	"tidegate/internal/kv/filekv"
 	"tidegate/internal/mgmtapi"
 	"tidegate/internal/observe"
+	"tidegate/internal/recording"
 	"tidegate/internal/rollout"
 	"tidegate/internal/service/functions"
 	"tidegate/internal/service/identity"
@@ -70,6 +71,8 @@ type Server struct {
 	logs      *logs.Service
 	logsAPI   observe.ShipperConfig // how Lambda reaches it
 	shipper   *observe.Shipper      // carries functions' lines there
+	recorder  *recording.Recorder   // nil when nothing is kept
+	replayer  *recording.Replayer   // nil without it
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	admin     *admin.Service
@@ -108,6 +111,9 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	gate := &awshttp.Gate{Identities: s.identity, Mode: o.IAM, Account: o.Account, Region: o.Region, Events: o.Observer.AWS()}
+	if err := s.openRecorder(); err != nil {
+		return nil, err
+	}
 	services := s.identity.Handlers(gate)
 	if err := s.openServices(ctx, gate, services); err != nil {
 		return nil, err
@@ -251,13 +257,6 @@ func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[
 	return nil
 }
 
-// functionEvents are told to people, and their lines kept.
-func (s *Server) functionEvents() functions.EventListener {
-	events := s.options.Observer.Functions(s.options.Display)
-	events.Logged = func(l functions.Logged) { s.shipper.Logged(l) }
-	return events
-}
-
 // endpointVariables name, for the AWS SDKs, the services that Tidegate has. The
 // Management API is not among them: a client of it without an endpoint is a
 // mistake that AWS would show too.
@@ -328,7 +327,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if s.registry, err = openRegistry(ctx, node, maxConnections); err != nil {
 		return err
 	}
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.options.Observer.Gateway(s.options.Display)})
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.gatewayEvents()})
 	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.options.Observer.Cluster())
 
 	resources, err := catalog.Open(ctx, s.store)
@@ -368,7 +367,9 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	if err != nil {
 		return err
 	}
-	s.admin = admin.New(admin.Config{Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer,
+	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec()})
+	s.admin = admin.New(admin.Config{Replays: s.replayer,
+		Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer,
 		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
 			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
 		}})
@@ -380,7 +381,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 		Context:    ctx,
 		Gateway:    s.gateway,
 		Registry:   s.registry,
-		Management: mgmtapi.New(mgmtapi.Config{Gate: gate, Router: router, Codec: s.registry.Codec()}),
+		Management: management,
 		Services:   handlers,
 		Fallback:   s.options.Fallback,
 		Own:        s.admin,
@@ -515,6 +516,9 @@ func (s *Server) Close() error {
 	s.running.Wait()
 	if s.tables != nil {
 		errs = append(errs, s.tables.Close())
+	}
+	if s.recorder != nil {
+		errs = append(errs, s.recorder.Close())
 	}
 	if s.logs != nil {
 		errs = append(errs, s.logs.Close())

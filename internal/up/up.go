@@ -39,6 +39,7 @@ type Options struct {
 	Ports        []int
 	DataDir      string // "" means .tidegate beside the template
 	Prune        bool
+	NoRecord     bool // keep nothing of what clients send
 	Fresh        bool // delete what the data dir holds first
 	AllowOrigins []string
 	// Overrides are template parameters as the command line gives them; see Overrides.
@@ -228,7 +229,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 		mode = awshttp.Warn
 	}
 	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
-		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Fallback: o.Fallback, Loopback: loopback, Folders: true}, nil
+		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
 }
 
 // dataDir is where everything durable lies: the flag's, or in the project's folder.

@@ -212,7 +212,7 @@ func traceID(header string) string {
 // run invokes the function and tells the listener. It doesn't end with the
 // caller: an invocation that has begun runs on, as on Lambda.
 func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (result, error) {
-	s.cfg.Events.begin(InvocationBegin{Function: fn.Name, RequestID: inv.requestID, Event: inv.event, Attempt: inv.attempt})
+	s.cfg.Events.begin(InvocationBegin{Function: fn.Name, RequestID: inv.requestID, Origin: inv.origin, Event: inv.event, Attempt: inv.attempt})
 	inv.answer = make(chan answer, 1)
 	var res result
 	err := s.enter(fn.Name)

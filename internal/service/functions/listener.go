@@ -31,8 +31,9 @@ type EventListener struct {
 // invocation begins again, with the same request id.
 type InvocationBegin struct {
 	Function, RequestID string
-	Event               bool // asynchronous
-	Attempt             int  // from 1
+	Origin              string // the gateway's request id, when one led to the call
+	Event               bool   // asynchronous
+	Attempt             int    // from 1
 }
 
 // String is one line.
