@@ -40,6 +40,7 @@ type API struct {
 
 	Routes       map[string]*Route       // by route id
 	Integrations map[string]*Integration // by integration id
+	Models       map[string]*Model       // by model id
 	Stages       map[StageName]*Stage    // by name
 	Deployments  map[string]*Deployment  // by deployment id; the frozen definitions lie beside
 }
@@ -50,6 +51,9 @@ type Route struct {
 	Key                              RouteKey
 	Target                           string // integrations/{id}, or empty
 	AuthorizationType                string // NONE
+	APIKeyRequired                   bool
+	ModelSelectionExpression         string
+	RequestModels                    map[string]string // value of the model selection expression → model name
 	OperationName                    string
 	RouteResponseSelectionExpression string
 	RequestParameters                map[string]ParameterConstraint // route.request.querystring.N → required
@@ -68,6 +72,15 @@ func (r *Route) IntegrationID() string {
 // TwoWay says whether the integration's answer goes to the client: the route
 // has a route response.
 func (r *Route) TwoWay() bool { return len(r.Responses) > 0 }
+
+// A Model is a JSON Schema that messages are validated against.
+type Model struct {
+	ID          string
+	Name        string // alphanumeric
+	ContentType string // application/json
+	Description string
+	Schema      string // JSON Schema draft 4
+}
 
 // A ParameterConstraint says whether a declared request parameter must be there.
 type ParameterConstraint struct {
@@ -193,4 +206,5 @@ type Definition struct {
 	APIKeySelectionExpression string
 	Routes                    []*Route
 	Integrations              []*Integration
+	Models                    []*Model
 }

@@ -17,6 +17,8 @@ const (
 	MaxStages             = 10        // an API
 	MaxStageVariables     = 100       // a stage
 	MaxTemplate           = 300 << 10 // bytes of a mapping template
+	MaxModels             = 300       // an API; AWS documents no number for WebSocket APIs
+	MaxModel              = 400 << 10 // bytes of a model's schema
 	MaxAPIs               = 600       // a region
 	MaxTags               = 50        // a resource
 )

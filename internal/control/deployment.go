@@ -37,6 +37,7 @@ func freeze(api *apigw.API) *apigw.Definition {
 		APIKeySelectionExpression: api.APIKeySelectionExpression,
 		Routes:                    sorted(api.Routes),
 		Integrations:              sorted(api.Integrations),
+		Models:                    sorted(api.Models),
 	}
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,13 +20,13 @@ type RouteInput struct {
 	OperationName                    *string
 	RouteResponseSelectionExpression *string
 	RequestParameters                map[string]apigw.ParameterConstraint // merged on update
+	ModelSelectionExpression         *string
+	RequestModels                    map[string]string // replaced on update; model names
 
 	// What isn't served yet; each is refused when it asks for something.
-	AuthorizerID             *string
-	AuthorizationScopes      []string
-	APIKeyRequired           *bool
-	ModelSelectionExpression *string
-	RequestModels            map[string]string
+	AuthorizerID        *string
+	AuthorizationScopes []string
+	APIKeyRequired      *bool
 }
 
 func (in *RouteInput) check() error {
@@ -41,15 +42,17 @@ func (in *RouteInput) check() error {
 		return unserved("AuthorizationScopes", "there are no authorizers")
 	case in.APIKeyRequired != nil && *in.APIKeyRequired:
 		return unserved("ApiKeyRequired true", "there are no API keys")
-	case in.ModelSelectionExpression != nil && *in.ModelSelectionExpression != "":
-		return unserved("ModelSelectionExpression", "messages are not validated against models")
-	case len(in.RequestModels) > 0:
-		return unserved("RequestModels", "messages are not validated against models")
 	}
 	if err := checkText("OperationName", in.OperationName, 0, 64); err != nil {
 		return err
 	}
 	if err := checkExpression("RouteResponseSelectionExpression", selection.RouteResponseSelection, in.RouteResponseSelectionExpression); err != nil {
+		return err
+	}
+	if err := checkExpression("ModelSelectionExpression", selection.ModelSelection, in.ModelSelectionExpression); err != nil {
+		return err
+	}
+	if err := checkMap("RequestModels", in.RequestModels, 128); err != nil {
 		return err
 	}
 	if err := checkConstraints("RequestParameters", in.RequestParameters); err != nil {
@@ -96,6 +99,15 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 	set(&r.AuthorizationType, in.AuthorizationType)
 	set(&r.OperationName, in.OperationName)
 	set(&r.RouteResponseSelectionExpression, in.RouteResponseSelectionExpression)
+	set(&r.ModelSelectionExpression, in.ModelSelectionExpression)
+	if in.RequestModels != nil {
+		for _, name := range in.RequestModels {
+			if !slices.ContainsFunc(sorted(api.Models), func(m *apigw.Model) bool { return m.Name == name }) {
+				return badRequest("Invalid model specified: %s", cut(name))
+			}
+		}
+		r.RequestModels = maps.Clone(in.RequestModels)
+	}
 	if len(in.RequestParameters) > 0 {
 		if r.RequestParameters == nil {
 			r.RequestParameters = map[string]apigw.ParameterConstraint{}

@@ -215,8 +215,8 @@ func TestRoutes(t *testing.T) {
 		{"authorizer", RouteInput{Key: ptr("x"), AuthorizerID: ptr("abc")}, BadRequest, "does not serve AuthorizerId yet"},
 		{"scopes", RouteInput{Key: ptr("x"), AuthorizationScopes: []string{"a"}}, BadRequest, "does not serve AuthorizationScopes yet"},
 		{"API key", RouteInput{Key: ptr("x"), APIKeyRequired: ptr(true)}, BadRequest, "does not serve ApiKeyRequired true yet"},
-		{"model", RouteInput{Key: ptr("x"), ModelSelectionExpression: ptr("$request.body.x")}, BadRequest, "does not serve ModelSelectionExpression yet"},
-		{"models", RouteInput{Key: ptr("x"), RequestModels: map[string]string{"a": "b"}}, BadRequest, "does not serve RequestModels yet"},
+		{"odd expression", RouteInput{Key: ptr("x"), ModelSelectionExpression: ptr("$context.stage")}, BadRequest, "Invalid ModelSelectionExpression"},
+		{"no model", RouteInput{Key: ptr("x"), RequestModels: map[string]string{"a": "b"}}, BadRequest, "Invalid model specified: b"},
 	} {
 		_, err := b.CreateRoute(ctx, b.api, c.in)
 		refused(t, c.name, err, c.kind, c.want)

@@ -46,6 +46,9 @@ type Context struct {
 	RequestTime  time.Time
 	// Close is set on DISCONNECT only.
 	Close *CloseReason
+	// ValidationError is why the message fits no model of its route; "" when it
+	// does, or wasn't looked at.
+	ValidationError string
 	// StageVariables is the stage's map, shared and not to be changed.
 	StageVariables map[string]string
 }

@@ -38,13 +38,14 @@ var variables = map[string]func(c *Context) string{
 		return c.Close.Text
 	},
 
+	"error.validationErrorString": func(c *Context) string { return c.ValidationError },
+
 	"identity.sourceIp":  func(c *Context) string { return c.Identity.SourceIP },
 	"identity.userAgent": func(c *Context) string { return c.Identity.UserAgent },
 
 	// Known to AWS, without a value as long as a connection has no authorizer
 	// and no IAM or API key identity, and outside of error responses.
 	"error.messageString":                    none,
-	"error.validationErrorString":            none,
 	"identity.accountId":                     none,
 	"identity.apiKey":                        none,
 	"identity.apiKeyId":                      none,

@@ -12,6 +12,7 @@ import (
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
 	"tidegate/internal/mapping"
+	"tidegate/internal/model"
 	"tidegate/internal/stage"
 )
 
@@ -188,6 +189,13 @@ func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.I
 	i := route.Integration
 	if i == nil {
 		return nil, errNoIntegration
+	}
+	if err := route.Validate(in); err != nil {
+		var invalid *model.Invalid
+		if errors.As(err, &invalid) {
+			in.Context.ValidationError = invalid.ValidationErrorString()
+		}
+		return nil, err
 	}
 	request, err := i.Request(in)
 	if err != nil {

@@ -56,7 +56,7 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 		p.refusal, p.why = judge(errNoIntegration), errNoIntegration
 		return p
 	}
-	if a, ok := p.route.Constant(); ok {
+	if a, ok := p.route.Constant(); ok && !p.route.Validates() {
 		p.constant = a
 		return p
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"tidegate/internal/integration"
+	"tidegate/internal/model"
 	"tidegate/internal/stage"
 )
 
@@ -30,6 +31,7 @@ const (
 	NoIntegration         Outcome = "no-integration" // the route has no target
 	Throttled             Outcome = "throttled"
 	IntegrationBusy       Outcome = "integration-busy" // at its bound for longer than a message waits
+	InvalidBody           Outcome = "invalid-body"     // it fits no model of the route
 	UnsupportedMediaType  Outcome = "unsupported-media-type"
 	NoIntegrationResponse Outcome = "no-integration-response"
 	MappingFailed         Outcome = "mapping-failed" // a template, or content handling
@@ -70,6 +72,7 @@ const (
 	textTimeout         = "Endpoint request timed out"
 	textTooManyRequests = "Too Many Requests"
 	textMediaType       = "Unsupported Media Type"
+	textInvalidBody     = "Invalid request body"
 )
 
 // verdicts says what a failed integration means.
@@ -94,6 +97,10 @@ var verdicts = []struct {
 }
 
 func judge(err error) verdict {
+	var invalid *model.Invalid
+	if errors.As(err, &invalid) {
+		return verdict{InvalidBody, http.StatusBadRequest, textInvalidBody}
+	}
 	for _, v := range verdicts {
 		if errors.Is(err, v.err) {
 			return v.verdict

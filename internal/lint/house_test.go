@@ -24,6 +24,7 @@ var walls = []Wall{
 	{Module: "go.etcd.io/bbolt", Packages: []string{"internal/kv/filekv", "internal/service/tables"}},
 	{Module: "github.com/evanw/esbuild", Packages: []string{"internal/service/functions"}},
 	{Module: "github.com/joho/godotenv", Packages: []string{"internal/stack/serverless", "internal/up"}}, // .env
+	{Module: "github.com/santhosh-tekuri/jsonschema", Packages: []string{"internal/model"}},
 	{Module: "github.com/tidwall/btree", Packages: []string{"internal/service/tables"}},
 	{Module: "github.com/prometheus", Packages: []string{"internal/observe"}},
 	{Module: "go.opentelemetry.io", Packages: []string{"internal/observe"}},

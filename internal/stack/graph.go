@@ -74,6 +74,7 @@ func sortResources(s *Stack, r *reporter) []*resource {
 			}
 		}
 	}
+	s.orderModels()
 	if ring := s.findRing(); ring != nil {
 		first := s.byID[ring[0]]
 		r.errorf(first.place(), "resources depend on each other in a ring: %s", strings.Join(append(ring, ring[0]), " -> "))
@@ -81,6 +82,25 @@ func sortResources(s *Stack, r *reporter) []*resource {
 	}
 	s.orderDeployments(r)
 	return s.topological()
+}
+
+// orderModels puts models before the routes that name them: a route names its
+// models by their names, which are no references.
+func (s *Stack) orderModels() {
+	for _, res := range s.resources {
+		models := res.properties.get("RequestModels")
+		if res.typ != "AWS::ApiGatewayV2::Route" || models == nil {
+			continue
+		}
+		for _, m := range models.members {
+			name, ok := m.value.scalar()
+			for _, other := range s.resources {
+				if called, _ := other.properties.get("Name").scalar(); ok && other.typ == "AWS::ApiGatewayV2::Model" && called == name && apiKey(other) == apiKey(res) {
+					res.need(other.id)
+				}
+			}
+		}
+	}
 }
 
 // topological orders resources whose needs hold no ring.
@@ -153,7 +173,7 @@ func (s *Stack) reaches(from, to string) bool {
 }
 
 // frozen are the types of which a deployment takes a snapshot.
-var frozen = []string{
+var frozen = []string{"AWS::ApiGatewayV2::Model",
 	"AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::RouteResponse", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::IntegrationResponse",
 }
 

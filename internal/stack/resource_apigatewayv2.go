@@ -66,9 +66,9 @@ var apiGatewayV2Types = map[string]*resourceType{
 			"AuthorizationScopes":              {form: texts, notBuilt: authorization},
 			"AuthorizationType":                {form: aText, notBuilt: authorization, harmless: "NONE"},
 			"AuthorizerId":                     {form: aText, notBuilt: authorization},
-			"ModelSelectionExpression":         notBuilt(aText),
+			"ModelSelectionExpression":         textProperty,
 			"OperationName":                    textProperty,
-			"RequestModels":                    notBuilt(anyJSON),
+			"RequestModels":                    {form: textMap},
 			"RequestParameters":                fields(objectMap, map[string]property{"Required": booleanProperty}),
 			"RouteKey":                         required(textProperty),
 			"RouteResponseSelectionExpression": textProperty,
@@ -122,6 +122,17 @@ var apiGatewayV2Types = map[string]*resourceType{
 			"ResponseParameters":          {form: textMap},
 			"ResponseTemplates":           {form: textMap},
 			"TemplateSelectionExpression": textProperty,
+		},
+	},
+	"AWS::ApiGatewayV2::Model": {
+		name:       "AWS::ApiGatewayV2::Model",
+		attributes: []string{"ModelId"},
+		properties: map[string]property{
+			"ApiId":       apiID,
+			"ContentType": textProperty,
+			"Description": textProperty,
+			"Name":        required(textProperty),
+			"Schema":      required(property{form: aDocument}),
 		},
 	},
 	"AWS::ApiGatewayV2::Deployment": {
@@ -251,6 +262,8 @@ const apiGateway = "apigateway" // the signing name
 // template's author chose stay.
 func wire(v *value, p property, lower bool) any {
 	switch {
+	case p.form == aDocument && v.kind == object:
+		return v.json()
 	case p.form == anObject && v.kind == object:
 		return wireObject(v, p.fields, lower)
 	case p.form == objects && v.kind == list:
@@ -411,6 +424,8 @@ func reset(body map[string]any, c *change) {
 			body[lowerFirst(name)] = ""
 		case p.form == aBoolean:
 			body[lowerFirst(name)] = false
+		case name == "RequestModels":
+			body["requestModels"] = map[string]any{}
 		case name == "DefaultRouteSettings":
 			body["defaultRouteSettings"] = map[string]any{"loggingLevel": "OFF", "dataTraceEnabled": false, "detailedMetricsEnabled": false}
 		}
@@ -441,6 +456,7 @@ var childHandlers = map[string]childHandler{
 		keys: []string{"integrationType", "integrationUri", "description"}, mergedMap: "RequestParameters"},
 	"AWS::ApiGatewayV2::IntegrationResponse": {operation: "IntegrationResponse", collection: "integrationresponses", attribute: "IntegrationResponseId",
 		parent: "IntegrationId", parents: "integrations", keys: []string{"integrationResponseKey"}},
+	"AWS::ApiGatewayV2::Model":      {operation: "Model", collection: "models", attribute: "ModelId", keys: []string{"name"}},
 	"AWS::ApiGatewayV2::Deployment": {operation: "Deployment", collection: "deployments", attribute: "DeploymentId"},
 }
 

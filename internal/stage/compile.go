@@ -12,6 +12,7 @@ import (
 	"tidegate/internal/apigw"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
+	"tidegate/internal/model"
 	"tidegate/jsonpath"
 	"tidegate/selection"
 )
@@ -50,6 +51,8 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 		integrations: map[string]*Integration{},
 		failed:       map[string]bool{},
 		settings:     st.RouteSettings,
+		set:          model.NewSet(def.APIID, def.Models),
+		models:       map[string]*model.Model{},
 	}
 	if strings.HasPrefix(string(st.Name), reservedPrefix) {
 		c.errs = append(c.errs, fmt.Errorf("stage names that begin with %s are Tidegate's own; %q can't be one of an API", reservedPrefix, st.Name))
@@ -80,6 +83,8 @@ type compiler struct {
 	failed       map[string]bool // ids of integrations that did not compile
 	errs         []error
 	settings     map[apigw.RouteKey]apigw.RouteSettings
+	set          *model.Set
+	models       map[string]*model.Model // compiled, by name
 }
 
 func (c *compiler) compileSelection() {
@@ -122,6 +127,10 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 		case route.Integration == nil:
 			return fmt.Errorf("its target %q is no integration of the API", r.Target)
 		}
+	}
+	var err error
+	if route.validation, err = c.compileValidation(r); err != nil {
+		return err
 	}
 	if err := c.place(route); err != nil {
 		return err

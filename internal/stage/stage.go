@@ -55,8 +55,9 @@ type Route struct {
 	// share the stage's.
 	Throttle *Throttle
 
-	declared map[string]apigw.ParameterConstraint // request parameters
-	constant *Answer                              // of a MOCK integration without variables
+	declared   map[string]apigw.ParameterConstraint // request parameters
+	validation *validation                          // nil: none
+	constant   *Answer                              // of a MOCK integration without variables
 }
 
 // Connect returns the $connect route, or nil.

@@ -40,6 +40,7 @@ func New(gate *awshttp.Gate, service *control.Service) http.Handler {
 	f.integrations()
 	f.integrationResponses()
 	f.deployments()
+	f.models()
 	f.stages()
 	f.tags()
 	f.unserved()

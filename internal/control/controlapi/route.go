@@ -35,6 +35,7 @@ type routeOutput struct {
 	ApiKeyRequired                   bool                            `json:"apiKeyRequired"`
 	AuthorizationScopes              []string                        `json:"authorizationScopes"`
 	AuthorizationType                string                          `json:"authorizationType"`
+	ModelSelectionExpression         string                          `json:"modelSelectionExpression,omitempty"`
 	OperationName                    string                          `json:"operationName,omitempty"`
 	RequestModels                    map[string]string               `json:"requestModels"`
 	RequestParameters                map[string]parameterConstraints `json:"requestParameters,omitempty"`
@@ -80,7 +81,8 @@ func route(r *apigw.Route) routeOutput {
 		AuthorizationScopes:              []string{},
 		AuthorizationType:                r.AuthorizationType,
 		OperationName:                    r.OperationName,
-		RequestModels:                    map[string]string{},
+		ModelSelectionExpression:         r.ModelSelectionExpression,
+		RequestModels:                    orEmpty(r.RequestModels),
 		RequestParameters:                wireConstraints(r.RequestParameters),
 		RouteId:                          r.ID,
 		RouteKey:                         string(r.Key),

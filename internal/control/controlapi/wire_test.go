@@ -20,7 +20,6 @@ var leftOut = map[string]string{
 	"Api.warnings":                           "only an import sets it",
 	"Route.apiGatewayManaged":                "only quick create sets it",
 	"Route.authorizerId":                     "refused on input",
-	"Route.modelSelectionExpression":         "refused on input",
 	"RouteResponse.modelSelectionExpression": "refused on input",
 	"Integration.apiGatewayManaged":          "only quick create sets it",
 	"Integration.integrationSubtype":         "refused on input",
@@ -30,7 +29,7 @@ var leftOut = map[string]string{
 }
 
 // pathMembers travel in the path of a request.
-var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "integrationResponseId", "deploymentId", "resourceArn"}
+var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "modelId", "integrationResponseId", "deploymentId", "resourceArn"}
 
 // lower returns AWS's JSON name of a member of the SDK's.
 func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] }
@@ -94,6 +93,7 @@ func TestOutputsHaveAWSMembers(t *testing.T) {
 		{routeResponseOutput{}, types.RouteResponse{}},
 		{integrationOutput{}, types.Integration{}},
 		{integrationResponseOutput{}, types.IntegrationResponse{}},
+		{modelOutput{}, types.Model{}},
 		{deploymentOutput{}, types.Deployment{}},
 		{stageOutput{}, types.Stage{}},
 		{routeSettings{}, types.RouteSettings{}},
@@ -133,6 +133,7 @@ func TestInputsHaveAWSMembers(t *testing.T) {
 		{routeResponseInput{}, sdk.CreateRouteResponseInput{}, sdk.UpdateRouteResponseInput{}},
 		{integrationInput{}, sdk.CreateIntegrationInput{}, sdk.UpdateIntegrationInput{}},
 		{integrationResponseInput{}, sdk.CreateIntegrationResponseInput{}, sdk.UpdateIntegrationResponseInput{}},
+		{modelInput{}, sdk.CreateModelInput{}, sdk.UpdateModelInput{}},
 		{deploymentInput{}, sdk.CreateDeploymentInput{}, sdk.UpdateDeploymentInput{}},
 		{stageInput{}, sdk.CreateStageInput{}, sdk.UpdateStageInput{}},
 		{tagsBody{}, sdk.TagResourceInput{}, sdk.TagResourceInput{}},
@@ -175,6 +176,7 @@ func TestEveryOperationIsNamed(t *testing.T) {
 		CreateIntegrationResponse GetIntegrationResponses GetIntegrationResponse UpdateIntegrationResponse DeleteIntegrationResponse
 		CreateDeployment GetDeployments GetDeployment UpdateDeployment DeleteDeployment
 		CreateStage GetStages GetStage UpdateStage DeleteStage DeleteAccessLogSettings DeleteRouteSettings
+		CreateModel GetModels GetModel UpdateModel DeleteModel GetModelTemplate
 		TagResource GetTags UntagResource`)
 	for _, name := range served {
 		if named[name] {
