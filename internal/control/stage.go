@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/stage"
 )
 
 // reservedStagePrefix begins Tidegate's own paths, which lie where stages do.
@@ -82,7 +83,24 @@ func (in *StageInput) check() error {
 		return badRequest("the format of the access log has %d bytes; at most %d fit", len(*in.AccessLog.Format), maxAccessLogFormat)
 	}
 	if in.AccessLog != nil {
-		return checkText("DestinationArn", in.AccessLog.DestinationARN, 0, 2048)
+		return in.AccessLog.check()
+	}
+	return nil
+}
+
+// check refuses a destination that isn't a log group, and a format without
+// $context.requestId, which AWS asks for too.
+func (in *AccessLogInput) check() error {
+	if err := checkText("DestinationArn", in.DestinationARN, 0, 2048); err != nil {
+		return err
+	}
+	if arn := in.DestinationARN; arn != nil && *arn != "" {
+		if _, err := stage.LogGroupOf(*arn); err != nil {
+			return badRequest("Invalid AccessLogSettings: %v", err)
+		}
+	}
+	if f := in.Format; f != nil && *f != "" && !strings.Contains(*f, "$context.requestId") && !strings.Contains(*f, "$context.extendedRequestId") {
+		return badRequest("Invalid AccessLogSettings: the format must contain $context.requestId")
 	}
 	return nil
 }
@@ -138,10 +156,20 @@ func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
 		put(&st.RouteSettings, key, settings)
 	}
 	if in.AccessLog != nil {
-		set(&st.AccessLog.DestinationARN, in.AccessLog.DestinationARN)
-		set(&st.AccessLog.Format, in.AccessLog.Format)
+		in.AccessLog.apply(&st.AccessLog)
 	}
 	return nil
+}
+
+// apply sets what is given. AWS keeps an ARN without :* at its end, and clears
+// nothing: DeleteAccessLogSettings does.
+func (in *AccessLogInput) apply(a *apigw.AccessLogSettings) {
+	if in.DestinationARN != nil && *in.DestinationARN != "" {
+		a.DestinationARN = strings.TrimSuffix(*in.DestinationARN, ":*")
+	}
+	if in.Format != nil && *in.Format != "" {
+		a.Format = *in.Format
+	}
 }
 
 func hasRoute(api *apigw.API, key apigw.RouteKey) bool {
@@ -217,7 +245,7 @@ func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) 
 		put(&api.Stages, out.Name, out)
 		return s.point(ctx, api, out, in.DeploymentID, out.AutoDeploy)
 	})
-	return s.stageWritten(ctx, apiID, out, &in, revision, stale, err)
+	return s.stageWritten(ctx, apiID, out, revision, stale, err)
 }
 
 // UpdateStage changes what the input names.
@@ -238,51 +266,17 @@ func (s *Service) UpdateStage(ctx context.Context, apiID string, name apigw.Stag
 		out.Updated = s.now()
 		return s.point(ctx, api, out, in.DeploymentID, out.AutoDeploy && !before)
 	})
-	return s.stageWritten(ctx, apiID, out, &in, revision, stale, err)
+	return s.stageWritten(ctx, apiID, out, revision, stale, err)
 }
 
 // stageWritten ends a write of a stage.
-func (s *Service) stageWritten(ctx context.Context, apiID string, st *apigw.Stage, in *StageInput, revision uint64, stale []string, err error) (*apigw.Stage, error) {
+func (s *Service) stageWritten(ctx context.Context, apiID string, st *apigw.Stage, revision uint64, stale []string, err error) (*apigw.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
 	s.discard(ctx, apiID, stale)
 	s.applied(ctx, apiID, revision)
-	for _, what := range in.withoutEffect() {
-		s.config.Notice(fmt.Sprintf("stage %s of API %s: %s is kept and read back but has no effect yet", st.Name, apiID, what))
-	}
 	return st, nil
-}
-
-// withoutEffect names the settings given that nothing acts on yet.
-func (in *StageInput) withoutEffect() []string {
-	var names []string
-	if in.AccessLog != nil && (in.AccessLog.DestinationARN != nil || in.AccessLog.Format != nil) {
-		names = append(names, "AccessLogSettings")
-	}
-	all := []RouteSettingsInput{}
-	if in.DefaultRouteSettings != nil {
-		all = append(all, *in.DefaultRouteSettings)
-	}
-	for _, rs := range in.RouteSettings {
-		all = append(all, rs)
-	}
-	var logging, trace, metrics bool
-	for _, rs := range all {
-		logging = logging || rs.LoggingLevel != nil && *rs.LoggingLevel != "OFF"
-		trace = trace || rs.DataTraceEnabled != nil && *rs.DataTraceEnabled
-		metrics = metrics || rs.DetailedMetricsEnabled != nil && *rs.DetailedMetricsEnabled
-	}
-	if logging {
-		names = append(names, "LoggingLevel")
-	}
-	if trace {
-		names = append(names, "DataTraceEnabled")
-	}
-	if metrics {
-		names = append(names, "DetailedMetricsEnabled")
-	}
-	return names
 }
 
 // Stage returns the API's stage.

@@ -36,12 +36,14 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 		Subject:  Subject{APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, RequestID: event.NewRequestID()},
 		SourceIP: r.Identity.SourceIP, Status: http.StatusSwitchingProtocols, Outcome: Done,
 	}
-	admission, answer, rejection := g.admit(ctx, r, start, &info)
+	var x backendCall
+	admission, answer, rejection := g.admit(ctx, r, start, &info, &x)
 	if rejection != nil {
 		rejection.RequestID, rejection.Type = info.RequestID, errorType(rejection.Status)
 		info.Status, info.Outcome, info.Err = rejection.Status, rejection.Outcome, rejection.Err
 	}
-	info.Duration = g.now().Sub(start)
+	info.Duration, info.IntegrationLatency = g.now().Sub(start), x.latency
+	g.logConnect(r, start, &info, rejection, x)
 	if g.events.ConnectEnd != nil {
 		g.events.ConnectEnd(info)
 	}
@@ -59,7 +61,7 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 
 // admit is Connect without its report. answer is what the $connect route's
 // integration answered, nil when it wasn't called or didn't.
-func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo) (_ *Admission, answer *stage.Answer, _ *Rejection) {
+func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo, x *backendCall) (_ *Admission, answer *stage.Answer, _ *Rejection) {
 	if g.draining.Load() {
 		return nil, nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
 	}
@@ -97,7 +99,7 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if route.Integration != nil {
 		info.Target = route.Integration.Target
 	}
-	answer, err = g.ask(ctx, s, route, c, r, info.RequestID)
+	answer, err = g.ask(ctx, s, route, c, r, info.RequestID, x)
 	if err == nil {
 		info.BackendStatus = answer.Status
 	}
@@ -115,12 +117,43 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 }
 
 // ask calls the $connect route.
-func (g *Gateway) ask(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, requestID string) (*stage.Answer, error) {
+func (g *Gateway) ask(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, requestID string, x *backendCall) (*stage.Answer, error) {
 	if a, ok := route.Constant(); ok {
 		return a, nil
 	}
 	in := &mapping.Input{Context: g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, requestID), Connect: r}
-	return g.perform(ctx, route, in, g.wait)
+	return g.perform(ctx, route, in, g.wait, x)
+}
+
+// logConnect logs a handshake, admitted or not.
+func (g *Gateway) logConnect(r *event.ConnectRequest, start time.Time, info *ConnectInfo, rejection *Rejection, x backendCall) {
+	s, _ := g.Lookup(r.APIID, r.Stage)
+	var route *stage.Route
+	if s != nil {
+		route = s.Connect()
+	}
+	setting := settingOf(s, route)
+	if !g.wantsLog(s, setting) {
+		return
+	}
+	l := &logged{
+		context: &event.Context{
+			APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, EventType: event.TypeConnect,
+			ConnectionID: info.ConnectionID, RequestID: info.RequestID, DomainName: r.DomainName,
+			Identity: r.Identity, ConnectedAt: start, RequestTime: start, StageVariables: s.Variables,
+		},
+		status: http.StatusOK, outcome: info.Outcome, err: info.Err, backendCall: x,
+	}
+	if x.request != nil && x.request.Context != nil {
+		l.context = x.request.Context // which has what an authorizer added
+	}
+	if rejection != nil {
+		l.status, l.text = rejection.Status, rejection.Text
+	}
+	if route != nil {
+		l.target = route.Integration
+	}
+	g.log(s, setting, l)
 }
 
 // rejectionOf returns nil when $connect said yes.
@@ -183,8 +216,9 @@ func (g *Gateway) Open(c *connection.Connection, s connection.Socket) bool {
 }
 
 // perform calls an integration: what goes in, a place, the call, what comes
-// out. Another message's place is waited for as long as wait says.
-func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.Input, wait time.Duration) (answer *stage.Answer, err error) {
+// out. Another message's place is waited for as long as wait says. What passed
+// is noted in x.
+func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.Input, wait time.Duration, x *backendCall) (answer *stage.Answer, err error) {
 	defer recovered(&err)
 	i := route.Integration
 	if i == nil {
@@ -207,11 +241,14 @@ func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.I
 	defer func() { <-i.Slots }()
 	ctx, cancel := context.WithTimeout(ctx, i.Timeout)
 	defer cancel()
-	response, err := i.Invoke(ctx, request)
-	if err != nil {
-		return nil, err
+	start := g.now()
+	x.called, x.request = true, request
+	x.response, x.err = i.Invoke(ctx, request)
+	x.latency = g.now().Sub(start)
+	if x.err != nil {
+		return nil, x.err
 	}
-	return route.Respond(in, response)
+	return route.Respond(in, x.response)
 }
 
 // enter takes a place among an integration's messages.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -33,6 +34,7 @@ func (g *Gateway) Disconnect(ctx context.Context, c *connection.Connection, why 
 	}
 	if s == nil || s.Disconnect() == nil {
 		info.Outcome = NoRoute
+		g.logDisconnect(s, c, nil, &info, backendCall{})
 		g.disconnected(info)
 		g.end()
 		return
@@ -67,13 +69,16 @@ func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connec
 	if route.Integration != nil {
 		info.Target = route.Integration.Target
 	}
+	var x backendCall
+	defer func() { g.logDisconnect(s, c, route, info, x) }()
 	if a, ok := route.Constant(); ok {
 		info.BackendStatus = a.Status
 		return
 	}
 	ec := g.contextOf(c, s, event.TypeDisconnect, apigw.RouteDisconnect, info.RequestID)
 	ec.Close = &info.Close
-	a, err := g.perform(ctx, route, &mapping.Input{Context: ec}, disconnectWait)
+	a, err := g.perform(ctx, route, &mapping.Input{Context: ec}, disconnectWait, &x)
+	info.IntegrationLatency = x.latency
 	if err != nil {
 		info.Outcome, info.Err = judge(err).outcome, err
 	} else {
@@ -91,4 +96,31 @@ func (g *Gateway) disconnected(info DisconnectInfo) {
 	if g.events.DisconnectEnd != nil {
 		g.events.DisconnectEnd(info)
 	}
+}
+
+// logDisconnect logs the end of a connection.
+func (g *Gateway) logDisconnect(s *stage.Stage, c *connection.Connection, route *stage.Route, info *DisconnectInfo, x backendCall) {
+	setting := settingOf(s, route)
+	if !g.wantsLog(s, setting) {
+		return
+	}
+	requestID := info.RequestID
+	if requestID == "" {
+		requestID = event.NewRequestID()
+	}
+	l := &logged{
+		context: g.contextOf(c, s, event.TypeDisconnect, apigw.RouteDisconnect, requestID),
+		status:  http.StatusOK, outcome: info.Outcome, err: info.Err, backendCall: x,
+	}
+	l.context.Close = &info.Close
+	if route == nil {
+		l.outcome = Done // a stage needs no $disconnect route
+	} else {
+		l.target = route.Integration
+	}
+	if info.Err != nil {
+		v := judge(info.Err)
+		l.status, l.text = v.status, v.text
+	}
+	g.log(s, setting, l)
 }

@@ -56,6 +56,8 @@ type ConnectInfo struct {
 	Outcome       Outcome
 	Err           error // why, where there is more to say
 	Duration      time.Duration
+	// IntegrationLatency is how long the backend took; 0: it wasn't called.
+	IntegrationLatency time.Duration
 }
 
 // String returns one line for a log.
@@ -74,6 +76,8 @@ type MessageInfo struct {
 	Frame    []byte
 	Err      error
 	Duration time.Duration
+	// IntegrationLatency is how long the backend took; 0: it wasn't called.
+	IntegrationLatency time.Duration
 }
 
 // String returns one line for a log.
@@ -90,6 +94,8 @@ type DisconnectInfo struct {
 	Err           error         // why $disconnect failed
 	Lifetime      time.Duration // of the connection
 	Duration      time.Duration // of the $disconnect route
+	// IntegrationLatency is how long the backend took; 0: it wasn't called.
+	IntegrationLatency time.Duration
 }
 
 // String returns one line for a log.

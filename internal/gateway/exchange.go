@@ -77,7 +77,7 @@ func (g *Gateway) again(ctx context.Context, x *Exchange) {
 		}
 		defer func() { <-g.slots }()
 		var err error
-		if answer, err = g.perform(ctx, route, x.input(s), g.wait); err != nil {
+		if answer, err = g.perform(ctx, route, x.input(s), g.wait, &backendCall{}); err != nil {
 			v := judge(err)
 			x.Outcome, x.Err, x.Status = v.outcome, err, v.status
 			if x.Type != event.TypeConnect {

@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Registry *connection.Registry
 	Events   EventListener
+	Logs     Logs             // of access and execution; nil: nobody keeps them
 	Now      func() time.Time // nil means time.Now
 
 	// Bounds on messages that are with backends; zero means apigw's constants.
@@ -40,6 +41,7 @@ type Gateway struct {
 	// Static.
 	registry      *connection.Registry
 	events        EventListener
+	logs          Logs
 	now           func() time.Time
 	perConnection int
 	wait          time.Duration
@@ -77,7 +79,7 @@ func New(c Config) *Gateway {
 		c.IntegrationWait = time.Second
 	}
 	g := &Gateway{
-		registry: c.Registry, events: c.Events, now: c.Now, perConnection: c.InFlightConnection,
+		registry: c.Registry, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
 		wait: c.IntegrationWait, slots: make(chan struct{}, c.InFlightProcess), idle: make(chan struct{}, 1),
 	}
 	g.stages.Store(&map[stageKey]*stage.Stage{})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"time"
 	"unicode/utf8"
 
@@ -40,17 +41,17 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 	p := Plan{connection: c, payload: payload, size: len(payload), start: g.now()}
 	s, ok := g.Lookup(c.APIID(), c.Stage())
 	if !ok {
-		p.refusal, p.why = verdict{outcome: UnknownStage, text: textForbidden}, errUnknownStage
+		p.refusal, p.why = verdict{outcome: UnknownStage, status: http.StatusForbidden, text: textForbidden}, errUnknownStage
 		return p
 	}
 	p.stage = s
 	p.route = s.SelectRoute(payload)
 	switch {
 	case p.route == nil:
-		p.refusal, p.why = verdict{outcome: NoRoute, text: textForbidden}, s.Unrouted(payload)
+		p.refusal, p.why = verdict{outcome: NoRoute, status: http.StatusForbidden, text: textForbidden}, s.Unrouted(payload)
 		return p
 	case !p.route.Throttle.Allow(p.start):
-		p.refusal, p.why = verdict{outcome: Throttled, text: textTooManyRequests}, errThrottled
+		p.refusal, p.why = verdict{outcome: Throttled, status: http.StatusTooManyRequests, text: textTooManyRequests}, errThrottled
 		return p
 	case p.route.Integration == nil:
 		p.refusal, p.why = judge(errNoIntegration), errNoIntegration
@@ -77,7 +78,9 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 // plan calls out it blocks until that is done; ctx ending cuts it short.
 func (g *Gateway) Run(ctx context.Context, p Plan) {
 	var requestID string
-	if p.calls || p.refusal.outcome != "" || g.events.MessageEnd != nil || g.events.ExchangeEnd != nil {
+	setting := settingOf(p.stage, p.route)
+	logs := g.wantsLog(p.stage, setting)
+	if p.calls || p.refusal.outcome != "" || logs || g.events.MessageEnd != nil || g.events.ExchangeEnd != nil {
 		requestID = event.NewRequestID()
 	}
 	var r result
@@ -91,7 +94,32 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 	default:
 		r = g.reply(p.route, p.constant)
 	}
+	if logs {
+		// Before the client has its frame: who sees it finds it in the log.
+		g.logMessage(p, setting, requestID, &r)
+	}
 	g.finish(p, requestID, r)
+}
+
+// logMessage logs a message as it was decided, whether or not its frame reaches
+// the client.
+func (g *Gateway) logMessage(p Plan, setting stage.LogSetting, requestID string, r *result) {
+	l := &logged{context: r.context, status: http.StatusOK, outcome: r.outcome, err: r.err, backendCall: r.call}
+	if l.context == nil {
+		var key apigw.RouteKey
+		if p.route != nil {
+			key = p.route.Key
+		}
+		l.context = g.contextOf(p.connection, p.stage, event.TypeMessage, key, requestID)
+		l.context.MessageID, l.context.RequestTime = event.NewRequestID(), p.start
+	}
+	if r.outcome != Done {
+		l.status, l.text = r.verdict.status, r.text
+	}
+	if p.route != nil {
+		l.target = p.route.Integration
+	}
+	g.log(p.stage, setting, l)
 }
 
 // A result is what a message led to.
@@ -102,7 +130,9 @@ type result struct {
 	answer *stage.Answer // nil: none
 	err    error
 
-	messageID string // "" when nothing was called
+	messageID string         // "" when nothing was called
+	context   *event.Context // of a call
+	call      backendCall
 }
 
 // call invokes the route's integration, after a place in the process.
@@ -123,12 +153,13 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
 	c.MessageID = event.NewRequestID()
 	c.RequestTime = p.start
-	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait)
-	if err != nil {
-		return result{verdict: judge(err), err: err, messageID: c.MessageID}
+	var x backendCall
+	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait, &x)
+	r := result{verdict: judge(err), err: err}
+	if err == nil {
+		r = g.reply(p.route, answer)
 	}
-	r := g.reply(p.route, answer)
-	r.messageID = c.MessageID
+	r.messageID, r.context, r.call = c.MessageID, c, x
 	return r
 }
 
@@ -179,6 +210,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 			APIID: p.connection.APIID(), Stage: p.connection.Stage(), ConnectionID: p.connection.String(), RequestID: requestID,
 		},
 		Size: p.size, BackendStatus: r.status, Outcome: r.outcome, Frame: r.frame, Err: r.err, Duration: g.now().Sub(p.start),
+		IntegrationLatency: r.call.latency,
 	}
 	if p.route != nil {
 		info.RouteKey = p.route.Key

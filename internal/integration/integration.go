@@ -37,6 +37,8 @@ type Response struct {
 	Failed *Error
 	// Detail says for logs what is wrong with an answer that is none of success.
 	Detail string
+	// RequestID is the one that an AWS service gave the call; empty: it isn't one.
+	RequestID string
 }
 
 // The kinds of failure, to be tested with errors.Is. Statuses of a rejected

@@ -90,6 +90,8 @@ type Call struct {
 	Payload   []byte // the event; the caller's again when Invoke returns
 	// Parameters are mapped; those that are headers go along.
 	Parameters []event.Parameter
+	// Invocation is set to the request id that Lambda gave the call. It may be nil.
+	Invocation *string
 }
 
 // A result is a function's answer.
@@ -140,6 +142,9 @@ func (f *Function) call(ctx context.Context, c Call, maxResult int64) (*result, 
 		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
 	defer resp.Body.Close()
+	if c.Invocation != nil {
+		*c.Invocation = resp.Header.Get("X-Amzn-Requestid")
+	}
 	payload, err := readBody(resp, maxResult)
 	if err != nil {
 		if errors.Is(err, errTooBig) {
@@ -164,7 +169,8 @@ var _ Invoker = (*lambda)(nil)
 
 // Invoke calls the function and waits for its result.
 func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
-	payload, err := l.function.Invoke(ctx, Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload}, maxLambdaResult)
+	var id string
+	payload, err := l.function.Invoke(ctx, Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload, Invocation: &id}, maxLambdaResult)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +181,7 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	if reply.Status == 0 && r.Context.EventType == event.TypeConnect {
 		return nil, &Error{Kind: ErrMalformed, Detail: "the function's result has no statusCode, which $connect needs"}
 	}
-	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body}, nil
+	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body, RequestID: id}, nil
 }
 
 // NewCustomLambda returns an invoker of the AWS integration with the given
@@ -196,7 +202,8 @@ var _ Invoker = (*customLambda)(nil)
 // Invoke calls the function and waits for its result, or only until it is
 // queued.
 func (l *customLambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
-	c := Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload, Parameters: r.Parameters}
+	var id string
+	c := Call{SourceARN: l.function.routeARN(r.Context), RequestID: r.Context.RequestID, Payload: r.Payload, Parameters: r.Parameters, Invocation: &id}
 	if len(c.Payload) == 0 {
 		c.Payload = []byte("{}")
 	}
@@ -204,7 +211,7 @@ func (l *customLambda) Invoke(ctx context.Context, r *Request) (*Response, error
 	if err != nil {
 		return nil, err
 	}
-	out := &Response{Status: got.status, Body: got.payload, Header: []event.Field{{Name: "Content-Type", Value: "application/json"}}}
+	out := &Response{Status: got.status, RequestID: id, Body: got.payload, Header: []event.Field{{Name: "Content-Type", Value: "application/json"}}}
 	if got.thrown != nil {
 		out.Failed = got.thrown.failure()
 		out.Detail = out.Failed.Error()

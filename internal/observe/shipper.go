@@ -12,15 +12,18 @@ import (
 	"time"
 
 	"tidegate/internal/service/functions"
+	"tidegate/internal/stage"
 	"tidegate/sigv4"
 )
 
-// A Shipper carries the lines of functions' logs to CloudWatch Logs, by its
-// PutLogEvents. Those of one stream arrive in their order. Who writes them never waits: lines that come faster than they
-// can be kept are counted and left out, and the log says so in their place.
+// A Shipper carries lines to CloudWatch Logs, by its PutLogEvents: those of
+// functions' logs, or of stages' access and execution logs. Those of one stream
+// arrive in their order. Who writes them never waits: lines that come faster
+// than they can be kept are counted and left out, and the log says so in their
+// place.
 type Shipper struct {
 	config ShipperConfig
-	lines  chan functions.Logged
+	lines  chan shipped
 	bytes  atomic.Int64 // in lines
 	lost   atomic.Int64
 	stop   chan struct{}
@@ -33,7 +36,7 @@ type Shipper struct {
 type ShipperConfig struct {
 	Endpoint    string // of CloudWatch Logs
 	Client      *http.Client
-	Credentials sigv4.Credentials // of lambda.amazonaws.com
+	Credentials sigv4.Credentials // of a writer: lambda.amazonaws.com, apigateway.amazonaws.com
 	Region      string
 	// Failed hears once that lines can't be kept. It may be nil.
 	Failed func(Notice)
@@ -50,22 +53,39 @@ const (
 
 // NewShipper returns a shipper at work. Close it.
 func NewShipper(c ShipperConfig) *Shipper {
-	s := &Shipper{config: c, lines: make(chan functions.Logged, maxWaiting), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Shipper{config: c, lines: make(chan shipped, maxWaiting), stop: make(chan struct{}), done: make(chan struct{})}
 	go s.run()
 	return s
 }
 
-// Logged takes one line. It never blocks.
+// A shipped is one line on its way.
+type shipped struct {
+	group, stream string
+	time          time.Time
+	line          string
+}
+
+// Logged takes one line of a function's log. It never blocks.
 func (s *Shipper) Logged(l functions.Logged) {
-	if s.bytes.Add(int64(len(l.Line))) > maxWaitingBytes {
-		s.bytes.Add(-int64(len(l.Line)))
+	s.take(shipped{"/aws/lambda/" + l.Function, l.Stream, l.Time, l.Line})
+}
+
+// WriteLog takes one line of a stage's log; it implements gateway.Logs and
+// never blocks.
+func (s *Shipper) WriteLog(to stage.LogTarget, at time.Time, line []byte) {
+	s.take(shipped{to.Group, to.Stream, at, string(line)})
+}
+
+func (s *Shipper) take(l shipped) {
+	if s.bytes.Add(int64(len(l.line))) > maxWaitingBytes {
+		s.bytes.Add(-int64(len(l.line)))
 		s.lost.Add(1)
 		return
 	}
 	select {
 	case s.lines <- l:
 	default:
-		s.bytes.Add(-int64(len(l.Line)))
+		s.bytes.Add(-int64(len(l.line)))
 		s.lost.Add(1)
 	}
 }
@@ -112,27 +132,27 @@ type shippedEvent struct {
 }
 
 // ship sends the line and what waits behind it.
-func (s *Shipper) ship(l functions.Logged) {
+func (s *Shipper) ship(l shipped) {
 	var parcels []*parcel
 	latest := map[[2]string]*parcel{}
 	for more := true; more; {
-		s.bytes.Add(-int64(len(l.Line)))
-		key := [2]string{l.Function, l.Stream}
+		s.bytes.Add(-int64(len(l.line)))
+		key := [2]string{l.group, l.stream}
 		p := latest[key]
-		if p == nil || p.bytes+len(l.Line) > maxPut || len(p.events) == maxPutEvents {
-			p = &parcel{group: "/aws/lambda/" + l.Function, stream: l.Stream}
+		if p == nil || p.bytes+len(l.line) > maxPut || len(p.events) == maxPutEvents {
+			p = &parcel{group: l.group, stream: l.stream}
 			latest[key] = p
 			parcels = append(parcels, p)
 		}
-		at := l.Time.UnixMilli()
+		at := l.time.UnixMilli()
 		if n := len(p.events); n > 0 {
 			at = max(at, p.events[n-1].Timestamp) // a batch is in the order of time
 		}
 		if lost := s.lost.Swap(0); lost > 0 {
-			p.events = append(p.events, shippedEvent{at, fmt.Sprintf("Tidegate left out %d lines of functions' logs here: they came faster than they could be kept\n", lost)})
+			p.events = append(p.events, shippedEvent{at, fmt.Sprintf("Tidegate left out %d lines here, or of other logs beside it: they came faster than they could be kept\n", lost)})
 		}
-		p.events = append(p.events, shippedEvent{at, l.Line + "\n"})
-		p.bytes += len(l.Line)
+		p.events = append(p.events, shippedEvent{at, l.line + "\n"})
+		p.bytes += len(l.line)
 		select {
 		case l = <-s.lines:
 		default:
@@ -147,7 +167,7 @@ func (s *Shipper) ship(l functions.Logged) {
 	}
 }
 
-// put sends a parcel. The service makes group and stream for Lambda.
+// put sends a parcel. The service makes group and stream for its writers.
 func (s *Shipper) put(p *parcel) error {
 	_, err := callLogs(context.Background(), s.config, "PutLogEvents",
 		map[string]any{"logGroupName": p.group, "logStreamName": p.stream, "logEvents": p.events})

@@ -53,6 +53,7 @@ type serving struct {
 	variables       map[string]string
 	defaultSettings apigw.RouteSettings
 	routeSettings   map[apigw.RouteKey]apigw.RouteSettings
+	accessLog       apigw.AccessLogSettings
 	disableEndpoint bool
 }
 
@@ -169,6 +170,7 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 			variables:       st.Variables,
 			defaultSettings: st.DefaultRouteSettings,
 			routeSettings:   st.RouteSettings,
+			accessLog:       st.AccessLog,
 			disableEndpoint: change.API.DisableExecuteAPIEndpoint,
 		}
 		if now, ok := served[name]; ok && reflect.DeepEqual(now, next) {

@@ -73,6 +73,7 @@ type Server struct {
 	shipper   *observe.Shipper      // carries functions' lines there
 	recorder  *recording.Recorder   // nil when nothing is kept
 	replayer  *recording.Replayer   // nil without it
+	stageLogs *observe.Shipper      // and those of stages' access and execution logs
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	admin     *admin.Service
@@ -245,7 +246,7 @@ func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[
 	}
 	s.logs, err = logs.New(ctx, logs.Config{
 		Dir: filepath.Join(s.options.DataDir, "logs"), Bucket: bucket, Gate: gate, Region: s.options.Region, Account: s.options.Account,
-		Writer: "lambda.amazonaws.com",
+		Writers: []string{"lambda.amazonaws.com", "apigateway.amazonaws.com"},
 	})
 	if err != nil {
 		return err
@@ -254,6 +255,9 @@ func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[
 	s.logsAPI = observe.ShipperConfig{Endpoint: inMemory("logs"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
 		Region: s.options.Region, Failed: s.options.Observer.Note}
 	s.shipper = observe.NewShipper(s.logsAPI)
+	ofStages := s.logsAPI
+	ofStages.Credentials = s.serviceKeys["apigateway.amazonaws.com"]
+	s.stageLogs = observe.NewShipper(ofStages)
 	return nil
 }
 
@@ -327,7 +331,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if s.registry, err = openRegistry(ctx, node, maxConnections); err != nil {
 		return err
 	}
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.gatewayEvents()})
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.gatewayEvents(), Logs: s.stageLogs})
 	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.options.Observer.Cluster())
 
 	resources, err := catalog.Open(ctx, s.store)
@@ -505,6 +509,9 @@ func (s *Server) Close() error {
 	}
 	if s.shipper != nil {
 		s.shipper.Close() // while what it calls still answers
+	}
+	if s.stageLogs != nil {
+		s.stageLogs.Close()
 	}
 	if s.inside != nil {
 		s.inside.Close()

@@ -147,7 +147,7 @@ var apiGatewayV2Types = map[string]*resourceType{
 	"AWS::ApiGatewayV2::Stage": {
 		name: "AWS::ApiGatewayV2::Stage",
 		properties: map[string]property{
-			"AccessLogSettings":    noEffect(anyJSON, "access logs are not built yet"),
+			"AccessLogSettings":    fields(anObject, map[string]property{"DestinationArn": textProperty, "Format": textProperty}),
 			"AccessPolicyId":       noEffect(aText, httpAPIOnly),
 			"ApiId":                apiID,
 			"AutoDeploy":           booleanProperty,
@@ -617,8 +617,20 @@ func (h stageHandler) recorded(a *applier, c *change) RecordedResource {
 	return out
 }
 
+// body is what the API is sent. A destination that it would refuse is noted
+// instead: the stage serves without that log.
+func (stageHandler) body(a *applier, c *change, skip ...string) map[string]any {
+	body := wireObject(c.properties, c.res.schema.properties, true, skip...)
+	destination, ok := c.properties.get("AccessLogSettings").get("DestinationArn").scalar()
+	if parts := strings.SplitN(destination, ":", 4); ok && len(parts) == 4 && parts[2] == "firehose" {
+		a.r.notef(c.res.propertyPlace("AccessLogSettings"), "Tidegate writes access logs to log groups, not to Firehose streams (%s): this stage has none here", clip(destination))
+		delete(body, "accessLogSettings")
+	}
+	return body
+}
+
 func (h stageHandler) create(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
-	body := wireObject(c.properties, c.res.schema.properties, true, "ApiId")
+	body := h.body(a, c, "ApiId")
 	err := a.rest(ctx, apiGateway, "CreateStage", http.MethodPost, apiPath(c.get("ApiId"), "stages"), body, nil)
 	if isConflict(err) {
 		return h.patch(ctx, a, c)
@@ -643,7 +655,7 @@ func (h stageHandler) update(ctx context.Context, a *applier, c *change) (Record
 // sent empty; settings of routes that left are deleted one by one.
 func (h stageHandler) patch(ctx context.Context, a *applier, c *change) (RecordedResource, error) {
 	path := apiPath(c.get("ApiId"), "stages", c.get("StageName"))
-	body := wireObject(c.properties, c.res.schema.properties, true, "ApiId", "StageName", "Tags")
+	body := h.body(a, c, "ApiId", "StageName", "Tags")
 	reset(body, c)
 	if slices.Contains(c.removed, "DeploymentId") {
 		delete(body, "deploymentId") // AutoDeploy took over
@@ -677,6 +689,11 @@ func (h stageHandler) patch(ctx context.Context, a *applier, c *change) (Recorde
 			if err = a.optional(c, "RouteSettings", err); err != nil && !isNotFound(err) {
 				return RecordedResource{}, err
 			}
+		}
+	}
+	if body["accessLogSettings"] == nil && c.old != nil && c.has("AccessLogSettings") {
+		if err := a.rest(ctx, apiGateway, "DeleteAccessLogSettings", http.MethodDelete, path+"/accesslogsettings", nil, nil); err != nil {
+			return RecordedResource{}, err
 		}
 	}
 	if err := a.rest(ctx, apiGateway, "UpdateStage", http.MethodPatch, path, body, nil); err != nil {

@@ -13,12 +13,13 @@ const stands = ": a placeholder stands in for it"
 // notedTypes are types of services that Tidegate has, and why they are
 // placeholders all the same.
 var notedTypes = map[string]string{
-	"AWS::ApiGateway::Account":                 "execution logs go to no log group, so API Gateway's account settings have no effect here",
+	"AWS::ApiGateway::Account":                 "stages write their logs without a role here, so API Gateway's account settings have no effect",
 	"AWS::Events::ApiDestination":              "rules call functions only" + stands,
 	"AWS::Events::Archive":                     "events are not archived here" + stands,
 	"AWS::Events::Connection":                  "rules call functions only" + stands,
 	"AWS::Events::EventBus":                    "there is only the bus default, and only schedules fire" + stands,
 	"AWS::Events::EventBusPolicy":              "there is only the bus default, and nobody else may use it",
+	"AWS::Logs::LogGroup":                      "a log group is made here when something first writes to it, without the template's retention" + stands,
 	"AWS::IAM::AccessKey":                      "there are roles, no users" + stands,
 	"AWS::IAM::Group":                          "there are roles, no groups" + stands,
 	"AWS::IAM::GroupPolicy":                    "there are roles, no groups" + stands,

@@ -76,7 +76,7 @@ func TestStandIns(t *testing.T) {
 		{"a user", "\n  U: {Type: AWS::IAM::User}", "U.Type: there are roles, no users"},
 		{"a boundary", "\n  R: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}, PermissionsBoundary: a}}", "boundaries are not applied"},
 		{"a custom resource", "\n  C: {Type: Custom::Thing, Properties: {ServiceToken: !GetAtt F.Arn}}", "its function isn't called; to call it: tidegate invoke FUNCTION EVENT"},
-		{"API Gateway's account", "\n  A: {Type: AWS::ApiGateway::Account}", "API Gateway's account settings have no effect here"},
+		{"API Gateway's account", "\n  A: {Type: AWS::ApiGateway::Account}", "API Gateway's account settings have no effect"},
 		{"wait conditions", "\n  H: {Type: AWS::CloudFormation::WaitConditionHandle}", "nothing is waited for here"},
 		{"a state machine", "\n  S: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: a.json}}", "AWS::Serverless::StateMachine belongs to a service that Tidegate lacks"},
 	}

@@ -50,13 +50,14 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 		},
 		integrations: map[string]*Integration{},
 		failed:       map[string]bool{},
-		settings:     st.RouteSettings,
+		settings:     st,
 		set:          model.NewSet(def.APIID, def.Models),
 		models:       map[string]*model.Model{},
 	}
 	if strings.HasPrefix(string(st.Name), reservedPrefix) {
 		c.errs = append(c.errs, fmt.Errorf("stage names that begin with %s are Tidegate's own; %q can't be one of an API", reservedPrefix, st.Name))
 	}
+	c.compileLogs(st)
 	c.compileIntegrations()
 	for _, r := range def.Routes {
 		if err := c.compileRoute(r); err != nil {
@@ -82,7 +83,7 @@ type compiler struct {
 	integrations map[string]*Integration
 	failed       map[string]bool // ids of integrations that did not compile
 	errs         []error
-	settings     map[apigw.RouteKey]apigw.RouteSettings
+	settings     *apigw.Stage
 	set          *model.Set
 	models       map[string]*model.Model // compiled, by name
 }
@@ -110,7 +111,9 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 		return fmt.Errorf("authorizationType %s is not supported yet, only NONE", r.AuthorizationType)
 	}
 	route := &Route{Key: r.Key, TwoWay: r.TwoWay(), declared: r.RequestParameters, Throttle: c.stage.Throttle}
-	if own := newThrottle(c.settings[r.Key]); own != nil {
+	settings := settingsOf(c.settings, r.Key)
+	route.Logging = logSetting(settings)
+	if own := newThrottle(c.settings.RouteSettings[r.Key]); own != nil {
 		route.Throttle = own
 	}
 	for name := range r.RequestParameters {

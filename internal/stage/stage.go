@@ -31,6 +31,12 @@ type Stage struct {
 	// Throttle is that of the stage's default settings: it admits handshakes when
 	// there is no $connect route, and is shared by routes without their own.
 	Throttle *Throttle
+	// AccessLog is nil when the stage has none.
+	AccessLog *AccessLog
+	// ExecutionLog is where the execution log goes, of the routes that have one.
+	ExecutionLog LogTarget
+	// Logging is the default settings': it is for events that no route has.
+	Logging LogSetting
 
 	routes     map[apigw.RouteKey]*Route // the custom ones
 	connect    *Route
@@ -54,6 +60,8 @@ type Route struct {
 	// Throttle admits events of the route; routes without settings of their own
 	// share the stage's.
 	Throttle *Throttle
+	// Logging says what of its events the execution log has.
+	Logging LogSetting
 
 	declared   map[string]apigw.ParameterConstraint // request parameters
 	validation *validation                          // nil: none

@@ -218,7 +218,7 @@ func TestLifeOfAnAPI(t *testing.T) {
 	if !errors.As(err, &nf) || *nf.ResourceType != "Api" {
 		t.Errorf("%v does not carry its resource type", err)
 	}
-	if len(p.notices) != 2 { // AccessLogSettings, LoggingLevel
+	if len(p.notices) != 0 {
 		t.Errorf("notices: %q", p.notices)
 	}
 }

@@ -1,5 +1,5 @@
 // Package logs is the part of CloudWatch Logs that keeps and tails the logs of
-// functions: log groups, log streams and their events, and filter patterns. What
+// functions and stages: log groups, log streams and their events, and filter patterns. What
 // analyses logs (Insights, metric filters, subscriptions) is not here.
 //
 // Events lie in files below the data dir, in segments of a log group each. They
@@ -35,9 +35,9 @@ type Config struct {
 	Region string
 	// Account is the account of the ARNs.
 	Account string
-	// Writer is a service principal that may write to any group: Lambda's. What it
-	// writes to is made when it isn't there.
-	Writer string
+	// Writers are service principals that may write to any group: Lambda's and API
+	// Gateway's. What they write to is made when it isn't there.
+	Writers []string
 
 	SegmentBytes int64 // of a file; 4 MiB
 	GroupBytes   int64 // of a log group; 16 MiB
