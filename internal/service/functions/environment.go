@@ -54,6 +54,7 @@ type environment struct {
 	mu       sync.Mutex
 	state    state
 	current  *invocation
+	answered string // the request id of the invocation before, until the runtime asks for the next
 	initBody []byte
 	why      ExitReason // of its end, the first one given
 }

@@ -434,7 +434,7 @@ func TestRuntimeAPI(t *testing.T) {
 		}
 	}
 	status, body, _ := do("POST", "/invocation/x/response", "1")
-	check("a response before next", status, body, 403, `"errorMessage":"State transition from Started to InvocationResponse failed for runtime. Error: State transition is not allowed","errorType":"InvalidStateTransition"`)
+	check("a response before next", status, body, 400, `"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"`)
 	for _, h := range [][]string{{"Origin", "https://evil.example"}, {"Host", "evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
 		status, body, _ = do("GET", "/invocation/next", "", h...)
 		check("a web page: "+h[0], status, body, 403, "Forbidden")
@@ -473,9 +473,14 @@ func TestRuntimeAPI(t *testing.T) {
 	status, body, _ = do("POST", "/invocation/"+inv.requestID+"/response", "1")
 	check("a second response", status, body, 403, "State transition from RuntimeResponseSentState to InvocationResponse failed")
 
+	status, body, _ = do("POST", "/invocation/other/response", "1")
+	check("another id after the response", status, body, 400, "InvalidRequestID")
+
 	second := &invocation{requestID: "two", payload: []byte(`1`), answer: make(chan answer, 1)}
 	go func() { e.deliver <- second }()
 	do("GET", "/invocation/next", "")
+	status, body, _ = do("POST", "/invocation/"+inv.requestID+"/response", "1")
+	check("a response to the invocation before", status, body, 400, "InvalidRequestID")
 	status, body, _ = do("POST", "/invocation/two/error", `{"errorType":"E"}`, "Lambda-Runtime-Function-Error-Type", "E")
 	check("error", status, body, 202, `{"status":"OK"}`)
 	if a := <-second.answer; !a.failed || string(a.payload) != `{"errorType":"E"}` {

@@ -130,6 +130,7 @@ type Service struct {
 	mourned    bool                 // mourner was asked for
 	closed     bool
 	exits      sync.WaitGroup // one for each process
+	preparing  sync.WaitGroup // one for each function whose code is made ready
 
 	writes sync.Mutex // held over each change of the bucket
 }
@@ -273,6 +274,7 @@ func (s *Service) Close(ctx context.Context) error {
 	cleared := make(chan struct{})
 	go func() {
 		s.sdk.wait() // an installation removes what it has begun
+		s.preparing.Wait()
 		close(cleared)
 	}()
 	select {

@@ -116,7 +116,12 @@ func (s *Service) prepare(fn *function) *preparation {
 	p := s.pool(fn.key())
 	if p.prepared == nil || outdated && p.prepared == old {
 		p.prepared = newPreparation()
-		go s.provide(fn, p.prepared)
+		now := p.prepared
+		if s.closed { // it fails at once, and Close may wait for the others by now
+			go s.provide(fn, now)
+		} else {
+			s.preparing.Go(func() { s.provide(fn, now) })
+		}
 	}
 	return p.prepared
 }

@@ -53,7 +53,7 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 		invalidTransition(w, from, stateReady)
 		return
 	}
-	e.state = stateReady
+	e.state, e.answered = stateReady, ""
 	e.mu.Unlock()
 	var inv *invocation
 	select {
@@ -87,14 +87,17 @@ func (e *environment) respond(w http.ResponseWriter, r *http.Request, id string,
 		to = "InvocationErrorResponse"
 	}
 	e.mu.Lock()
-	from, inv := e.state, e.current
-	e.mu.Unlock()
-	if from != stateRunning {
-		invalidTransition(w, from, to)
-		return
+	from, inv, known := e.state, e.current, e.answered
+	if inv != nil {
+		known = inv.requestID
 	}
-	if id != inv.requestID {
+	e.mu.Unlock()
+	switch { // in the order in which Lambda looks
+	case id != known:
 		apiError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		return
+	case from != stateRunning:
+		invalidTransition(w, from, to)
 		return
 	}
 	switch mode := r.Header.Get("Lambda-Runtime-Function-Response-Mode"); {
@@ -144,7 +147,7 @@ func (e *environment) settle(inv *invocation, a answer) bool {
 		e.mu.Unlock()
 		return false
 	}
-	e.state, e.current = stateSent, nil
+	e.state, e.current, e.answered = stateSent, nil, inv.requestID
 	e.mu.Unlock()
 	e.out.flush()
 	inv.answer <- a

@@ -399,7 +399,7 @@ func TestTrust(t *testing.T) {
 			params []string
 			why    string
 		}{
-			{"a service that the trust policy doesn't name", eventsKey, []string{"RoleArn", roleARN, "RoleSessionName", "ev"}, "trust policy of role chat does not allow it"},
+			{"a service that the trust policy doesn't name", eventsKey, []string{"RoleArn", roleARN, "RoleSessionName", "ev"}, "trust policy of role chat does not allow it; it must allow sts:AssumeRole to events.amazonaws.com"},
 			{"a role whose account is trusted, without a policy", session, other, "no identity-based policy allows the sts:AssumeRole action"},
 		} {
 			f.denied = nil

@@ -226,7 +226,7 @@ func trusts(trust *iampolicy.Document, caller awshttp.Principal, r *iampolicy.Re
 	case resource.Decision == iampolicy.Allow:
 		return ""
 	case !resource.Delegated:
-		return "the " + trust.Name + " does not allow it; a function's role must allow sts:AssumeRole to lambda.amazonaws.com"
+		return "the " + trust.Name + " does not allow it; it must allow sts:AssumeRole to " + caller.ARN
 	case own.Decision != iampolicy.Allow:
 		return "no identity-based policy allows the sts:AssumeRole action"
 	}
