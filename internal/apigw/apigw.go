@@ -41,6 +41,7 @@ type API struct {
 	Routes       map[string]*Route       // by route id
 	Integrations map[string]*Integration // by integration id
 	Models       map[string]*Model       // by model id
+	Authorizers  map[string]*Authorizer  // by authorizer id
 	Stages       map[StageName]*Stage    // by name
 	Deployments  map[string]*Deployment  // by deployment id; the frozen definitions lie beside
 }
@@ -50,7 +51,8 @@ type Route struct {
 	ID                               string
 	Key                              RouteKey
 	Target                           string // integrations/{id}, or empty
-	AuthorizationType                string // NONE
+	AuthorizationType                string // one of the Authorization constants; empty is NONE
+	AuthorizerID                     string // with CUSTOM
 	APIKeyRequired                   bool
 	ModelSelectionExpression         string
 	RequestModels                    map[string]string // value of the model selection expression → model name
@@ -94,6 +96,33 @@ type RouteResponse struct {
 	ModelSelectionExpression string
 	ResponseModels           map[string]string
 	ResponseParameters       map[string]ParameterConstraint
+}
+
+// How a route's clients are authorized. AWS takes others than NONE on $connect
+// only.
+const (
+	AuthorizationNone   = "NONE"
+	AuthorizationIAM    = "AWS_IAM"
+	AuthorizationCustom = "CUSTOM" // by an Authorizer
+	AuthorizationJWT    = "JWT"    // of HTTP APIs; WebSocket APIs can't have it
+)
+
+// AuthorizerRequest is the only type of authorizer that WebSocket APIs have: a
+// function that is shown the handshake.
+const AuthorizerRequest = "REQUEST"
+
+// An Authorizer decides on $connect by asking a Lambda function.
+type Authorizer struct {
+	ID             string
+	Name           string
+	Type           string // AuthorizerRequest
+	URI            string // as of an integration with the function
+	CredentialsARN string // the role that invokes it; empty: the function's permission allows it
+	// IdentitySource names what a handshake must have for the function to be asked:
+	// route.request.header.N, route.request.querystring.N, stageVariables.N or
+	// context.N.
+	IdentitySource               []string
+	IdentityValidationExpression string // kept; AWS doesn't use it on WebSocket APIs
 }
 
 // An IntegrationType is what kind of backend a route calls.
@@ -207,4 +236,5 @@ type Definition struct {
 	Routes                    []*Route
 	Integrations              []*Integration
 	Models                    []*Model
+	Authorizers               []*Authorizer
 }

@@ -14,6 +14,9 @@ const (
 	MaxIntegrationTimeout = 29 * time.Second
 	MaxRoutes             = 300       // an API
 	MaxIntegrations       = 300       // an API
+	MaxAuthorizers        = 10        // an API
+	MaxAuthorizerResult   = 8 << 10   // bytes of what an authorizer returns
+	MaxAuthorizerResource = 512       // characters of a resource in an authorizer's policy
 	MaxStages             = 10        // an API
 	MaxStageVariables     = 100       // a stage
 	MaxTemplate           = 300 << 10 // bytes of a mapping template

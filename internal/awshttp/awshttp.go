@@ -27,8 +27,10 @@ type Principal struct {
 	Kind PrincipalKind
 	// ARN of the root or the role's session (arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION);
 	// for a service its name.
-	ARN      string
-	Account  string
+	ARN     string
+	Account string
+	// UserID is the unique id of a role's session, AROA…:SESSION; else empty.
+	UserID   string
 	Policies []*iampolicy.Document // of a role
 	// Unverified marks a caller who was taken for the root although the request
 	// was unsigned or its key unknown (IAM modes warn and off).

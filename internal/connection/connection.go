@@ -81,6 +81,7 @@ type Connection struct {
 	connectedAt int64 // ms since 1970
 
 	state  atomic.Uint32
+	grant  atomic.Pointer[event.Grant]
 	socket Socket // written before state becomes Open, not read before
 
 	mu       sync.Mutex
@@ -106,7 +107,21 @@ func (c *Connection) DomainName() string { return c.domainName.Value() }
 
 // Identity returns who the client is, as far as its handshake told.
 func (c *Connection) Identity() event.Identity {
-	return event.Identity{SourceIP: c.sourceIP, UserAgent: c.userAgent.Value()}
+	return event.Identity{SourceIP: c.sourceIP, UserAgent: c.userAgent.Value(), Caller: c.granted().Caller}
+}
+
+// Grant keeps what the authorizer said, for as long as the connection lasts. It is
+// called before Open.
+func (c *Connection) Grant(g event.Grant) { c.grant.Store(&g) }
+
+// Authorizer returns what the Lambda authorizer said, or nil.
+func (c *Connection) Authorizer() *event.AuthorizerContext { return c.granted().Authorizer }
+
+func (c *Connection) granted() event.Grant {
+	if g := c.grant.Load(); g != nil {
+		return *g
+	}
+	return event.Grant{}
 }
 
 // ConnectedAt returns when the client asked to connect, to the millisecond.

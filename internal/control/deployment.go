@@ -38,6 +38,7 @@ func freeze(api *apigw.API) *apigw.Definition {
 		Routes:                    sorted(api.Routes),
 		Integrations:              sorted(api.Integrations),
 		Models:                    sorted(api.Models),
+		Authorizers:               sorted(api.Authorizers),
 	}
 }
 
@@ -46,7 +47,8 @@ func freeze(api *apigw.API) *apigw.Definition {
 // known.
 func (s *Service) check(def *apigw.Definition, st *apigw.Stage) error {
 	if st == nil {
-		if slices.ContainsFunc(def.Integrations, func(i *apigw.Integration) bool { return strings.Contains(i.URI, "stageVariables.") }) {
+		if slices.ContainsFunc(def.Integrations, func(i *apigw.Integration) bool { return strings.Contains(i.URI, "stageVariables.") }) ||
+			slices.ContainsFunc(def.Authorizers, func(a *apigw.Authorizer) bool { return strings.Contains(a.URI, "stageVariables.") }) {
 			return nil
 		}
 		st = &apigw.Stage{}

@@ -17,6 +17,8 @@ type RouteInput struct {
 	Key                              *string // required on create
 	Target                           *string // integrations/{id}; empty for none
 	AuthorizationType                *string
+	AuthorizerID                     *string
+	AuthorizationScopes              []string // of JWT authorizers: refused
 	OperationName                    *string
 	RouteResponseSelectionExpression *string
 	RequestParameters                map[string]apigw.ParameterConstraint // merged on update
@@ -24,22 +26,18 @@ type RouteInput struct {
 	RequestModels                    map[string]string // replaced on update; model names
 
 	// What isn't served yet; each is refused when it asks for something.
-	AuthorizerID        *string
-	AuthorizationScopes []string
-	APIKeyRequired      *bool
+	APIKeyRequired *bool
 }
 
 func (in *RouteInput) check() error {
+	if err := checkEnum("AuthorizationType", in.AuthorizationType, apigw.AuthorizationNone, apigw.AuthorizationIAM, apigw.AuthorizationCustom, apigw.AuthorizationJWT); err != nil {
+		return err
+	}
 	switch {
-	case in.AuthorizationType != nil && *in.AuthorizationType != "NONE":
-		if err := checkEnum("AuthorizationType", in.AuthorizationType, "NONE", "AWS_IAM", "CUSTOM", "JWT"); err != nil {
-			return err
-		}
-		return unserved("AuthorizationType "+*in.AuthorizationType, "only NONE")
-	case in.AuthorizerID != nil && *in.AuthorizerID != "":
-		return unserved("AuthorizerId", "there are no authorizers")
+	case in.AuthorizationType != nil && *in.AuthorizationType == apigw.AuthorizationJWT:
+		return badRequest("Invalid AuthorizationType JWT specified: it belongs to HTTP APIs. A WebSocket API takes NONE, AWS_IAM or CUSTOM")
 	case len(in.AuthorizationScopes) > 0:
-		return unserved("AuthorizationScopes", "there are no authorizers")
+		return badRequest("AuthorizationScopes are only for JWT authorizers, which WebSocket APIs can't have")
 	case in.APIKeyRequired != nil && *in.APIKeyRequired:
 		return unserved("ApiKeyRequired true", "there are no API keys")
 	}
@@ -97,6 +95,10 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 	}
 	set(&r.Target, in.Target)
 	set(&r.AuthorizationType, in.AuthorizationType)
+	set(&r.AuthorizerID, in.AuthorizerID)
+	if err := checkAuthorization(api, r); err != nil {
+		return err
+	}
 	set(&r.OperationName, in.OperationName)
 	set(&r.RouteResponseSelectionExpression, in.RouteResponseSelectionExpression)
 	set(&r.ModelSelectionExpression, in.ModelSelectionExpression)
@@ -115,6 +117,23 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 		maps.Copy(r.RequestParameters, in.RequestParameters)
 	}
 	return checkConstraints("RequestParameters", r.RequestParameters)
+}
+
+// checkAuthorization holds a route's authorization against its key and the API's
+// authorizers. An authorizer on a route that isn't CUSTOM is kept and has no
+// effect, as on AWS.
+func checkAuthorization(api *apigw.API, r *apigw.Route) error {
+	if r.AuthorizationType != apigw.AuthorizationNone && r.Key != apigw.RouteConnect {
+		return badRequest("Currently, authorization is restricted to the $connect route only") // AWS's words, as users reported them
+	}
+	if r.AuthorizerID == "" {
+		if r.AuthorizationType == apigw.AuthorizationCustom {
+			return badRequest("AuthorizerId is required when AuthorizationType is CUSTOM")
+		}
+		return nil
+	}
+	_, err := findByID(api.Authorizers, "Authorizer", r.AuthorizerID)
+	return err
 }
 
 // CreateRoute makes a route of the API.

@@ -165,6 +165,7 @@ func newConnectRequest(r *transport.Request, s *stage.Stage, query string) *even
 		APIID: s.APIID, Stage: s.Name, DomainName: r.Host,
 		Header:   make([]event.Field, len(r.Header)),
 		Query:    parseQuery(query),
+		Target:   r.Target,
 		Identity: event.Identity{SourceIP: addressOf(r.RemoteAddr), UserAgent: r.Get("User-Agent")},
 		TraceID:  r.Get("X-Amzn-Trace-Id"), ForwardedProto: "http",
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
 	"tidegate/internal/gateway"
@@ -120,6 +121,14 @@ func (c *calls) HTTP(*apigw.Integration, string) (integration.Invoker, error) {
 func (c *calls) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
 	return nil, errors.New("the test has no services")
 }
+
+// Authorizer implements stage.Binder.
+func (*calls) Authorizer(*apigw.Authorizer, string) (authorizer.Authorizer, error) {
+	return nil, errors.New("the test has no authorizers")
+}
+
+// IAM implements stage.Binder.
+func (*calls) IAM() (authorizer.Authorizer, error) { return nil, errors.New("the test has no keys") }
 
 func (c *calls) types() []string {
 	c.mu.Lock()
@@ -235,6 +244,7 @@ func TestConnectRequest(t *testing.T) {
 			APIID: "aaa", Stage: "one", DomainName: "localhost:8420",
 			Header: []event.Field{{Name: "Host", Value: "localhost:8420"}, {Name: "Connection", Value: "Upgrade"}, {Name: "Upgrade", Value: "websocket"},
 				{Name: "user-AGENT", Value: "test/1"}, {Name: "Sec-WebSocket-Key", Value: "x"}},
+			Target:   "/one?b=2&a=1%20x&a=3+4&=&flag&bad=%zz",
 			Query:    []event.Field{{Name: "b", Value: "2"}, {Name: "a", Value: "1 x"}, {Name: "a", Value: "3 4"}, {}, {Name: "flag"}, {Name: "bad", Value: "%zz"}},
 			Identity: event.Identity{SourceIP: "192.0.2.1", UserAgent: "test/1"},
 			TraceID:  got.TraceID, ForwardedFor: "192.0.2.1", ForwardedPort: "8420", ForwardedProto: "https",

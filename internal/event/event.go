@@ -29,6 +29,8 @@ type Field struct {
 type Identity struct {
 	SourceIP  string
 	UserAgent string // "" when the client sent none
+	// Caller is who signed the handshake, on a $connect route with AWS_IAM; else nil.
+	Caller *Caller
 }
 
 // A Context is what AWS calls $context: everything about one event but its body.
@@ -49,6 +51,8 @@ type Context struct {
 	// ValidationError is why the message fits no model of its route; "" when it
 	// does, or wasn't looked at.
 	ValidationError string
+	// Authorizer is what the $connect route's authorizer said; nil without one.
+	Authorizer *AuthorizerContext
 	// StageVariables is the stage's map, shared and not to be changed.
 	StageVariables map[string]string
 }
@@ -66,6 +70,7 @@ type ConnectRequest struct {
 	DomainName                                  string // the host that the client used, with its port when it named one
 	Header                                      []Field
 	Query                                       []Field
+	Target                                      string // path and query as they came: what a signature is over
 	Identity                                    Identity
 	TraceID                                     string // X-Amzn-Trace-Id, made by the gateway when the client sent none
 	ForwardedFor, ForwardedPort, ForwardedProto string

@@ -42,20 +42,20 @@ var variables = map[string]func(c *Context) string{
 
 	"identity.sourceIp":  func(c *Context) string { return c.Identity.SourceIP },
 	"identity.userAgent": func(c *Context) string { return c.Identity.UserAgent },
+	"identity.accountId": ofCaller(func(c *Caller) string { return c.AccountID }),
+	"identity.caller":    ofCaller(func(c *Caller) string { return c.ID }),
+	"identity.user":      ofCaller(func(c *Caller) string { return c.ID }),
+	"identity.userArn":   ofCaller(func(c *Caller) string { return c.ARN }),
 
-	// Known to AWS, without a value as long as a connection has no authorizer
-	// and no IAM or API key identity, and outside of error responses.
+	// Known to AWS, without a value as long as a connection has no API key
+	// identity, and outside of error responses.
 	"error.messageString":                    none,
-	"identity.accountId":                     none,
 	"identity.apiKey":                        none,
 	"identity.apiKeyId":                      none,
-	"identity.caller":                        none,
 	"identity.cognitoAuthenticationProvider": none,
 	"identity.cognitoAuthenticationType":     none,
 	"identity.cognitoIdentityId":             none,
 	"identity.cognitoIdentityPoolId":         none,
-	"identity.user":                          none,
-	"identity.userArn":                       none,
 	"status":                                 none,
 }
 
@@ -68,6 +68,9 @@ func none(*Context) string { return "" }
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
 func (c *Context) Lookup(name string) (value string, ok bool) {
+	if key, ok := strings.CutPrefix(name, authorizerPrefix); ok {
+		return c.Authorizer.lookup(key)
+	}
 	f := variables[name]
 	if f == nil {
 		return "", false
@@ -76,9 +79,27 @@ func (c *Context) Lookup(name string) (value string, ok bool) {
 	return value, value != ""
 }
 
-// Each calls f for each context variable that this event has, in the order of
-// their names; number says that the value is a number.
+// authorizerPrefix begins the variables that an authorizer set.
+const authorizerPrefix = "authorizer."
+
+func ofCaller(f func(*Caller) string) func(*Context) string {
+	return func(c *Context) string {
+		if c.Identity.Caller == nil {
+			return ""
+		}
+		return f(c.Identity.Caller)
+	}
+}
+
+// Each calls f for each context variable that this event has, those of the
+// authorizer first, else in the order of their names; number says that the value
+// is a number.
 func (c *Context) Each(f func(name, value string, number bool)) {
+	for _, key := range c.Authorizer.keys() {
+		if value, ok := c.Authorizer.lookup(key); ok {
+			f(authorizerPrefix+key, value, false)
+		}
+	}
 	for _, name := range variableNames {
 		if value, ok := c.Lookup(name); ok {
 			f(name, value, name == "connectedAt" || name == "requestTimeEpoch")
@@ -91,7 +112,7 @@ var variableNames = slices.Sorted(maps.Keys(variables))
 // KnownVariable reports whether name is a context variable that AWS documents
 // for mappings: connectionId, identity.sourceIp, authorizer.ANYTHING and so on.
 func KnownVariable(name string) bool {
-	if key, ok := strings.CutPrefix(name, "authorizer."); ok {
+	if key, ok := strings.CutPrefix(name, authorizerPrefix); ok {
 		return key != ""
 	}
 	return variables[name] != nil

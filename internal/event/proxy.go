@@ -51,6 +51,10 @@ func AppendProxy(dst []byte, c *Context, connect *ConnectRequest, body []byte) [
 func appendContext(dst []byte, c *Context) []byte {
 	dst = append(dst, `{"routeKey":`...)
 	dst = appendString(dst, string(c.RouteKey))
+	if c.Authorizer != nil {
+		dst = append(dst, `,"authorizer":`...)
+		dst = c.Authorizer.append(dst)
+	}
 	if c.EventType == TypeMessage {
 		dst = append(dst, `,"messageId":`...)
 		dst = appendString(dst, c.MessageID)
@@ -76,15 +80,9 @@ func appendContext(dst []byte, c *Context) []byte {
 	dst = appendMillis(dst, c.ConnectedAt)
 	dst = append(dst, `,"requestTimeEpoch":`...)
 	dst = appendMillis(dst, c.RequestTime)
-	dst = append(dst, `,"identity":{`...)
-	if c.Identity.UserAgent != "" {
-		dst = append(dst, `"userAgent":`...)
-		dst = appendString(dst, c.Identity.UserAgent)
-		dst = append(dst, ',')
-	}
-	dst = append(dst, `"sourceIp":`...)
-	dst = appendString(dst, c.Identity.SourceIP)
-	dst = append(dst, `},"requestId":`...)
+	dst = append(dst, `,"identity":`...)
+	dst = appendIdentity(dst, &c.Identity)
+	dst = append(dst, `,"requestId":`...)
 	dst = appendString(dst, c.RequestID)
 	dst = append(dst, `,"domainName":`...)
 	dst = appendString(dst, c.DomainName)
@@ -93,6 +91,36 @@ func appendContext(dst []byte, c *Context) []byte {
 	dst = append(dst, `,"apiId":`...)
 	dst = appendString(dst, c.APIID)
 	return append(dst, '}')
+}
+
+// appendIdentity appends the identity object. The order of the caller's members is
+// that of older captures, which show them as null.
+func appendIdentity(dst []byte, i *Identity) []byte {
+	member := func(name, value string) {
+		dst = append(dst, '"')
+		dst = append(dst, name...)
+		dst = append(dst, `":`...)
+		dst = appendString(dst, value)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, '{')
+	if i.Caller != nil {
+		member("userArn", i.Caller.ARN)
+	}
+	if i.UserAgent != "" {
+		member("userAgent", i.UserAgent)
+	}
+	if i.Caller != nil {
+		member("accountId", i.Caller.AccountID)
+		member("caller", i.Caller.ID)
+	}
+	member("sourceIp", i.SourceIP)
+	if i.Caller != nil {
+		member("accessKey", i.Caller.AccessKeyID)
+		member("user", i.Caller.ID)
+	}
+	dst[len(dst)-1] = '}'
+	return dst
 }
 
 func appendMillis(dst []byte, t time.Time) []byte {
@@ -137,16 +165,23 @@ func appendDisconnectHeaders(dst []byte, host string) []byte {
 // appendConnectFields appends the header maps of CONNECT, and the query maps
 // when the client's URL had a query.
 func appendConnectFields(dst []byte, r *ConnectRequest) []byte {
-	headers := r.EventHeader()
-	byName := func(a, b string) int { return compareFold(a, b) }
-	slices.SortStableFunc(headers, func(a, b Field) int { return byName(a.Name, b.Name) })
-	dst = appendFields(dst, "headers", "multiValueHeaders", headers, byName)
+	dst = appendHeaders(dst, r.EventHeader())
 	if len(r.Query) > 0 {
-		query := slices.Clone(r.Query)
-		slices.SortStableFunc(query, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
-		dst = appendFields(dst, "queryStringParameters", "multiValueQueryStringParameters", query, cmp.Compare[string])
+		dst = appendQuery(dst, r.Query)
 	}
 	return dst
+}
+
+func appendHeaders(dst []byte, headers []Field) []byte {
+	byName := func(a, b string) int { return compareFold(a, b) }
+	slices.SortStableFunc(headers, func(a, b Field) int { return byName(a.Name, b.Name) })
+	return appendFields(dst, "headers", "multiValueHeaders", headers, byName)
+}
+
+func appendQuery(dst []byte, query []Field) []byte {
+	query = slices.Clone(query)
+	slices.SortStableFunc(query, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
+	return appendFields(dst, "queryStringParameters", "multiValueQueryStringParameters", query, cmp.Compare[string])
 }
 
 // EventHeader returns the handshake's header as the CONNECT event shows it, in
@@ -155,7 +190,11 @@ func appendConnectFields(dst []byte, r *ConnectRequest) []byte {
 // -Proto tell of the gateway's own socket; the client's address is appended to
 // the X-Forwarded-For that it sent, so that the last one there can be trusted.
 // The result is the caller's.
-func (r *ConnectRequest) EventHeader() []Field {
+func (r *ConnectRequest) EventHeader() []Field { return r.eventHeader(false) }
+
+// eventHeader is EventHeader, with the fields about the client's own HTTP
+// connection if hops is set.
+func (r *ConnectRequest) eventHeader(hops bool) []Field {
 	fields := make([]Field, 0, len(r.Header)+4)
 	var forwardedFor []string
 	for _, f := range r.Header {
@@ -164,11 +203,10 @@ func (r *ConnectRequest) EventHeader() []Field {
 			if f.Value != "" {
 				forwardedFor = append(forwardedFor, f.Value)
 			}
-		case strings.EqualFold(f.Name, "Connection"),
-			strings.EqualFold(f.Name, "Upgrade"),
-			strings.EqualFold(f.Name, "Content-Length"),
-			strings.EqualFold(f.Name, "X-Forwarded-Port"),
-			strings.EqualFold(f.Name, "X-Forwarded-Proto"):
+		case strings.EqualFold(f.Name, "X-Forwarded-Port"), strings.EqualFold(f.Name, "X-Forwarded-Proto"):
+		case !hops && (strings.EqualFold(f.Name, "Connection") ||
+			strings.EqualFold(f.Name, "Upgrade") ||
+			strings.EqualFold(f.Name, "Content-Length")):
 		default:
 			fields = append(fields, f)
 		}

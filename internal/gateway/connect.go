@@ -48,8 +48,10 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 		g.events.ConnectEnd(info)
 	}
 	if g.events.ExchangeEnd != nil {
+		identity := r.Identity
+		identity.Caller = info.Grant.Caller
 		g.events.ExchangeEnd(Exchange{
-			Subject: info.Subject, Type: event.TypeConnect, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start, At: start,
+			Subject: info.Subject, Type: event.TypeConnect, DomainName: r.DomainName, Identity: identity, Authorizer: info.Grant.Authorizer, ConnectedAt: start, At: start,
 			Connect: r, Outcome: info.Outcome, Status: info.Status, Answer: answer, Err: info.Err, Duration: info.Duration,
 		})
 	}
@@ -61,7 +63,7 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 
 // admit is Connect without its report. answer is what the $connect route's
 // integration answered, nil when it wasn't called or didn't.
-func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo, x *backendCall) (_ *Admission, answer *stage.Answer, _ *Rejection) {
+func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo, x *backendCall) (*Admission, *stage.Answer, *Rejection) {
 	if g.draining.Load() {
 		return nil, nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
 	}
@@ -76,14 +78,6 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if !throttle.Allow(start) {
 		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
 	}
-	if route != nil {
-		if missing := route.Missing(r); len(missing) > 0 {
-			return nil, nil, &Rejection{
-				Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
-				Outcome: MissingParameter, Err: fmt.Errorf("the handshake lacks %s", strings.Join(missing, ", ")),
-			}
-		}
-	}
 	c, err := g.registry.Reserve(connection.Info{
 		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,
 	})
@@ -96,24 +90,58 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if route == nil {
 		return admission, nil, nil
 	}
-	if route.Integration != nil {
-		info.Target = route.Integration.Target
-	}
-	answer, err = g.ask(ctx, s, route, c, r, info.RequestID, x)
-	if err == nil {
-		info.BackendStatus = answer.Status
-	}
-	rejection := rejectionOf(answer, err)
-	if rejection == nil {
-		admission.Header, rejection = subprotocol(answer.Header)
-	}
+	header, answer, rejection := g.decide(ctx, s, route, c, r, info, x)
 	if rejection != nil {
 		g.registry.Release(c)
 		g.withdrawn.Delete(c)
 		g.end()
 		return nil, answer, rejection
 	}
+	admission.Header = header
 	return admission, answer, nil
+}
+
+// decide asks all that $connect has: the authorizer, the declared parameters, the
+// integration. It returns what the 101 carries and what the integration answered.
+func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, info *ConnectInfo, x *backendCall) ([]event.Field, *stage.Answer, *Rejection) {
+	if a := route.Authorizer; a != nil {
+		info.Target = a.Target
+		grant, err := g.authorize(ctx, a, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r)
+		if err != nil {
+			return nil, nil, rejectionOf(nil, err)
+		}
+		c.Grant(grant)
+		info.Grant = grant
+		info.Target = ""
+	}
+	if missing := route.Missing(r); len(missing) > 0 {
+		return nil, nil, &Rejection{
+			Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
+			Outcome: MissingParameter, Err: fmt.Errorf("the handshake lacks %s", strings.Join(missing, ", ")),
+		}
+	}
+	if route.Integration != nil {
+		info.Target = route.Integration.Target
+	}
+	answer, err := g.ask(ctx, s, route, c, r, info.RequestID, x)
+	if err == nil {
+		info.BackendStatus = answer.Status
+	}
+	if rejection := rejectionOf(answer, err); rejection != nil {
+		return nil, answer, rejection
+	}
+	header, rejection := subprotocol(answer.Header)
+	return header, answer, rejection
+}
+
+// authorize asks the authorizer, within the bounds that an integration has.
+func (g *Gateway) authorize(ctx context.Context, a *stage.Authorizer, c *event.Context, r *event.ConnectRequest) (grant event.Grant, err error) {
+	defer recovered(&err)
+	if err := enter(ctx, a.Slots, g.wait); err != nil {
+		return event.Grant{}, err
+	}
+	defer func() { <-a.Slots }()
+	return a.Authorize(ctx, c, r)
 }
 
 // ask calls the $connect route.

@@ -86,7 +86,7 @@ func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connec
 	}
 	if g.events.ExchangeEnd != nil {
 		g.events.ExchangeEnd(Exchange{
-			Subject: info.Subject, Type: event.TypeDisconnect, DomainName: ec.DomainName, Identity: ec.Identity, ConnectedAt: ec.ConnectedAt, At: ec.RequestTime,
+			Subject: info.Subject, Type: event.TypeDisconnect, DomainName: ec.DomainName, Identity: ec.Identity, Authorizer: ec.Authorizer, ConnectedAt: ec.ConnectedAt, At: ec.RequestTime,
 			Close: &info.Close, Outcome: info.Outcome, Status: info.BackendStatus, Answer: a, Err: info.Err, Duration: g.now().Sub(start),
 		})
 	}

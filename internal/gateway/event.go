@@ -51,8 +51,9 @@ func (s Subject) String() string {
 type ConnectInfo struct {
 	Subject
 	SourceIP      string
-	Status        int // 101, or the status of the rejection
-	BackendStatus int // what $connect answered; 0: nothing
+	Status        int         // 101, or the status of the rejection
+	BackendStatus int         // what $connect answered; 0: nothing
+	Grant         event.Grant // what the authorizer said
 	Outcome       Outcome
 	Err           error // why, where there is more to say
 	Duration      time.Duration

@@ -20,6 +20,7 @@ type Exchange struct {
 	MessageID   string // MESSAGE only; "" when nothing was called
 	DomainName  string // the host that the client used
 	Identity    event.Identity
+	Authorizer  *event.AuthorizerContext
 	ConnectedAt time.Time
 	At          time.Time
 	Payload     []byte                // MESSAGE only
@@ -64,6 +65,9 @@ func (g *Gateway) again(ctx context.Context, x *Exchange) {
 	if route.Integration != nil {
 		x.Target = route.Integration.Target
 	}
+	if !g.authorizeAgain(ctx, x, s, route) {
+		return
+	}
 	answer, ok := route.Constant()
 	if !ok {
 		if x.MessageID == "" && x.Type == event.TypeMessage { // it was refused before it got one
@@ -87,6 +91,22 @@ func (g *Gateway) again(ctx context.Context, x *Exchange) {
 		}
 	}
 	x.answered(g, route, answer)
+}
+
+// authorizeAgain asks the authorizer of a handshake that none let in: one that
+// was let in stays so, as its signature or token may be over since.
+func (g *Gateway) authorizeAgain(ctx context.Context, x *Exchange, s *stage.Stage, route *stage.Route) bool {
+	if x.Type != event.TypeConnect || route.Authorizer == nil || x.Authorizer != nil || x.Identity.Caller != nil {
+		return true
+	}
+	grant, err := g.authorize(ctx, route.Authorizer, x.input(s).Context, x.Connect)
+	if err != nil {
+		v := judge(err)
+		x.Outcome, x.Err, x.Status, x.Target = v.outcome, err, v.status, route.Authorizer.Target
+		return false
+	}
+	x.Authorizer, x.Identity.Caller = grant.Authorizer, grant.Caller
+	return true
 }
 
 // refused notes why nothing was called.
@@ -127,7 +147,7 @@ func (x *Exchange) input(s *stage.Stage) *mapping.Input {
 	return &mapping.Input{Connect: x.Connect, Body: x.Payload, Context: &event.Context{
 		APIID: x.APIID, Stage: x.Stage, RouteKey: x.RouteKey, EventType: x.Type, ConnectionID: x.ConnectionID, RequestID: x.RequestID,
 		MessageID: x.MessageID, DomainName: x.DomainName, Identity: x.Identity, ConnectedAt: x.ConnectedAt, RequestTime: x.At,
-		Close: x.Close, StageVariables: s.Variables,
+		Close: x.Close, Authorizer: x.Authorizer, StageVariables: s.Variables,
 	}}
 }
 

@@ -209,6 +209,6 @@ func (g *Gateway) contextOf(c *connection.Connection, s *stage.Stage, kind event
 		APIID: c.APIID(), Stage: c.Stage(), RouteKey: key, EventType: kind,
 		ConnectionID: c.String(), RequestID: requestID, DomainName: c.DomainName(),
 		Identity: c.Identity(), ConnectedAt: c.ConnectedAt(), RequestTime: g.now(),
-		StageVariables: s.Variables,
+		Authorizer: c.Authorizer(), StageVariables: s.Variables,
 	}
 }

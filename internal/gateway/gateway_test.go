@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
@@ -66,6 +67,14 @@ func (g *rig) HTTP(*apigw.Integration, string) (integration.Invoker, error) {
 func (g *rig) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
 	return nil, errors.New("the test has no services")
 }
+
+// Authorizer implements stage.Binder.
+func (*rig) Authorizer(*apigw.Authorizer, string) (authorizer.Authorizer, error) {
+	return nil, errors.New("the test has no authorizers")
+}
+
+// IAM implements stage.Binder.
+func (*rig) IAM() (authorizer.Authorizer, error) { return nil, errors.New("the test has no keys") }
 
 func newRig(t testing.TB, c Config, functions map[string]backend) *rig {
 	t.Helper()

@@ -224,7 +224,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 	if g.events.ExchangeEnd != nil {
 		c := p.connection
 		g.events.ExchangeEnd(Exchange{
-			Subject: info.Subject, Type: event.TypeMessage, MessageID: r.messageID, DomainName: c.DomainName(), Identity: c.Identity(),
+			Subject: info.Subject, Type: event.TypeMessage, MessageID: r.messageID, DomainName: c.DomainName(), Identity: c.Identity(), Authorizer: c.Authorizer(),
 			ConnectedAt: c.ConnectedAt(), At: p.start, Payload: p.payload,
 			Outcome: r.outcome, Status: r.status, Answer: r.answer, Err: r.err, Duration: info.Duration,
 		})

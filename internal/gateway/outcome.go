@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 
+	"tidegate/internal/authorizer"
 	"tidegate/internal/integration"
 	"tidegate/internal/model"
 	"tidegate/internal/stage"
@@ -25,6 +26,13 @@ const (
 	Draining          Outcome = "draining"
 	NoSlot            Outcome = "no-slot" // the registry is full
 	MissingParameter  Outcome = "missing-parameter"
+	IdentityMissing   Outcome = "identity-missing"  // an identity source of the authorizer's
+	Unauthorized      Outcome = "unauthorized"      // the authorizer said so
+	AuthorizerDenied  Outcome = "authorizer-denied" // by its policy, or by the caller's own
+	AuthorizerFailed  Outcome = "authorizer-failed"
+	AuthorizerAnswer  Outcome = "authorizer-answer" // what it answered isn't an authorizer's answer
+	Unsigned          Outcome = "unsigned"
+	SignatureRefused  Outcome = "signature-refused"
 	RejectedByBackend Outcome = "rejected-by-backend" // $connect answered another status than 2xx
 
 	NoRoute               Outcome = "no-route"
@@ -73,6 +81,9 @@ const (
 	textTooManyRequests = "Too Many Requests"
 	textMediaType       = "Unsupported Media Type"
 	textInvalidBody     = "Invalid request body"
+	textUnauthorized    = "Unauthorized"
+	textNotAuthorized   = "User is not authorized to access this resource"
+	textUnsigned        = "Missing Authentication Token"
 )
 
 // verdicts says what a failed integration means.
@@ -80,6 +91,14 @@ var verdicts = []struct {
 	err error
 	verdict
 }{
+	// Those of an authorizer first: they may wrap its function's failure.
+	{authorizer.ErrNoIdentity, verdict{IdentityMissing, http.StatusUnauthorized, textUnauthorized}},
+	{authorizer.ErrUnauthorized, verdict{Unauthorized, http.StatusUnauthorized, textUnauthorized}},
+	{authorizer.ErrDenied, verdict{AuthorizerDenied, http.StatusForbidden, textNotAuthorized}},
+	{authorizer.ErrFailed, verdict{AuthorizerFailed, http.StatusInternalServerError, textInternal}},
+	{authorizer.ErrMalformed, verdict{AuthorizerAnswer, http.StatusInternalServerError, textInternal}},
+	{authorizer.ErrUnsigned, verdict{Unsigned, http.StatusForbidden, textUnsigned}},
+	{authorizer.ErrSignature, verdict{SignatureRefused, http.StatusForbidden, textForbidden}},
 	{integration.ErrTimeout, verdict{IntegrationTimeout, http.StatusGatewayTimeout, textTimeout}},
 	{integration.ErrFunction, verdict{FunctionError, http.StatusBadGateway, textInternal}},
 	{integration.ErrMalformed, verdict{MalformedResponse, http.StatusBadGateway, textInternal}},

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/control"
 	"tidegate/internal/control/catalog"
 	"tidegate/internal/integration"
@@ -30,6 +31,16 @@ func (noBackends) HTTP(*apigw.Integration, string) (integration.Invoker, error) 
 
 func (noBackends) Service(*apigw.Integration, *integration.ServiceURI) (integration.Invoker, error) {
 	return nil, errors.New("no services in this test")
+}
+
+// Authorizer implements stage.Binder.
+func (noBackends) Authorizer(*apigw.Authorizer, string) (authorizer.Authorizer, error) {
+	return nil, errors.New("the test has no authorizers")
+}
+
+// IAM implements stage.Binder.
+func (noBackends) IAM() (authorizer.Authorizer, error) {
+	return nil, errors.New("the test has no keys")
 }
 
 // What a call to the control plane made is served when the call returns, and

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
+	"tidegate/internal/awshttp"
 	"tidegate/internal/integration"
 	"tidegate/internal/observe"
 )
@@ -29,6 +31,7 @@ type binder struct {
 	fallback  *url.URL                  // of all others; may be nil
 	note      func(observe.Notice)
 	told      sync.Map // services that are missing, by name
+	iam       *authorizer.IAM
 }
 
 // debugTime is the timeout of an integration whose function is under a debugger.
@@ -87,4 +90,25 @@ func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integ
 // HTTP implements stage.Binder.
 func (b *binder) HTTP(i *apigw.Integration, url string) (integration.Invoker, error) {
 	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout}, i.Method, url)
+}
+
+// Authorizer implements stage.Binder.
+func (b *binder) Authorizer(a *apigw.Authorizer, functionARN string) (authorizer.Authorizer, error) {
+	c := b.lambda
+	c.Roles, c.Role = b.roles, a.CredentialsARN
+	c.Patience = b.Patience(functionARN)
+	return authorizer.NewLambda(a, integration.NewFunction(c, functionARN))
+}
+
+// IAM implements stage.Binder.
+func (b *binder) IAM() (authorizer.Authorizer, error) { return b.iam, nil }
+
+// signers are the keys with which clients sign handshakes.
+type signers struct{ awshttp.Identities }
+
+// Lookup implements authorizer.Keys.
+func (s signers) Lookup(accessKeyID string) (authorizer.Key, bool) {
+	id, ok := s.Identities.Lookup(accessKeyID)
+	p := id.Principal
+	return authorizer.Key{Secret: id.Secret, Token: id.Token, Root: p.Kind == awshttp.Root, ARN: p.ARN, Account: p.Account, UserID: p.UserID, Policies: p.Policies}, ok
 }

@@ -21,6 +21,7 @@ import (
 
 	"tidegate/internal/admin"
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
 	"tidegate/internal/connection"
@@ -297,7 +298,7 @@ func nodeTrust(f functions.Function, ca, bundle string) []string {
 }
 
 // newBinder returns what makes the stages' invokers.
-func (s *Server) newBinder(handlers map[string]http.Handler) *binder {
+func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler) *binder {
 	client, keys := s.memory.client(), s.serviceKeys["apigateway.amazonaws.com"]
 	roles := integration.NewRoles(integration.RolesConfig{
 		Endpoint: inMemory("sts"), Client: client, Region: s.options.Region, Account: s.options.Account, Credentials: keys,
@@ -307,7 +308,7 @@ func (s *Server) newBinder(handlers map[string]http.Handler) *binder {
 			}
 			if s.options.IAM == awshttp.Warn {
 				s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn,
-					Text: fmt.Sprintf("apigateway.amazonaws.com can't assume %s, the role of an integration: %s; on AWS the integration would fail", role, why)})
+					Text: fmt.Sprintf("apigateway.amazonaws.com can't assume %s, the role of an integration or authorizer: %s; on AWS its calls would fail", role, why)})
 			}
 			return true
 		},
@@ -315,6 +316,7 @@ func (s *Server) newBinder(handlers map[string]http.Handler) *binder {
 	return &binder{
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
+		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},
 		transport: integration.NewTransport(), inspect: s.options.Inspect,
 		roles: roles, memory: client.Transport, endpoints: s.options.Endpoints, fallback: s.options.Fallback, note: s.options.Observer.Note,
 		has: func(service string) bool { return handlers[service] != nil || service == "execute-api" },
@@ -338,7 +340,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if err != nil {
 		return err
 	}
-	bind := s.newBinder(handlers)
+	bind := s.newBinder(gate, handlers)
 	follower := rollout.New(rollout.Config{
 		Catalog:  resources,
 		Compile:  func(d *apigw.Definition, st *apigw.Stage) (*stage.Stage, error) { return stage.Compile(d, st, bind) },

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
 	"tidegate/internal/model"
@@ -28,6 +29,10 @@ type Binder interface {
 	HTTP(i *apigw.Integration, url string) (integration.Invoker, error)
 	// Service returns an invoker of an AWS service's action or path.
 	Service(i *apigw.Integration, u *integration.ServiceURI) (integration.Invoker, error)
+	// Authorizer returns the Lambda authorizer that asks the function.
+	Authorizer(a *apigw.Authorizer, functionARN string) (authorizer.Authorizer, error)
+	// IAM returns what checks the signatures of AWS_IAM routes.
+	IAM() (authorizer.Authorizer, error)
 }
 
 // A Patient is a Binder that knows functions which nothing may hurry, since
@@ -107,12 +112,13 @@ var parameterPrefixes = []string{
 }
 
 func (c *compiler) compileRoute(r *apigw.Route) error {
-	if r.AuthorizationType != "" && r.AuthorizationType != "NONE" {
-		return fmt.Errorf("authorizationType %s is not supported yet, only NONE", r.AuthorizationType)
-	}
 	route := &Route{Key: r.Key, TwoWay: r.TwoWay(), declared: r.RequestParameters, Throttle: c.stage.Throttle}
 	settings := settingsOf(c.settings, r.Key)
 	route.Logging = logSetting(settings)
+	var err error
+	if route.Authorizer, err = c.compileAuthorizer(r); err != nil {
+		return err
+	}
 	if own := newThrottle(c.settings.RouteSettings[r.Key]); own != nil {
 		route.Throttle = own
 	}
@@ -131,11 +137,10 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 			return fmt.Errorf("its target %q is no integration of the API", r.Target)
 		}
 	}
-	var err error
 	if route.validation, err = c.compileValidation(r); err != nil {
 		return err
 	}
-	if err := c.place(route); err != nil {
+	if err = c.place(route); err != nil {
 		return err
 	}
 	if i := route.Integration; i != nil {

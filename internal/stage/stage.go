@@ -55,6 +55,8 @@ type Route struct {
 	Key apigw.RouteKey
 	// TwoWay says that the integration's answer goes to the client.
 	TwoWay bool
+	// Authorizer decides who may connect; nil: anyone. Only $connect has one.
+	Authorizer *Authorizer
 	// Integration is nil when the route has no target: nothing can be called.
 	Integration *Integration
 	// Throttle admits events of the route; routes without settings of their own

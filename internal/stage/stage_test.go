@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
@@ -50,6 +51,14 @@ func (binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integrat
 	}
 	return &invoker{target: u.String(), resp: integration.Response{Status: 200, Body: []byte(`{"to":"` + u.String() + `"}`)}}, nil
 }
+
+// Authorizer implements stage.Binder.
+func (binder) Authorizer(*apigw.Authorizer, string) (authorizer.Authorizer, error) {
+	return nil, errors.New("the test has no authorizers")
+}
+
+// IAM implements stage.Binder.
+func (binder) IAM() (authorizer.Authorizer, error) { return nil, errors.New("the test has no keys") }
 
 func route(key, integration string, more ...func(*apigw.Route)) *apigw.Route {
 	r := &apigw.Route{ID: "r-" + key, Key: apigw.RouteKey(key)}
@@ -144,7 +153,10 @@ func TestCompileErrors(t *testing.T) {
 		want []string // each must be in the error
 	}{
 		{"selection", definition("$request.bdy.x", nil), []string{"routeSelectionExpression", "$request.bdy.x"}},
-		{"authorization", definition("x", []*apigw.Route{route("$connect", "", func(r *apigw.Route) { r.AuthorizationType = "AWS_IAM" })}), []string{`route "$connect"`, "AWS_IAM", "not supported yet"}},
+		{"authorization", definition("x", []*apigw.Route{route("$connect", "", func(r *apigw.Route) { r.AuthorizationType = "AWS_IAM" })}), []string{`route "$connect"`, "the test has no keys"}},
+		{"authorization elsewhere", definition("x", []*apigw.Route{route("x", "", func(r *apigw.Route) { r.AuthorizationType = "AWS_IAM" })}), []string{`route "x"`, "restricted to the $connect route"}},
+		{"JWT", definition("x", []*apigw.Route{route("$connect", "", func(r *apigw.Route) { r.AuthorizationType = "JWT" })}), []string{`route "$connect"`, "JWT is none of NONE, AWS_IAM and CUSTOM"}},
+		{"no authorizer", definition("x", []*apigw.Route{route("$connect", "", func(r *apigw.Route) { r.AuthorizationType, r.AuthorizerID = "CUSTOM", "a" })}), []string{`authorizerId "a" is no authorizer`}},
 		{"twice", definition("x", []*apigw.Route{route("a", ""), route("a", "")}), []string{`route "a"`, "twice"}},
 		{"predefined twice", definition("x", []*apigw.Route{route("$default", ""), route("$default", "")}), []string{`route "$default"`, "twice"}},
 		{"reserved", definition("x", []*apigw.Route{route("$mine", "")}), []string{`route "$mine"`, "'$'"}},

@@ -46,6 +46,11 @@ func TestAWSCLI(t *testing.T) {
 		return out
 	}
 	api, _ := ok("create-api", "--name", "chat", "--protocol-type", "WEBSOCKET", "--route-selection-expression", "$request.body.action")["ApiId"].(string)
+	authorizer := ok("create-authorizer", "--api-id", api, "--name", "auth", "--authorizer-type", "REQUEST", "--identity-source", "route.request.header.Cookie",
+		"--authorizer-uri", "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:auth/invocations")
+	if authorizer["AuthorizerType"] != "REQUEST" || fmt.Sprint(authorizer["IdentitySource"]) != "[route.request.header.Cookie]" || authorizer["AuthorizerResultTtlInSeconds"] != nil {
+		t.Errorf("the authorizer is %v", authorizer)
+	}
 	stage := ok("create-stage", "--api-id", api, "--stage-name", "dev", "--auto-deploy")
 	if stage["StageName"] != "dev" || stage["AutoDeploy"] != true || !strings.Contains(fmt.Sprint(stage["LastDeploymentStatusMessage"]), "no routes exist in this API") {
 		t.Errorf("the stage with auto-deploy is %v", stage)

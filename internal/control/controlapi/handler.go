@@ -37,6 +37,7 @@ func New(gate *awshttp.Gate, service *control.Service) http.Handler {
 	f.apis()
 	f.routes()
 	f.routeResponses()
+	f.authorizers()
 	f.integrations()
 	f.integrationResponses()
 	f.deployments()

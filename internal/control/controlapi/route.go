@@ -36,6 +36,7 @@ type routeOutput struct {
 	AuthorizationScopes              []string                        `json:"authorizationScopes"`
 	AuthorizationType                string                          `json:"authorizationType"`
 	ModelSelectionExpression         string                          `json:"modelSelectionExpression,omitempty"`
+	AuthorizerId                     string                          `json:"authorizerId,omitempty"`
 	OperationName                    string                          `json:"operationName,omitempty"`
 	RequestModels                    map[string]string               `json:"requestModels"`
 	RequestParameters                map[string]parameterConstraints `json:"requestParameters,omitempty"`
@@ -80,6 +81,7 @@ func route(r *apigw.Route) routeOutput {
 	return routeOutput{
 		AuthorizationScopes:              []string{},
 		AuthorizationType:                r.AuthorizationType,
+		AuthorizerId:                     r.AuthorizerID,
 		OperationName:                    r.OperationName,
 		ModelSelectionExpression:         r.ModelSelectionExpression,
 		RequestModels:                    orEmpty(r.RequestModels),

@@ -14,22 +14,25 @@ import (
 
 // leftOut are members of AWS's that the wire structs lack, each with its reason.
 var leftOut = map[string]string{
-	"Api.apiGatewayManaged":                  "only quick create sets it",
-	"Api.corsConfiguration":                  "HTTP APIs only",
-	"Api.importInfo":                         "only an import sets it",
-	"Api.warnings":                           "only an import sets it",
-	"Route.apiGatewayManaged":                "only quick create sets it",
-	"Route.authorizerId":                     "refused on input",
-	"RouteResponse.modelSelectionExpression": "refused on input",
-	"Integration.apiGatewayManaged":          "only quick create sets it",
-	"Integration.integrationSubtype":         "refused on input",
-	"Integration.tlsConfig":                  "refused on input",
-	"Stage.apiGatewayManaged":                "only quick create sets it",
-	"Stage.clientCertificateId":              "refused on input",
+	"Api.apiGatewayManaged":                     "only quick create sets it",
+	"Api.corsConfiguration":                     "HTTP APIs only",
+	"Api.importInfo":                            "only an import sets it",
+	"Api.warnings":                              "only an import sets it",
+	"Route.apiGatewayManaged":                   "only quick create sets it",
+	"Authorizer.authorizerPayloadFormatVersion": "HTTP APIs only",
+	"Authorizer.authorizerResultTtlInSeconds":   "HTTP APIs only",
+	"Authorizer.enableSimpleResponses":          "HTTP APIs only",
+	"Authorizer.jwtConfiguration":               "HTTP APIs only",
+	"RouteResponse.modelSelectionExpression":    "refused on input",
+	"Integration.apiGatewayManaged":             "only quick create sets it",
+	"Integration.integrationSubtype":            "refused on input",
+	"Integration.tlsConfig":                     "refused on input",
+	"Stage.apiGatewayManaged":                   "only quick create sets it",
+	"Stage.clientCertificateId":                 "refused on input",
 }
 
 // pathMembers travel in the path of a request.
-var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "modelId", "integrationResponseId", "deploymentId", "resourceArn"}
+var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "authorizerId", "modelId", "integrationResponseId", "deploymentId", "resourceArn"}
 
 // lower returns AWS's JSON name of a member of the SDK's.
 func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] }
@@ -90,6 +93,7 @@ func TestOutputsHaveAWSMembers(t *testing.T) {
 	for _, c := range []struct{ ours, theirs any }{
 		{apiOutput{}, types.Api{}},
 		{routeOutput{}, types.Route{}},
+		{authorizerOutput{}, types.Authorizer{}},
 		{routeResponseOutput{}, types.RouteResponse{}},
 		{integrationOutput{}, types.Integration{}},
 		{integrationResponseOutput{}, types.IntegrationResponse{}},
@@ -131,6 +135,7 @@ func TestInputsHaveAWSMembers(t *testing.T) {
 		{apiInput{}, sdk.CreateApiInput{}, sdk.UpdateApiInput{}},
 		{routeInput{}, sdk.CreateRouteInput{}, sdk.UpdateRouteInput{}},
 		{routeResponseInput{}, sdk.CreateRouteResponseInput{}, sdk.UpdateRouteResponseInput{}},
+		{authorizerInput{}, sdk.CreateAuthorizerInput{}, sdk.UpdateAuthorizerInput{}},
 		{integrationInput{}, sdk.CreateIntegrationInput{}, sdk.UpdateIntegrationInput{}},
 		{integrationResponseInput{}, sdk.CreateIntegrationResponseInput{}, sdk.UpdateIntegrationResponseInput{}},
 		{modelInput{}, sdk.CreateModelInput{}, sdk.UpdateModelInput{}},
@@ -172,6 +177,7 @@ func TestEveryOperationIsNamed(t *testing.T) {
 	served := strings.Fields(`CreateApi GetApis GetApi UpdateApi DeleteApi
 		CreateRoute GetRoutes GetRoute UpdateRoute DeleteRoute DeleteRouteRequestParameter
 		CreateRouteResponse GetRouteResponses GetRouteResponse UpdateRouteResponse DeleteRouteResponse
+		CreateAuthorizer GetAuthorizers GetAuthorizer UpdateAuthorizer DeleteAuthorizer
 		CreateIntegration GetIntegrations GetIntegration UpdateIntegration DeleteIntegration
 		CreateIntegrationResponse GetIntegrationResponses GetIntegrationResponse UpdateIntegrationResponse DeleteIntegrationResponse
 		CreateDeployment GetDeployments GetDeployment UpdateDeployment DeleteDeployment

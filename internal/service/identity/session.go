@@ -85,7 +85,7 @@ func (s *Service) openSession(role *roleState, arn, id string, d time.Duration) 
 		identity: awshttp.Identity{
 			Secret:    out.SecretAccessKey,
 			Token:     out.SessionToken,
-			Principal: awshttp.Principal{Kind: awshttp.Role, ARN: arn, Account: s.account},
+			Principal: awshttp.Principal{Kind: awshttp.Role, ARN: arn, Account: s.account, UserID: id},
 		},
 		expires: out.Expiration,
 		role:    role,

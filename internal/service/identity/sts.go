@@ -30,14 +30,11 @@ func (s *Service) stsOperations(gate *awshttp.Gate) map[string]awshttp.HandlerFu
 func (s *Service) getCallerIdentity(c *awshttp.Call) (any, error) {
 	p := c.Principal
 	id := p.Account
-	if p.Kind != awshttp.Root {
+	switch p.Kind {
+	case awshttp.Role:
+		id = p.UserID
+	case awshttp.Service:
 		id = p.ARN
-	}
-	if _, rest, ok := strings.Cut(p.ARN, ":assumed-role/"); ok {
-		name, session, _ := strings.Cut(rest, "/")
-		if _, r, err := s.role(name); err == nil {
-			id = r.ID + ":" + session
-		}
 	}
 	return struct {
 		XMLName xml.Name `xml:"GetCallerIdentityResult"`
