@@ -123,6 +123,7 @@ func TestDispatch(t *testing.T) {
 		{name: "ping", url: "http://abc.execute-api.us-east-1.amazonaws.com/ping", want: "healthy"},
 
 		{name: "connections by stage", method: "POST", url: "http://localhost/one/@connections/" + id, want: "@connections POST aaa/one " + id},
+		{name: "connections of an endpoint that ends in a slash", method: "POST", url: "https://bbb.execute-api.us-east-1.amazonaws.com/both//@connections/" + id, want: "@connections POST bbb/both " + id},
 		{name: "connections encoded", method: "GET", url: "http://localhost/one/%40connections/L0SM9cOFvHcCIhw%3D", want: "@connections GET aaa/one " + id},
 		{name: "connections by API and stage", method: "DELETE", url: "http://localhost/bbb/both/@connections/" + id, want: "@connections DELETE bbb/both " + id},
 		{name: "connections of the stage $default", method: "POST", url: "http://localhost/$default/@connections/" + id, want: "@connections POST ccc/$default " + id},

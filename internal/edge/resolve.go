@@ -3,6 +3,7 @@ package edge
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"tidegate/internal/apigw"
@@ -52,12 +53,17 @@ type managed struct {
 	id     string
 }
 
-// splitManaged splits PREFIX/@connections/ID.
+// splitManaged splits PREFIX/@connections/ID. The AWS SDK for JavaScript, from
+// late 2025 on, writes PREFIX//@connections/ID when its endpoint ends in a slash:
+// empty segments don't count there. The signature is over the path without them.
 func splitManaged(path string) (managed, bool) {
 	if !strings.Contains(path, "/@connections/") {
 		return managed{}, false
 	}
 	segs := segments(path)
+	if strings.Contains(path, "//") {
+		segs = slices.DeleteFunc(segs, func(s string) bool { return s == "" })
+	}
 	n := len(segs)
 	if n < 2 || n > 4 || segs[n-2] != "@connections" {
 		return managed{}, false
