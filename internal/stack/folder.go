@@ -123,7 +123,7 @@ func inlineCode(res *resource, source *value, at place, r *reporter) *codeSource
 		return nil
 	}
 	if handler, ok := res.properties.get("Handler").scalar(); ok && l != nil && !strings.HasPrefix(handler, "index.") {
-		r.errorf(res.propertyPlace("Handler"), "inline code lies in a file %s, so the handler must begin with index., not be %q", l.inline, clip(handler))
+		r.notef(res.propertyPlace("Handler"), "inline code lies in a file %s, where the handler %q isn't found: as on AWS, each call fails until other code is uploaded", l.inline, clip(handler))
 	}
 	return &codeSource{inline: source}
 }

@@ -122,7 +122,6 @@ func TestLoadProblems(t *testing.T) {
 		{"not an entry point", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: typed.handler, Runtime: nodejs20.x}\n    Metadata: {BuildMethod: esbuild, BuildProperties: {EntryPoints: [app.js]}}\n", `handler "typed.handler" is none of the EntryPoints`},
 		{"build for another runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: typed.handler, Runtime: python3.12}\n    Metadata: {BuildMethod: esbuild}\n", `esbuild doesn't build for the runtime python3.12`},
 		{"no Makefile", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src/, Handler: typed.handler, Runtime: nodejs20.x}\n    Metadata: {BuildMethod: makefile}\n", `there is no Makefile in src`},
-		{"inline handler", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: nodejs20.x}\n", "inline code lies in a file index.js"},
 		{"a runtime", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: python2.7}\n", "F.Properties.Runtime: runtime python2.7 doesn't run here; nodejs*, python3.*, provided* and go1.x do"},
 		{"a bootstrap that isn't there", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: x, Runtime: provided.al2023}\n", "F.Properties.Handler: there is no program bootstrap in the folder src; a bootstrap is a program or script"},
 		{"a go1.x program that isn't there", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: main, Runtime: go1.x}\n", "there is no program main in the folder src"},
@@ -130,7 +129,6 @@ func TestLoadProblems(t *testing.T) {
 		{"a Python module", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: chat/other.handler, Runtime: python3.12}\n", `handler "chat/other.handler" has no file in the folder src; tried chat/other.py, chat/other/__init__.py`},
 		{"a Python handler's form", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: handler, Runtime: python3.12}\n", `handler "handler" must be a module, a dot, and a function, such as app.lambda_handler`},
 		{"a Python handler outside", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: ../app.handler, Runtime: python3.12}\n", "leads out of the folder src"},
-		{"inline Python", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: python3.12}\n", "inline code lies in a file index.py"},
 		{"S3", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: s3://bucket/key.zip, Handler: app.handler, Runtime: nodejs20.x}\n", "Tidegate has no S3 to read s3://bucket/key.zip from"},
 		{"a policy template", samHead + "  F:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: src, Handler: app.handler, Runtime: nodejs20.x, Policies: [DynamoDBCrudPolcy: {TableName: x}]}\n",
 			`F.Properties.Policies[0].DynamoDBCrudPolcy: there is no policy template "DynamoDBCrudPolcy"; did you mean "DynamoDBCrudPolicy"?`},
@@ -587,6 +585,20 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		if _, err := Load("testdata/classic/template.yaml", Options{StackName: "bench"}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestInlineHandlerElsewhere holds that inline code whose handler isn't in it is
+// created, as on AWS: some upload their code once the function is there.
+func TestInlineHandlerElsewhere(t *testing.T) {
+	for runtime, file := range map[string]string{"nodejs20.x": "index.js", "python3.12": "index.py"} {
+		s, err := loadText(t, samHead+"  F:\n    Type: AWS::Serverless::Function\n    Properties: {InlineCode: x, Handler: app.handler, Runtime: "+runtime+"}\n", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0].String(), "F.Properties.Handler: inline code lies in a file "+file) {
+			t.Errorf("%s: notes %v", runtime, s.Notes)
 		}
 	}
 }

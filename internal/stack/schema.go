@@ -362,6 +362,9 @@ func knownTypes() []string {
 func checkPlaceholder(res *resource, r *reporter) {
 	at := res.place().in("Type")
 	near := nearestType(res.typ)
+	if strings.HasPrefix(res.typ, "AWS::ApiGateway::") { // REST APIs, whose types are a V2 away from ours
+		near = ""
+	}
 	switch {
 	case res.typ == "AWS::CDK::Metadata": // counts constructs for AWS, and nothing refers to it
 	case res.typ == "AWS::CloudFormation::Stack" || res.typ == "AWS::Serverless::Application":

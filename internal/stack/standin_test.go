@@ -77,6 +77,7 @@ func TestStandIns(t *testing.T) {
 		{"a boundary", "\n  R: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}, PermissionsBoundary: a}}", "boundaries are not applied"},
 		{"a custom resource", "\n  C: {Type: Custom::Thing, Properties: {ServiceToken: !GetAtt F.Arn}}", "its function isn't called; to call it: tidegate invoke FUNCTION EVENT"},
 		{"API Gateway's account", "\n  A: {Type: AWS::ApiGateway::Account}", "API Gateway's account settings have no effect"},
+		{"a REST API's deployment", "\n  A: {Type: AWS::ApiGateway::RestApi}\n  D: {Type: AWS::ApiGateway::Deployment, Properties: {RestApiId: !Ref A}}", "D.Type: AWS::ApiGateway::Deployment belongs to a service that Tidegate lacks"},
 		{"wait conditions", "\n  H: {Type: AWS::CloudFormation::WaitConditionHandle}", "nothing is waited for here"},
 		{"a state machine", "\n  S: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: a.json}}", "AWS::Serverless::StateMachine belongs to a service that Tidegate lacks"},
 	}

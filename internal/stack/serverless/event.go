@@ -34,10 +34,7 @@ func (c *compiler) events(f function) bool {
 		if isNull(e) {
 			continue
 		}
-		kind, v := scalar(e), (*yaml.Node)(nil)
-		if ps := pairs(e); len(ps) > 0 {
-			kind, v = ps[0].key.Value, ps[0].value
-		}
+		kind, v := kindOf(e)
 		hint, other := otherEvents[kind]
 		switch {
 		case kind == "websocket":
@@ -45,6 +42,8 @@ func (c *compiler) events(f function) bool {
 			websocket = true
 		case kind == "schedule":
 			schedules = c.schedule(f, v, e, schedules)
+		case kind == "eventBridge" && !isNull(get(v, "schedule")):
+			schedules = c.schedule(f, c.busSchedule(f, v), e, schedules)
 		case other:
 			c.notef(e, true, "function %s: the event %s never happens here, %s; tidegate invoke %s calls the function", clip(f.key), kind, hint, f.logicalID())
 		default:
@@ -52,6 +51,22 @@ func (c *compiler) events(f function) bool {
 		}
 	}
 	return websocket
+}
+
+// kindOf is an event's name and what it says. Of several keys it is the first that
+// says something: what is indented too little stands beside its event, and the
+// framework then takes the key that it knows.
+func kindOf(e *yaml.Node) (string, *yaml.Node) {
+	ps := pairs(e)
+	if len(ps) == 0 {
+		return scalar(e), nil
+	}
+	for _, p := range ps {
+		if _, other := otherEvents[p.key.Value]; !isNull(p.value) && (other || p.key.Value == "websocket" || p.key.Value == "schedule") {
+			return p.key.Value, p.value
+		}
+	}
+	return ps[0].key.Value, ps[0].value
 }
 
 // routeID is a route key as logical ids have it.
@@ -79,7 +94,11 @@ func (c *compiler) websocket(f function, v, at *yaml.Node) {
 	}
 	key := scalar(route)
 	if key == "" {
-		c.errorf(at, "", "function %s: a websocket event needs a route", clip(f.key))
+		hint := ""
+		if get(at, "route") != nil {
+			hint = "indent route further than websocket: here it stands beside it"
+		}
+		c.errorf(at, hint, "function %s: a websocket event needs a route", clip(f.key))
 		return
 	}
 	integration := f.id + "WebsocketsIntegration"
@@ -136,6 +155,28 @@ func (c *compiler) endpoint(at *yaml.Node) *yaml.Node {
 	return sub("wss://${"+apiID+"}.execute-api.${AWS::Region}.${AWS::URLSuffix}/"+c.Stage, at)
 }
 
+// busSchedule is an eventBridge event that has a schedule, as the event schedule
+// says the same.
+func (c *compiler) busSchedule(f function, v *yaml.Node) *yaml.Node {
+	settings := object(v, "rate", get(v, "schedule"))
+	for _, m := range pairs(v) {
+		switch key := m.key.Value; key {
+		case "schedule":
+		case "input", "inputPath", "inputTransformer", "retryPolicy":
+			set(settings, key, m.value)
+		case "state":
+			if scalar(m.value) == "DISABLED" {
+				set(settings, "enabled", text("false", m.value))
+			}
+		case "pattern":
+			c.notef(m.key, true, "function %s: the pattern of an eventBridge event is never matched here; its schedule runs", clip(f.key))
+		default:
+			c.notef(m.key, false, "function %s: %q of an eventBridge event has no effect here", clip(f.key), clip(key))
+		}
+	}
+	return settings
+}
+
 // schedule makes one rule for each expression; count is how many the function has.
 func (c *compiler) schedule(f function, v, at *yaml.Node, count int) int {
 	expressions, state := []*yaml.Node{v}, "ENABLED"
@@ -152,7 +193,7 @@ func (c *compiler) schedule(f function, v, at *yaml.Node, count int) int {
 	}
 	for _, m := range pairs(settings) {
 		switch m.key.Value {
-		case "rate", "enabled", "name", "description", "input", "inputPath", "inputTransformer", "method", "roleArn", "timezone":
+		case "rate", "enabled", "name", "description", "input", "inputPath", "inputTransformer", "retryPolicy", "method", "roleArn", "timezone":
 		default:
 			c.notef(m.key, false, "function %s: %q of a schedule isn't known here and has no effect", clip(f.key), clip(m.key.Value))
 		}
@@ -176,6 +217,9 @@ func (c *compiler) schedule(f function, v, at *yaml.Node, count int) int {
 		goal := object(at, "Arn", getAtt(f.logicalID(), "Arn", at), "Id", f.key+"Schedule", "Input", input, "InputPath", get(settings, "inputPath"))
 		if t := get(settings, "inputTransformer"); t != nil {
 			set(goal, "InputTransformer", object(t, "InputTemplate", get(t, "inputTemplate"), "InputPathsMap", get(t, "inputPathsMap")))
+		}
+		if p := get(settings, "retryPolicy"); !isNull(p) {
+			set(goal, "RetryPolicy", object(p, "MaximumEventAgeInSeconds", get(p, "maximumEventAge"), "MaximumRetryAttempts", get(p, "maximumRetryAttempts")))
 		}
 		set(c.resources, rule, object(at, "Type", "AWS::Events::Rule", "Properties", object(at, "ScheduleExpression", e, "State", state,
 			"Name", get(settings, "name"), "Description", get(settings, "description"), "Targets", list(at, goal))))

@@ -155,6 +155,9 @@ func TestResources(t *testing.T) {
       - websocket: {route: a/b, routeResponseSelectionExpression: $default}
       - schedule: rate(1 minute)
       - schedule: {rate: [rate(1 hour), rate(2 hours)], enabled: false, input: {a: 1}}
+      - eventBridge: {schedule: rate(3 hours), state: DISABLED, input: {b: 2}, retryPolicy: {maximumRetryAttempts: 4}}
+      - eventBridge:
+        schedule: rate(4 hours)
 resources:
   - Resources: {T: {Type: AWS::DynamoDB::Table, DependsOn: SayDashitUnderscorenowLogGroup}}
   - Resources: {WebsocketsApi: {Properties: {Description: mine}}}
@@ -186,6 +189,15 @@ resources:
 	rule := get(get(resources, "SayDashitUnderscorenowEventsRuleSchedule2"), "Properties")
 	if scalar(get(rule, "State")) != "DISABLED" || scalar(get(get(rule, "Targets").Content[0], "Input")) != `{"a":1}` {
 		t.Errorf("the second rule: %v", plainOf(rule))
+	}
+	bus := get(get(resources, "SayDashitUnderscorenowEventsRuleSchedule4"), "Properties")
+	goal := get(bus, "Targets").Content[0]
+	if scalar(get(bus, "ScheduleExpression")) != "rate(3 hours)" || scalar(get(bus, "State")) != "DISABLED" || scalar(get(goal, "Input")) != `{"b":2}` ||
+		scalar(get(get(goal, "RetryPolicy"), "MaximumRetryAttempts")) != "4" {
+		t.Errorf("the eventBridge event's rule: %v", plainOf(bus))
+	}
+	if got := scalar(get(get(get(resources, "SayDashitUnderscorenowEventsRuleSchedule5"), "Properties"), "ScheduleExpression")); got != "rate(4 hours)" {
+		t.Errorf("the rule of a schedule that is indented too little fires at %q", got)
 	}
 	if s.StackName() != "chat-prod" {
 		t.Errorf("the stack's name is %s", s.StackName())
