@@ -47,8 +47,8 @@ func validateCommand() *cobra.Command {
 		if len(bad) > 0 {
 			return &exitError{exitUsage, bad}
 		}
-		for _, n := range s.Notes {
-			fmt.Println("note:", n)
+		for _, line := range stack.NoteLines(s.Notes) {
+			fmt.Println("note:", line)
 		}
 		fmt.Printf("%s is valid.\n", s.Path)
 		return nil

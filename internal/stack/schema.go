@@ -372,7 +372,7 @@ func checkPlaceholder(res *resource, r *reporter) {
 	case slices.Contains(refusedTypes, res.typ):
 		r.errorf(at, "resource type %s is not built yet: Tidegate has no API keys", res.typ)
 	case slices.Contains(samLackingTypes, res.typ):
-		r.lacking(at, "%s belongs to a service that Tidegate lacks: a placeholder stands in for it", res.typ)
+		r.lacking(at, "%s"+lacksService, res.typ)
 	case slices.ContainsFunc(servicePrefixes, func(p string) bool { return strings.HasPrefix(res.typ, p) }):
 		hint := ""
 		if near != "" {
@@ -386,7 +386,7 @@ func checkPlaceholder(res *resource, r *reporter) {
 	case strings.Count(res.typ, "::") != 2 || !strings.HasPrefix(res.typ, "AWS::") && !strings.Contains(res.typ, "::"):
 		r.errorf(at, "%q is no resource type", clip(res.typ))
 	default:
-		r.lacking(at, "%s belongs to a service that Tidegate lacks: a placeholder stands in for it", clip(res.typ))
+		r.lacking(at, "%s"+lacksService, clip(res.typ))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tidegate/internal/observe"
+	"tidegate/internal/stack"
 )
 
 // A story tells what happens, a line each: to a person on a terminal, or as
@@ -77,6 +78,20 @@ func (s *story) write() {
 // note is tell for what up itself has to say.
 func (s *story) note(level slog.Level, format string, args ...any) {
 	s.tell(observe.Notice{Kind: observe.KindNote, Level: level, Text: fmt.Sprintf(format, args...)})
+}
+
+// notes tells what is said of a template: to people, what is the same of several
+// resources once.
+func (s *story) notes(notes []stack.Note) {
+	if s.json {
+		for _, n := range notes {
+			s.note(slog.LevelInfo, "%s", n)
+		}
+		return
+	}
+	for _, line := range stack.NoteLines(notes) {
+		s.note(slog.LevelInfo, "%s", line)
+	}
 }
 
 // say writes lines that belong to people only: the list of URLs, the farewell.

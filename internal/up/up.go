@@ -100,9 +100,7 @@ func Run(ctx context.Context, o Options) error {
 		observer.Close()
 		<-told
 	}()
-	for _, n := range template.Notes {
-		tale.note(slog.LevelInfo, "%s", n)
-	}
+	tale.notes(template.Notes)
 	serverOptions.Observer = observer
 	if o.Fresh {
 		if err := tale.fresh(serverOptions.DataDir); err != nil {
@@ -185,9 +183,7 @@ func (r *run) apply(ctx context.Context, template *stack.Stack) (*stack.Result, 
 		return nil, err
 	}
 	progress.end()
-	for _, n := range result.Notes[len(template.Notes):] { // the template's own were told
-		r.tale.note(slog.LevelInfo, "%s", n)
-	}
+	r.tale.notes(result.Notes[len(template.Notes):]) // the template's own were told
 	for _, named := range slices.Concat(result.Functions, result.Rules, result.Schedules) {
 		r.names.add(named.Name, named.LogicalID)
 	}

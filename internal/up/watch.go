@@ -108,9 +108,7 @@ func (r *run) edited(ctx context.Context) bool {
 		r.keeps("the edited template can't run; what ran before keeps running", err)
 		return false
 	}
-	for _, n := range template.Notes {
-		r.tale.note(slog.LevelInfo, "%s", n)
-	}
+	r.tale.notes(template.Notes)
 	for _, f := range template.Functions() {
 		r.names.add(f.Name, f.LogicalID)
 	}
