@@ -14,7 +14,7 @@ Resources:
   F: {Type: AWS::Serverless::Function, Properties: {InlineCode: x, Handler: index.handler, Runtime: nodejs20.x}}
   G: {Type: AWS::Serverless::Function, Properties: {InlineCode: x, Handler: index.handler, Runtime: nodejs20.x}}
   V: {Type: AWS::EC2::VPC}
-  L: {Type: AWS::Logs::LogGroup}
+  L: {Type: AWS::IAM::User}
   Q: {Type: AWS::SQS::Queue}
 `, Options{})
 	if err != nil {
@@ -23,7 +23,7 @@ Resources:
 	want := []string{
 		"t.yaml:2:31: F.Properties.Tracing: has no effect here: there is no X-Ray (so it is with G)",
 		"t.yaml:6:3: V.Type: AWS::EC2::VPC belongs to a service that Tidegate lacks: a placeholder stands in for it (so it is with Q AWS::SQS::Queue)",
-		"t.yaml:7:3: L.Type: log groups are made when a function first writes, and keep the newest 16 MiB; what is set here has no effect",
+		"t.yaml:7:3: L.Type: there are roles, no users: a placeholder stands in for it",
 	}
 	if diff := cmp.Diff(want, NoteLines(s.Notes)); diff != "" {
 		t.Error(diff)

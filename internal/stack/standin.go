@@ -52,9 +52,6 @@ func (s *Stack) markStandIns(r *reporter) {
 		case res.standIn:
 		case notedTypes[res.typ] != "":
 			res.standInAs(r, "", notedTypes[res.typ])
-		case res.typ == "AWS::Logs::LogGroup":
-			res.standIn = true
-			r.notef(res.place().in("Type"), "log groups are made when a function first writes, and keep the newest 16 MiB; what is set here has no effect")
 		case res.typ == "AWS::Lambda::Permission":
 			for _, name := range []string{"EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "PrincipalOrgID"} {
 				if res.properties.get(name) != nil {
