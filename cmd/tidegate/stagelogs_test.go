@@ -26,6 +26,9 @@ func TestStageLogs(t *testing.T) {
 		t.Error("a message without a route got another frame")
 	}
 	c.WebSocket.Close()
+	if _, metrics := get(t, strings.TrimSuffix(s.httpURL(), "/dev")+"/_tidegate/metrics", nil); !strings.Contains(metrics, `stage="dev",outcome="done"} 1`) || !strings.Contains(metrics, "# TYPE tidegate_route_seconds histogram") {
+		t.Errorf("metrics:\n%s", metrics)
+	}
 	stack, err := s.client.Stack(t.Context())
 	if err != nil {
 		t.Fatal(err)

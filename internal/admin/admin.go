@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"sort"
@@ -38,6 +39,8 @@ type Config struct {
 	// Fire fires a rule by name. An *awshttp.Error reaches the caller.
 	Fire     func(ctx context.Context, rule string) error
 	Observer *observe.Observer
+	// Metrics writes the metrics, in Prometheus's text format.
+	Metrics func(io.Writer) error
 	// Kept returns the lines of a function's log between two moments, from before
 	// this process's memory; function "" means all, and requestID "" any. It may
 	// be nil.
@@ -74,6 +77,7 @@ func New(c Config) *Service {
 	s.mux.HandleFunc("GET /_tidegate/health", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
 	s.mux.HandleFunc("GET /_tidegate/ready", s.getReady)
 	s.mux.Handle("GET /_tidegate/events", s.guardRaw(s.getEvents))
+	s.mux.Handle("GET /_tidegate/metrics", s.guardRaw(s.getMetrics))
 	s.mux.Handle("GET /_tidegate/logs", s.guardRaw(s.getLogs))
 	page("GET /_tidegate/stack", s.getStack)
 	page("GET /_tidegate/stacks/{name}", s.getRecord)
@@ -139,6 +143,16 @@ func (s *Service) getReady(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	say(w, http.StatusOK, "ready")
+}
+
+// getMetrics answers Prometheus.
+func (s *Service) getMetrics(w http.ResponseWriter, _ *http.Request) {
+	if s.Metrics == nil {
+		say(w, http.StatusNotFound, "nothing is counted here")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s.Metrics(w) // an error means that the reader left
 }
 
 func (s *Service) getConnections(*awshttp.Call) (any, error) {

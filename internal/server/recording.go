@@ -24,9 +24,9 @@ func (s *Server) openRecorder() (err error) {
 	return err
 }
 
-// gatewayEvents are told to people, and kept.
+// gatewayEvents are counted, told to people, and kept.
 func (s *Server) gatewayEvents() gateway.EventListener {
-	events := s.options.Observer.Gateway(s.options.Display)
+	events := s.metrics.Gateway(s.options.Observer.Gateway(s.options.Display))
 	if s.recorder != nil {
 		events.ExchangeEnd = s.recorder.Exchange
 	}
@@ -35,7 +35,7 @@ func (s *Server) gatewayEvents() gateway.EventListener {
 
 // functionEvents are told to people, their lines kept, and their ids.
 func (s *Server) functionEvents() functions.EventListener {
-	events := s.options.Observer.Functions(s.options.Display)
+	events := s.metrics.Functions(s.options.Observer.Functions(s.options.Display))
 	events.Logged = func(l functions.Logged) { s.shipper.Logged(l) }
 	if s.recorder == nil {
 		return events

@@ -74,7 +74,8 @@ type Server struct {
 	shipper   *observe.Shipper      // carries functions' lines there
 	recorder  *recording.Recorder   // nil when nothing is kept
 	replayer  *recording.Replayer   // nil without it
-	stageLogs *observe.Shipper      // and those of stages' access and execution logs
+	metrics   *observe.Metrics
+	stageLogs *observe.Shipper // and those of stages' access and execution logs
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	admin     *admin.Service
@@ -94,7 +95,7 @@ type Server struct {
 // process holds is touched. Close it.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Server{options: o, memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
+	s := &Server{options: o, metrics: observe.NewMetrics(), memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -234,7 +235,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	if err != nil {
 		return err
 	}
-	handlers["dynamodb"], handlers["lambda"] = s.tables, s.functions
+	handlers["dynamodb"], handlers["lambda"] = s.metrics.Tables(s.tables), s.functions
 	handlers["events"], handlers["scheduler"] = s.schedules, s.schedules.Scheduler()
 	return nil
 }
@@ -334,7 +335,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		return err
 	}
 	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.gatewayEvents(), Logs: s.stageLogs})
-	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.options.Observer.Cluster())
+	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
 
 	resources, err := catalog.Open(ctx, s.store)
 	if err != nil {
@@ -375,7 +376,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	}
 	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec()})
 	s.admin = admin.New(admin.Config{Replays: s.replayer,
-		Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer,
+		Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
 		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
 			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
 		}})
@@ -459,7 +460,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
-	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.options.Observer.Transport(), TLS: s.ca.TLSConfig()})
+	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig()})
 	if err != nil {
 		return err
 	}
@@ -602,6 +603,25 @@ func (s *Server) fire(ctx context.Context, rule string) error {
 		return awshttp.Errorf(http.StatusNotFound, "ResourceNotFoundException", "%v", err)
 	}
 	return awshttp.Errorf(http.StatusBadRequest, "ValidationException", "%v", err)
+}
+
+// writeMetrics writes what was counted, for Prometheus.
+func (s *Server) writeMetrics(w io.Writer) error {
+	type key struct {
+		api   string
+		stage apigw.StageName
+	}
+	count := map[key]int{}
+	for c := range s.registry.All() {
+		if c.State() == connection.Open {
+			count[key{c.APIID(), c.Stage()}]++
+		}
+	}
+	var open []observe.OpenCount
+	for _, st := range s.gateway.Stages() { // also those without any, and in order
+		open = append(open, observe.OpenCount{API: st.APIID, Stage: string(st.Name), Count: count[key{st.APIID, st.Name}]})
+	}
+	return s.metrics.Write(w, open)
 }
 
 // connections lists who is connected.
