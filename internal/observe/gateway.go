@@ -16,7 +16,7 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 	return gateway.EventListener{
 		ConnectEnd: func(i gateway.ConnectInfo) {
 			n := subjectNotice(KindConnect, "CONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
-			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), Short(i.Duration)), "  ")
+			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), Short(i.Duration), "["+i.RequestID+"]"), "  ")
 			n.Attrs = append(n.Attrs, slog.Int("status", i.Status), slog.String("sourceIp", i.SourceIP))
 			o.Note(n)
 		},
@@ -38,7 +38,7 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 			said := fmt.Sprintf("%d %s", i.Close.Code, i.Close.Text)
 			parts := words(i.Stage, i.ConnectionID, strings.TrimSpace(said), "after "+Short(i.Lifetime))
 			if i.Target != "" {
-				parts = append(parts, arrow("$disconnect", i.Target, display), string(i.Outcome), Short(i.Duration))
+				parts = append(parts, arrow("$disconnect", i.Target, display), string(i.Outcome), Short(i.Duration), "["+i.RequestID+"]")
 			}
 			n.Text = strings.Join(parts, "  ")
 			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("disconnectStatusCode", i.Close.Code), slog.String("disconnectReason", i.Close.Text))
@@ -108,7 +108,8 @@ func messageText(i *gateway.MessageInfo, display func(string) string) string {
 		text = append(append(text, " → "...), targetName(i.Target, display)...)
 	}
 	text = append(append(text, "  "...), i.Outcome...)
-	return string(appendShort(append(text, "  "...), i.Duration))
+	text = append(appendShort(append(text, "  "...), i.Duration), "  ["...)
+	return string(append(append(text, i.RequestID...), ']'))
 }
 
 // arrow says what a route calls, by a function's own name.

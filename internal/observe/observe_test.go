@@ -137,10 +137,10 @@ func TestDisconnectsAreTold(t *testing.T) {
 	o := New()
 	notices, stop := o.Subscribe()
 	defer stop()
-	info := gateway.DisconnectInfo{Subject: gateway.Subject{Stage: "dev", ConnectionID: "id=", Target: "arn:aws:lambda:us-east-1:000000000000:function:Bye"},
+	info := gateway.DisconnectInfo{Subject: gateway.Subject{Stage: "dev", ConnectionID: "id=", RequestID: "req=", Target: "arn:aws:lambda:us-east-1:000000000000:function:Bye"},
 		Outcome: gateway.Done, Close: event.CloseReason{Code: 1001, Text: "Going away"}, Lifetime: 6790 * time.Millisecond, Duration: 9 * time.Millisecond}
 	o.Gateway(asIs).DisconnectEnd(info)
-	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s  $disconnect → Bye  done  9ms"; n.Text != want {
+	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s  $disconnect → Bye  done  9ms  [req=]"; n.Text != want {
 		t.Errorf("got  %q\nwant %q", n.Text, want)
 	}
 	info.Target, info.Outcome = "", gateway.NoRoute

@@ -23,6 +23,7 @@ func (o *Observer) Cluster() cluster.EventListener {
 				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration),
 				slog.String("requestId", i.RequestID)}}
 		if i.Origin != "" {
+			n.Text += "  [" + i.Origin + "]"
 			n.Attrs = append(n.Attrs, slog.String(OriginAttr, i.Origin))
 		}
 		if i.Err != nil {
@@ -58,6 +59,7 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 			}
 			// Who follows one request hears its function while it runs.
 			if origin, ok := running.Load(i.RequestID); ok {
+				n.Text = of(display(i.Function), origin.(string)) + "  " + i.Line // as the message's own line has it
 				n.Attrs = append(n.Attrs, slog.String(OriginAttr, origin.(string)))
 			}
 			o.Note(n)

@@ -2,6 +2,7 @@ package up
 
 import (
 	"fmt"
+	"hash/fnv"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,6 +21,7 @@ type story struct {
 	json  bool
 	color bool
 	lines []byte // what out gets next; kept for its room
+	flood *flood // nil when every line is told
 }
 
 // maxLines bounds what is written at once.
@@ -28,7 +30,11 @@ const maxLines = 32 << 10
 // follow tells every notice until the channel is closed. What waits by then is
 // written together: a busy server spends its time on clients, not on lines.
 func (s *story) follow(notices <-chan observe.Notice) {
-	for n := range notices {
+	for {
+		n, open := s.next(notices)
+		if !open {
+			return
+		}
 		s.mu.Lock()
 		s.add(n)
 		for more := true; more && len(s.lines) < maxLines; {
@@ -43,6 +49,45 @@ func (s *story) follow(notices <-chan observe.Notice) {
 		}
 		s.write()
 		s.mu.Unlock()
+	}
+}
+
+// next waits for the next notice. Meanwhile it tells what a flood left out, when
+// its second is over.
+func (s *story) next(notices <-chan observe.Notice) (n observe.Notice, open bool) {
+	for {
+		s.mu.Lock()
+		var over <-chan time.Time
+		if s.flood != nil && s.flood.left > 0 {
+			over = s.flood.over()
+		}
+		s.mu.Unlock()
+		select {
+		case n, open = <-notices:
+			if !open {
+				s.mu.Lock()
+				s.subsided(time.Now())
+				s.write()
+				s.mu.Unlock()
+			}
+			return n, open
+		case now := <-over:
+			s.mu.Lock()
+			s.subsided(now)
+			s.write()
+			s.mu.Unlock()
+		}
+	}
+}
+
+// subsided ends a second of a flood: it adds what was left out. The caller holds
+// mu.
+func (s *story) subsided(now time.Time) {
+	if s.flood == nil {
+		return
+	}
+	for _, text := range s.flood.end(now) {
+		s.lines = s.appendText(s.lines, observe.Notice{Time: now, Kind: observe.KindNote, Level: slog.LevelInfo, Text: text})
 	}
 }
 
@@ -62,6 +107,15 @@ func (s *story) add(n observe.Notice) {
 		}
 		s.lines = append(n.AppendJSON(s.lines), '\n')
 	} else if n.Level >= slog.LevelInfo { // below that, another line tells it
+		if s.flood != nil {
+			now := time.Now()
+			if now.Sub(s.flood.began) >= floodTime {
+				s.subsided(now)
+			}
+			if !s.flood.admits(&n) {
+				return
+			}
+		}
 		s.lines = s.appendText(s.lines, n)
 	}
 }
@@ -116,6 +170,16 @@ const (
 	reset  = "\x1b[0m"
 )
 
+// functionColors tell functions apart: blue, magenta, cyan, and their bright ones.
+var functionColors = [...]string{"\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[94m", "\x1b[95m", "\x1b[96m"}
+
+// hash spreads names over colours, the same ones each time.
+func hash(name string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return h.Sum32()
+}
+
 func (s *story) paint(dst []byte, code, text string) []byte {
 	if !s.color || code == "" {
 		return append(dst, text...)
@@ -132,10 +196,16 @@ func (s *story) appendText(dst []byte, n observe.Notice) []byte {
 	code := kindColor(n)
 	dst = s.paint(dst, code, n.Kind)
 	dst = append(dst, blanks[:2+max(0, 10-len(n.Kind))]...)
+	text := printable(n.Text)
+	if name := n.Attr("function"); name != "" && s.color {
+		whose, _, _ := strings.Cut(text, " ") // a function's lines begin with its name
+		dst = s.paint(dst, functionColors[hash(name)%uint32(len(functionColors))], whose)
+		text = text[len(whose):]
+	}
 	if n.Level >= slog.LevelWarn {
-		dst = s.paint(dst, code, printable(n.Text))
+		dst = s.paint(dst, code, text)
 	} else {
-		dst = append(dst, printable(n.Text)...)
+		dst = append(dst, text...)
 	}
 	dst = append(dst, '\n')
 	for _, d := range n.Detail {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tidegate/internal/observe"
@@ -67,5 +68,68 @@ func TestStoryLine(t *testing.T) {
 	want := "\x1b[2m16:05:06\x1b[0m  \x1b[31minvocation\x1b[0m  \x1b[31mChat\\x1b[2J\x1b[0m\n                      \x1b[2mat x\x1b[0m\n"
 	if got := string(colored.appendText(nil, n)); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestStoryOfAFlood tells the first of many, trouble apart, and how many more
+// there were: as soon as the second is over, however quiet it is then.
+func TestStoryOfAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := &story{out: &out, flood: newFlood(func(name string) string { return "Fn of " + name })}
+		notices := make(chan observe.Notice)
+		done := make(chan struct{})
+		go func() {
+			s.follow(notices)
+			close(done)
+		}()
+		message := observe.Notice{Kind: observe.KindMessage, Text: "fine", Attrs: []slog.Attr{slog.String("routeKey", "a")}}
+		line := observe.Notice{Kind: observe.KindOutput, Text: "line", Attrs: []slog.Attr{slog.String("function", "f")}}
+		note := observe.Notice{Kind: observe.KindNote, Text: "note"}
+		bad := message
+		bad.Level, bad.Text = slog.LevelWarn, "bad"
+		for range 100 {
+			notices <- message
+			notices <- note
+		}
+		for range 21 {
+			notices <- bad
+			notices <- line
+		}
+		time.Sleep(2 * floodTime)
+		synctest.Wait()
+		got := out.String()
+		for text, want := range map[string]int{"fine": floodLines, "bad": floodLines, "output      line": floodLines, "note        note": 100,
+			"… 80 more messages on a in the last second": 1, "… 1 more failed messages on a": 1, "… 1 more lines of Fn of f": 1} {
+			if n := strings.Count(got, text); n != want {
+				t.Errorf("%q was told %d times, want %d", text, n, want)
+			}
+		}
+		out.Reset()
+		for range 21 {
+			notices <- message
+		}
+		close(notices)
+		<-done
+		if got := out.String(); strings.Count(got, "fine") != floodLines || !strings.Contains(got, "… 1 more messages on a") {
+			t.Errorf("at the end:\n%s", got)
+		}
+		for i := range 2 * floodSubjects {
+			n := message
+			n.Attrs = []slog.Attr{slog.String("routeKey", fmt.Sprint(i))}
+			s.flood.admits(&n)
+		}
+		if len(s.flood.seen) > floodSubjects+1 {
+			t.Errorf("%d subjects are told apart", len(s.flood.seen))
+		}
+	})
+}
+
+// TestStoryColors wants a function's name in one colour, whatever it says.
+func TestStoryColors(t *testing.T) {
+	n := observe.Notice{Kind: observe.KindOutput, Text: "Fn [id=]  \x1b]0;x\x07", Attrs: []slog.Attr{slog.String("function", "f")}}
+	got := Text(n, true)
+	if strings.ContainsAny(strings.ReplaceAll(got, "\x1b[", ""), "\x1b\x07") || !strings.Contains(got, functionColors[hash("f")%6]+"Fn"+reset+" [id=]  \\x1b]0;x\\x07") {
+		t.Errorf("%q", got)
 	}
 }

@@ -89,6 +89,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	tale := &story{out: o.Out, json: o.LogFormat == "json" || (o.LogFormat != "text" && !o.Terminal), color: o.Color}
+	known := &names{}
+	if o.Terminal { // a file takes every line
+		tale.flood = newFlood(known.display)
+	}
 	observer := observe.New()
 	notices, _ := observer.Subscribe()
 	told := make(chan struct{})
@@ -107,7 +111,6 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	known := &names{}
 	for _, f := range template.Functions() {
 		known.add(f.Name, f.LogicalID)
 	}
