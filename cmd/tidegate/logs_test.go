@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -122,6 +123,28 @@ func TestLogsOfOneRequest(t *testing.T) {
 			if !strings.Contains(out, word) {
 				t.Errorf("%s: the log of request %s lacks %q:\n%s", tt.message, id, word, out)
 			}
+		}
+	}
+	for _, tt := range []struct{ name, host, target, want string }{ // what the door refuses
+		{"another host", "evil.example", "", "wrong-host"},
+		{"a service that Tidegate lacks", "localhost", "TrentService.Encrypt", "kms, which Tidegate lacks"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.run.Endpoint+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = tt.host
+		if tt.target != "" {
+			req.Header.Set("X-Amz-Target", tt.target)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		out, stderr, code := output(t, s.dir, "", "logs", "--request-id", resp.Header.Get("X-Amzn-Requestid"))
+		if code != 0 || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: exit %d: %s%s", tt.name, code, out, stderr)
 		}
 	}
 	out, _, _ := output(t, s.dir, "", "logs", "Talk")

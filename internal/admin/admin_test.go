@@ -14,6 +14,7 @@ import (
 	"tidegate/internal/awshttp"
 	"tidegate/internal/kv/filekv"
 	"tidegate/internal/observe"
+	"tidegate/internal/service/functions"
 	"tidegate/sigv4"
 )
 
@@ -186,5 +187,33 @@ func TestEventsAreStreamed(t *testing.T) {
 	second, _ := lines.ReadString('\n')
 	if first != "event: push\n" || !strings.Contains(second, `"msg":"hello"`) {
 		t.Errorf("got %q %q", first, second)
+	}
+}
+
+// TestLogOfARunningRequest follows a request by the gateway's id: its function's
+// lines come while it runs, and nobody else's.
+func TestLogOfARunningRequest(t *testing.T) {
+	s, o := newPages(t, awshttp.Warn)
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/_tidegate/logs?follow=1&requestId=gw%3D", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req) // returns once the headers came: we are subscribed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	l := o.Functions(func(name string) string { return name })
+	for _, origin := range []string{"other=", "gw="} {
+		l.InvocationBegin(functions.InvocationBegin{Function: "f", RequestID: "of " + origin, Origin: origin})
+		l.Output(functions.Output{Function: "f", RequestID: "of " + origin, Line: "line of " + origin})
+	}
+	line, err := bufio.NewReader(resp.Body).ReadString('\n')
+	if err != nil || !strings.Contains(line, `"line":"line of gw="`) {
+		t.Errorf("%v: %s", err, line)
 	}
 }

@@ -175,10 +175,11 @@ func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service stri
 		e.fallback.ServeHTTP(w, r)
 		return
 	}
+	requestID := newUUID()
 	if e.events.UnknownService != nil {
-		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target")})
+		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), RequestID: requestID})
 	}
-	writeUnknownService(w, r, service)
+	writeUnknownService(w, r, service, requestID)
 }
 
 // serveStageURL answers a plain request where a handshake belongs.
@@ -190,5 +191,5 @@ func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "Upgrade")
-	writeError(w, http.StatusUpgradeRequired, "UpgradeRequiredException", "Upgrade Required")
+	writeError(w, newUUID(), http.StatusUpgradeRequired, "UpgradeRequiredException", "Upgrade Required")
 }

@@ -36,8 +36,9 @@ func newFallback(endpoint *url.URL, failed func(UnknownServiceInfo, error)) http
 			r.Out.Header.Set("Via", via)
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			failed(UnknownServiceInfo{Service: serviceOf(r), Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target")}, err)
-			writeError(w, http.StatusBadGateway, "BadGatewayException", "The fallback endpoint "+endpoint.Redacted()+" does not answer.")
+			requestID := newUUID()
+			failed(UnknownServiceInfo{Service: serviceOf(r), Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), RequestID: requestID}, err)
+			writeError(w, requestID, http.StatusBadGateway, "BadGatewayException", "The fallback endpoint "+endpoint.Redacted()+" does not answer.")
 		},
 	}
 }

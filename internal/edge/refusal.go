@@ -50,6 +50,7 @@ type EventListener struct {
 // A RefusedInfo tells of a request that led nowhere or wasn't let in.
 type RefusedInfo struct {
 	Reason       Reason
+	RequestID    string // as the caller was told
 	Status       int
 	Why          string
 	Method       string
@@ -72,6 +73,8 @@ type UnknownServiceInfo struct {
 	Method  string
 	Path    string
 	Target  string // X-Amz-Target
+	// RequestID is as the caller was told.
+	RequestID string
 }
 
 // String returns one line for a log.
@@ -85,11 +88,12 @@ func (i UnknownServiceInfo) String() string {
 
 // refuse answers with the refusal and reports it.
 func (e *Edge) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+	requestID := newUUID()
 	e.report(no, RefusedInfo{
-		Method: r.Method, Host: r.Host, Path: r.URL.Path, RemoteAddr: r.RemoteAddr,
+		RequestID: requestID, Method: r.Method, Host: r.Host, Path: r.URL.Path, RemoteAddr: r.RemoteAddr,
 		Origin: r.Header.Get("Origin"), SecFetchSite: r.Header.Get("Sec-Fetch-Site"),
 	})
-	writeError(w, no.status, errorType(no.status), no.text)
+	writeError(w, requestID, no.status, errorType(no.status), no.text)
 }
 
 func (e *Edge) report(no *refusal, info RefusedInfo) {
@@ -108,9 +112,9 @@ func errorType(status int) string {
 }
 
 // writeError answers in the shape of API Gateway's data plane.
-func writeError(w http.ResponseWriter, status int, kind, text string) {
+func writeError(w http.ResponseWriter, requestID string, status int, kind, text string) {
 	h := w.Header()
-	for _, f := range errorFields(kind, newUUID()) {
+	for _, f := range errorFields(kind, requestID) {
 		h[f.Name] = []string{f.Value}
 	}
 	body := errorBody(text)

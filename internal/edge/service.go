@@ -149,10 +149,9 @@ func remedy(service string) string {
 
 // writeUnknownService answers a call to a service that Tidegate lacks so that
 // the caller's SDK shows the text. The status is one that SDKs don't retry.
-func writeUnknownService(w http.ResponseWriter, r *http.Request, service string) {
+func writeUnknownService(w http.ResponseWriter, r *http.Request, service, requestID string) {
 	const code = "NotImplemented"
 	text := "Tidegate does not have the service " + clip(service) + ": " + remedy(clip(service)) + "."
-	requestID := newUUID()
 	h := w.Header()
 	h["x-amzn-RequestId"] = []string{requestID}
 	var body []byte

@@ -29,11 +29,12 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 	path, query := splitTarget(r.Target)
 	s, no := e.admissible(r.Host, path)
 	if no != nil {
+		requestID := newUUID()
 		e.report(no, RefusedInfo{
-			Method: r.Method, Host: r.Host, Path: path, RemoteAddr: r.RemoteAddr.String(), WebSocket: true,
+			RequestID: requestID, Method: r.Method, Host: r.Host, Path: path, RemoteAddr: r.RemoteAddr.String(), WebSocket: true,
 			Origin: r.Get("Origin"), SecFetchSite: r.Get("Sec-Fetch-Site"),
 		})
-		reject(u, no.status, errorType(no.status), newUUID(), no.text)
+		reject(u, no.status, errorType(no.status), requestID, no.text)
 		return
 	}
 	go e.connect(newConnectRequest(r, s, query), u)
@@ -57,8 +58,9 @@ func (e *Edge) connect(r *event.ConnectRequest, u transport.Upgrade) {
 	defer func() {
 		if v := recover(); v != nil {
 			// A fault of ours must not end the process, nor leave the client waiting.
-			e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())}, RefusedInfo{Host: r.DomainName, WebSocket: true})
-			reject(u, http.StatusInternalServerError, "InternalServerErrorException", newUUID(), "Internal server error")
+			requestID := newUUID()
+			e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())}, RefusedInfo{RequestID: requestID, Host: r.DomainName, WebSocket: true})
+			reject(u, http.StatusInternalServerError, "InternalServerErrorException", requestID, "Internal server error")
 		}
 	}()
 	// The integration goes on when the client leaves: what it answers decides

@@ -400,14 +400,14 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 
 // doorEvents are told like everything else. edge is above what observe may know.
 func (s *Server) doorEvents() edge.EventListener {
-	note := func(text string) {
-		s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn, Text: text})
+	note := func(text, requestID string) {
+		s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn, Text: text, Attrs: []slog.Attr{slog.String("requestId", requestID)}})
 	}
 	return edge.EventListener{
-		Refused:        func(i edge.RefusedInfo) { note(i.String()) },
-		UnknownService: func(i edge.UnknownServiceInfo) { note(i.String()) },
+		Refused:        func(i edge.RefusedInfo) { note(i.String(), i.RequestID) },
+		UnknownService: func(i edge.UnknownServiceInfo) { note(i.String(), i.RequestID) },
 		FallbackFailed: func(i edge.UnknownServiceInfo, err error) {
-			note(fmt.Sprintf("%s %s for %s found no answer at the fallback endpoint: %v", i.Method, i.Path, i.Service, err))
+			note(fmt.Sprintf("%s %s for %s found no answer at the fallback endpoint: %v", i.Method, i.Path, i.Service, err), i.RequestID)
 		},
 	}
 }
