@@ -145,8 +145,6 @@ func TestLoadProblems(t *testing.T) {
 		{"a text bomb", "Parameters: {P: {Type: String, Default: " + strings.Repeat("x", 5000) + "}}\nResources:\n  A: {Type: AWS::SNS::Topic, Properties: {X: [" + strings.Repeat("!Ref P,", 20000) + "]}}\n",
 			"evaluating the template takes more than"},
 		{"too many resources", "Resources:\n" + manyTopics(501), "501 resources; CloudFormation allows 500"},
-		{"an auto-deploy stage with a deployment", "Resources:\n  S: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: x, StageName: a, AutoDeploy: true, DeploymentId: d}}\n",
-			"S.Properties.DeploymentId: a stage with AutoDeploy can't name a deployment"},
 		{"a stage name with a space", "Resources:\n  A: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}\n  S:\n    Type: AWS::ApiGatewayV2::Stage\n    Properties: {ApiId: !Ref A, StageName: de v}\n",
 			`t.yaml:5:44: S.Properties.StageName: a stage name is 1 to 128 characters of [A-Za-z0-9_-], or $default, not "de v"`},
 		{"a number", "Resources:\n  F: {Type: AWS::Lambda::Function, Properties: {Code: {ZipFile: x}, Handler: index.x, Role: r, Runtime: nodejs20.x, Timeout: 3s}}\n",
@@ -600,5 +598,26 @@ func TestInlineHandlerElsewhere(t *testing.T) {
 		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0].String(), "F.Properties.Handler: inline code lies in a file "+file) {
 			t.Errorf("%s: notes %v", runtime, s.Notes)
 		}
+	}
+}
+
+// TestAutoDeployWithDeployment holds that a stage which deploys itself and names a
+// deployment runs, as AWS's own samples have it, without the deployment.
+func TestAutoDeployWithDeployment(t *testing.T) {
+	s, err := loadText(t, `Resources:
+  A: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}
+  D: {Type: AWS::ApiGatewayV2::Deployment, Properties: {ApiId: !Ref A}}
+  S: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref A, StageName: dev, AutoDeploy: true, DeploymentId: !Ref D}}
+`, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0].String(), "S.Properties.DeploymentId: a stage with AutoDeploy deploys itself") {
+		t.Errorf("notes %v", s.Notes)
+	}
+	f, d := newFake(t)
+	mustApply(t, d, s)
+	if stages := f.bodies["CreateStage"]; len(stages) != 1 || stages[0]["deploymentId"] != nil {
+		t.Errorf("stages were created with %v", stages)
 	}
 }

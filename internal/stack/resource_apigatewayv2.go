@@ -236,13 +236,14 @@ func checkTemplates(res *resource, name string, r *reporter) {
 // SAM makes carry it in an ARN, and would be refused before the stage is.
 var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// checkStage reports a name that no stage may have, and a deployment on a stage
-// that deploys itself.
-func checkStage(res *resource, r *reporter) {
+// deploysItself says that the stage makes a deployment of each change.
+func deploysItself(res *resource) bool {
 	auto, _ := res.properties.get("AutoDeploy").scalar()
-	if strings.EqualFold(auto, "true") && res.properties.get("DeploymentId") != nil {
-		r.report(res.propertyPlace("DeploymentId"), "remove one of them", "a stage with AutoDeploy can't name a deployment")
-	}
+	return strings.EqualFold(auto, "true")
+}
+
+// checkStage reports a name that no stage may have.
+func checkStage(res *resource, r *reporter) {
 	switch name, ok := res.properties.get("StageName").scalar(); {
 	case ok && name != "$default" && !stageName.MatchString(name):
 		r.errorf(res.propertyPlace("StageName"), "a stage name is 1 to 128 characters of [A-Za-z0-9_-], or $default, not %q", name)

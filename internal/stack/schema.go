@@ -93,6 +93,9 @@ func (res *resource) check(r *reporter) {
 		return
 	}
 	res.schema = schema
+	if res.typ == "AWS::ApiGatewayV2::Stage" && deploysItself(res) && res.properties.get("DeploymentId") != nil {
+		r.notef(res.propertyPlace("DeploymentId"), "a stage with AutoDeploy deploys itself, so the deployment is left out; AWS refuses an update that names one")
+	}
 	res.properties = withoutConsequences(res)
 	checked := conformObject(res.properties, schema.properties, res.propertyPlace(""), r)
 	if !checked.quiet {
@@ -106,10 +109,15 @@ func (res *resource) check(r *reporter) {
 }
 
 // withoutConsequences returns the resource's properties less those that belong
-// to one that is refused anyway, so that each cause is told once.
+// to one that is refused anyway, so that each cause is told once, and less a
+// deployment that a stage names although it deploys itself.
 func withoutConsequences(res *resource) *value {
 	var drop []string
 	switch res.typ {
+	case "AWS::ApiGatewayV2::Stage":
+		if deploysItself(res) {
+			drop = []string{"DeploymentId"}
+		}
 	case "AWS::ApiGatewayV2::Route":
 		if t, _ := res.properties.get("AuthorizationType").scalar(); t != "" && t != "NONE" {
 			drop = []string{"AuthorizerId", "AuthorizationScopes"}
