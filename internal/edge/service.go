@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -65,8 +66,8 @@ var queryServices = map[string]string{
 }
 
 // serviceOf returns the signing name of the service that a request means, or
-// "": by X-Amz-Target, by the credential scope, by the path, or by the form of
-// an unsigned query-protocol call.
+// "": by X-Amz-Target, by the credential scope, by the path, by the form of an
+// unsigned query-protocol call, or by AWS's host name.
 func serviceOf(r *http.Request) string {
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		prefix, _, _ := strings.Cut(target, ".")
@@ -87,9 +88,30 @@ func serviceOf(r *http.Request) string {
 		}
 	}
 	if r.URL.Path == "/" || r.URL.Path == "" {
-		return queryServices[queryVersion(r)]
+		if s := queryServices[queryVersion(r)]; s != "" {
+			return s
+		}
 	}
-	return ""
+	return hostService(r.Host)
+}
+
+// hostService returns what stands before the region in a host of AWS's
+// (bedrock-runtime.us-east-1.amazonaws.com), or before the domain without one. Not
+// every call is signed: Bedrock takes bearer tokens.
+func hostService(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	rest, ok := strings.CutSuffix(strings.ToLower(host), ".amazonaws.com")
+	if !ok {
+		return ""
+	}
+	labels := strings.Split(rest, ".")
+	last := len(labels) - 1
+	if last > 0 && strings.Count(labels[last], "-") >= 2 { // a region
+		last--
+	}
+	return labels[last]
 }
 
 // queryVersion returns the Version parameter of a query-protocol call. The body

@@ -184,20 +184,39 @@ func TestHandshakeByName(t *testing.T) {
 	}
 }
 
-// TestHTTP2Alone wants the refusal to name the host, so that a person sees which
-// service it is that Tidegate lacks.
+// TestHTTP2Alone: services speak HTTP/2 with who speaks nothing else; stages and
+// this machine's own names don't, and the refusal names the host.
 func TestHTTP2Alone(t *testing.T) {
 	config := open(t, t.TempDir()).TLSConfig()
-	const host = "bedrock-runtime.us-east-1.amazonaws.com"
-	near, far := net.Pipe()
-	defer near.Close()
-	go tls.Client(far, &tls.Config{ServerName: host, NextProtos: []string{"h2"}, InsecureSkipVerify: true}).Handshake()
-	if err := tls.Server(near, config).Handshake(); !errors.Is(err, ErrHTTP2) || !strings.Contains(err.Error(), host) {
-		t.Errorf("h2 alone: %v, want ErrHTTP2 with the host", err)
-	}
-	for _, protocols := range [][]string{nil, {"http/1.1"}, {"h2", "http/1.1"}} {
-		if c, err := config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: host, SupportedProtos: protocols}); c != nil || err != nil {
-			t.Errorf("%q: %v, %v; want them to go on", protocols, c, err)
+	const service = "bedrock-runtime.us-east-1.amazonaws.com"
+	for _, tt := range []struct {
+		host   string
+		offers []string
+		agreed string
+	}{
+		{service, []string{"h2"}, "h2"},
+		{"Kinesis.us-east-1.amazonaws.com", []string{"h2"}, "h2"},
+		{service, []string{"h2", "http/1.1"}, "http/1.1"},
+		{service, []string{"http/1.1"}, "http/1.1"},
+		{service, nil, ""},
+		{"abc123.execute-api.us-east-1.amazonaws.com", []string{"h2"}, "refused"},
+		{"localhost", []string{"h2"}, "refused"},
+		{"localhost", []string{"h2", "http/1.1"}, "http/1.1"},
+	} {
+		near, far := net.Pipe()
+		client := tls.Client(far, &tls.Config{ServerName: tt.host, NextProtos: tt.offers, InsecureSkipVerify: true})
+		go client.Handshake()
+		server := tls.Server(near, config)
+		err := server.Handshake()
+		near.Close()
+		if tt.agreed == "refused" {
+			if !errors.Is(err, ErrHTTP2) || !strings.Contains(err.Error(), tt.host) {
+				t.Errorf("%s, %v: %v, want ErrHTTP2 with the host", tt.host, tt.offers, err)
+			}
+			continue
+		}
+		if got := server.ConnectionState().NegotiatedProtocol; err != nil || got != tt.agreed {
+			t.Errorf("%s, %v: %q, %v, want %q", tt.host, tt.offers, got, err, tt.agreed)
 		}
 	}
 }

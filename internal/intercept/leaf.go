@@ -23,8 +23,9 @@ const maxLeaves = 256
 // ErrName says that a name was asked for that the authority doesn't vouch for.
 var ErrName = errors.New("intercept: not a name that Tidegate answers for")
 
-// ErrHTTP2 says that a client speaks nothing but HTTP/2.
-var ErrHTTP2 = errors.New("intercept: a client that speaks HTTP/2 alone; Tidegate speaks HTTP/1.1, as SDKs do with every service that it has")
+// ErrHTTP2 says that a client of a stage, or of this machine's own name, speaks
+// nothing but HTTP/2, in which there is no WebSocket here.
+var ErrHTTP2 = errors.New("intercept: a client that speaks HTTP/2 alone; a stage speaks HTTP/1.1")
 
 // leaves are the certificates made so far, by name.
 type leaves struct {
@@ -32,24 +33,37 @@ type leaves struct {
 	held map[string]*tls.Certificate
 }
 
-// TLSConfig returns what a server needs: certificates by name, HTTP/1.1 only
-// (WebSocket needs it), TLS 1.2 and newer. A client that names no host gets a
+// TLSConfig returns what a server needs: certificates by name, TLS 1.2 and newer,
+// HTTP/1.1 (WebSocket needs it), and HTTP/2 with clients of AWS's services that
+// speak nothing else. A client that names no host gets a
 // certificate for localhost and the loopback addresses; one that names a host
 // outside of the authority's domains gets none.
 func (a *Authority) TLSConfig() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
-		// SDKs speak HTTP/2 alone to a few services that Tidegate lacks, Bedrock
-		// and Kinesis among them: the error says which was meant.
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if slices.Contains(hello.SupportedProtos, "h2") && !slices.Contains(hello.SupportedProtos, "http/1.1") {
-				return nil, fmt.Errorf("%w: %.253q", ErrHTTP2, hello.ServerName)
-			}
-			return nil, nil
-		},
+	config := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return a.Certificate(hello.ServerName) },
 	}
+	// SDKs speak HTTP/2 alone to a few services that Tidegate lacks, Bedrock and
+	// Kinesis among them: they are to read which service that is.
+	second := config.Clone()
+	second.NextProtos = []string{"h2"}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		switch {
+		case !slices.Contains(hello.SupportedProtos, "h2") || slices.Contains(hello.SupportedProtos, "http/1.1"):
+			return nil, nil
+		case isService(hello.ServerName):
+			return second, nil
+		}
+		return nil, fmt.Errorf("%w: %.253q", ErrHTTP2, hello.ServerName)
+	}
+	return config
+}
+
+// isService says whether a host is one of AWS's services, and no stage.
+func isService(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.HasSuffix(host, ".amazonaws.com") && !strings.Contains(host, ".execute-api.")
 }
 
 // Certificate returns a certificate for a host name as a client gives it in its

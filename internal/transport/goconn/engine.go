@@ -32,7 +32,8 @@ type Config struct {
 
 	// TLS, if set, lets clients speak TLS on the same listener: a connection
 	// whose first byte begins a TLS handshake gets one. Offer "http/1.1" alone
-	// in NextProtos. A listener that brings *tls.Conn needs no TLS here.
+	// in NextProtos: a connection that agreed on "h2" is the fallback's, as the
+	// *tls.Conn that it is. A listener that brings *tls.Conn needs no TLS here.
 	TLS *tls.Config
 
 	// Clock is what idle time, lifetime and LastActive are measured by; nil is

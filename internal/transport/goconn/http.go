@@ -27,6 +27,10 @@ func (c *conn) serve() {
 		c.endHTTP()
 		return
 	}
+	if tc, ok := c.nc.(*tls.Conn); ok && tc.ConnectionState().NegotiatedProtocol == "h2" {
+		c.giveAway(nil)
+		return
+	}
 	var scan transport.HeadScanner
 	for {
 		end, rerr := c.readHead(&scan, &buf)

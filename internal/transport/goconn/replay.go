@@ -12,8 +12,12 @@ type replayConn struct {
 	pre []byte
 }
 
-// newReplayConn wraps nc so that the fallback still sees whether it is TLS.
+// newReplayConn wraps nc so that the fallback still sees whether it is TLS. With
+// nothing to replay a *tls.Conn stays one, which net/http wants for HTTP/2.
 func newReplayConn(nc net.Conn, pre []byte) net.Conn {
+	if _, ok := nc.(*tls.Conn); ok && len(pre) == 0 {
+		return nc
+	}
 	r := &replayConn{nc, pre}
 	if tc, ok := nc.(*tls.Conn); ok {
 		return &replayTLSConn{r, tc}
