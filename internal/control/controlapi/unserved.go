@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"tidegate/internal/awshttp"
@@ -37,6 +38,10 @@ var unservedOperations = map[string]string{
 	"DELETE /v2/vpclinks/{id}":                                 "DeleteVpcLink",
 }
 
+// httpOnly are those of them that AWS has for HTTP APIs alone: they can't do
+// anything for a WebSocket API there either.
+var httpOnly = []string{"ImportApi", "ReimportApi", "ExportApi", "DeleteCorsConfiguration"}
+
 // unserved answers everything else: what AWS has by its name, the rest by
 // method and path.
 func (f *face) unserved() {
@@ -45,6 +50,12 @@ func (f *face) unserved() {
 	}
 	for pattern, name := range unservedOperations {
 		method, path, _ := strings.Cut(pattern, " ")
+		if slices.Contains(httpOnly, name) {
+			f.on(method, path, http.StatusOK, func(*awshttp.Call) (any, error) {
+				return nil, badRequest(name + " is for HTTP APIs only, on AWS too; Tidegate serves WebSocket APIs")
+			})
+			continue
+		}
 		f.on(method, path, http.StatusOK, refuse(name))
 	}
 	f.mux.Handle("/", f.protocol.REST(func(c *awshttp.Call) (any, error) {
