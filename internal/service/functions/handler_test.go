@@ -158,7 +158,7 @@ func TestHandlerErrors(t *testing.T) {
 // but a cold start.
 func TestAnEnvironmentThatEndsInBetweenIsReplaced(t *testing.T) {
 	f := newFixture(t)
-	f.create("dies", map[string]string{"index.js": `let n = 0; exports.handler = async () => { setTimeout(() => process.exit(7), 1); return ++n; };`})
+	f.create("dies", map[string]string{"index.js": `let n = 0; exports.handler = async () => { setTimeout(() => process.exit(7), 300); return ++n; };`})
 	for range 4 {
 		if _, got, h := f.invoke("dies", `{}`); got != "1" {
 			t.Errorf("got %s (%s)", got, h.Get("X-Amz-Function-Error"))
