@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -403,3 +404,33 @@ func TestPayloadIsTheCallersAgain(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestHTTPPool checks that connections are kept and that HTTP/2 is spoken where
+// it is offered.
+func TestHTTPPool(t *testing.T) {
+	conns := map[string]bool{}
+	var proto string
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { conns[r.RemoteAddr], proto = true, r.Proto })
+	for _, c := range []struct {
+		http2 bool
+		proto string
+	}{{false, "HTTP/1.1"}, {true, "HTTP/2.0"}} {
+		clear(conns)
+		server := httptest.NewUnstartedServer(handler)
+		server.EnableHTTP2 = c.http2
+		server.StartTLS()
+		transport := NewTransport()
+		transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+		h := newHTTP(t, HTTPConfig{Transport: transport}, "POST", server.URL)
+		for range 3 {
+			if _, err := h.Invoke(t.Context(), message("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if proto != c.proto || len(conns) != 1 {
+			t.Errorf("%s over %d connections, want %s over one", proto, len(conns), c.proto)
+		}
+		transport.CloseIdleConnections()
+		server.Close()
+	}
+}
