@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +77,9 @@ type debuggerMessage struct {
 		Result    struct{ Value any }
 	}
 	Params struct {
-		CallFrames []struct {
+		URL          string // of Debugger.scriptParsed, as what follows
+		SourceMapURL string
+		CallFrames   []struct {
 			CallFrameId  string
 			FunctionName string
 			Location     struct{ LineNumber int }
@@ -177,6 +181,62 @@ func TestInspect(t *testing.T) {
 	}
 	d.call("Debugger.resume", `{}`)
 	s.await("the third invocation's end", func() bool { return strings.Contains(s.log.String(), "said third?") })
+}
+
+// line 3, where the breakpoint goes, is the one with "word" on it; none of the
+// lines before it are in the bundle.
+const inspectTypeScript = `interface Event { body: string }
+interface Answer { statusCode: number }
+export const talk = async (event: Event): Promise<Answer> => {
+  const word: string = JSON.parse(event.body).word + "!";
+  console.log("said " + word);
+  return { statusCode: 200 };
+};
+`
+
+// generatedLine prints the line, from 0, of a bundle that a line of a source
+// became, as an editor finds it by the source map.
+const generatedLine = `
+const fs = require("node:fs"), path = require("node:path"), { SourceMap } = require("node:module");
+const [bundle, url, source, line] = process.argv.slice(1);
+const map = new SourceMap(JSON.parse(url.startsWith("data:") ? Buffer.from(url.slice(url.indexOf(",") + 1), "base64") : fs.readFileSync(path.resolve(path.dirname(bundle), url))));
+fs.readFileSync(bundle, "utf8").split("\n").forEach((text, i) => {
+  const at = map.findEntry(i, text.search(/\S|$/));
+  if (at.originalSource && path.resolve(path.dirname(bundle), at.originalSource) === source && at.originalLine === Number(line) && at.generatedLine === i) console.log(i);
+});
+`
+
+// TestInspectTypeScript sets a breakpoint by the .ts file, as an editor does it:
+// the source map beside the script that runs says where that is.
+func TestInspectTypeScript(t *testing.T) {
+	t.Parallel()
+	need(t, "node")
+	dir := folder(t, map[string]string{"template.yaml": inspectTemplate, "app.ts": inspectTypeScript})
+	port := lastingPort(t)
+	s := start(t, dir, "--inspect", "Talk="+port)
+	d, _ := s.attach(port, "")
+	if err := d.ws.Send([]byte(`{"id":1000,"method":"Debugger.enable","params":{}}`)); err != nil {
+		t.Fatal(err)
+	}
+	script := d.receive("the bundle with its source map", func(m *debuggerMessage) bool {
+		return m.Method == "Debugger.scriptParsed" && strings.HasSuffix(m.Params.URL, "/app.js") && m.Params.SourceMapURL != ""
+	}).Params
+	out, err := exec.Command("node", "-e", generatedLine, strings.TrimPrefix(script.URL, "file://"), script.SourceMapURL, filepath.Join(dir, "app.ts"), "3").Output()
+	line, lineErr := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || lineErr != nil {
+		t.Fatalf("line 3 of app.ts is at %q of %s: %v", out, script.URL, err)
+	}
+	if line == 3 {
+		t.Fatal("the bundle has the line where the source has it: this shows nothing")
+	}
+	d.breakAt(line)
+	c := s.dial()
+	c.say(`{"action":"x","word":"typed"}`)
+	if got := d.paused(line, "event.body + typeof word"); got != `{"action":"x","word":"typed"}undefined` {
+		t.Errorf("before the line ran: %v", got)
+	}
+	d.call("Debugger.resume", `{}`)
+	s.await("the invocation's end", func() bool { return strings.Contains(s.log.String(), "said typed!") })
 }
 
 // TestInspectUsage wants wrong use to be told before anything starts.
