@@ -153,6 +153,9 @@ func TestRollout(t *testing.T) {
 	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].DefaultRouteSettings.ThrottlingBurstLimit = &zero })
 	check("after a throttle", "publish a/dev d1 map[k:v] endpoint=true")
 
+	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].AccessLog.Format = "$context.requestId" })
+	check("after an access log", "publish a/dev d1 map[k:v] endpoint=true")
+
 	n.change(t, "a", func(api *apigw.API) { api.DisableExecuteAPIEndpoint = true })
 	check("after the endpoint was disabled", "publish a/dev d1 map[k:v] endpoint=false")
 
