@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -89,6 +91,16 @@ print(len(logs.filter_log_events(logGroupName=group, filterPattern='{ $.said = "
 	out := s.script(nil, "aws", "logs", "filter-log-events", "--log-group-name", "/aws/lambda/"+name, "--filter-pattern", `"as told"`, "--query", "events[].message", "--output", "text")
 	if !strings.Contains(out, "ERROR\tInvoke Error \t{") || strings.Count(out, "as told") == 0 {
 		t.Errorf("the CLI saw:\n%s", out)
+	}
+	if version, err := exec.CommandContext(t.Context(), "aws", "--version").Output(); err != nil || !strings.HasPrefix(string(version), "aws-cli/2") {
+		t.Logf("logs tail is of AWS CLI v2, and this is %s", version)
+		return
+	}
+	// It follows until it is told to end.
+	out = s.script(nil, "sh", "-c", `mkfifo "$2" && { aws logs tail "$1" --since 1h --follow --format short >"$2" & sed '/as told/q' "$2"; kill $!; wait; }`,
+		"sh", "/aws/lambda/"+name, filepath.Join(t.TempDir(), "tail"))
+	if !strings.Contains(out, "START RequestId") || !strings.Contains(out, "as told") {
+		t.Errorf("logs tail --follow saw:\n%s", out)
 	}
 }
 

@@ -81,6 +81,15 @@ func usage(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf("tidegate: "+format, args...)}
 }
 
+// firstWords are for who calls the program without a command.
+const firstWords = `Tidegate runs WebSocket APIs written for Amazon API Gateway, on this machine.
+
+  tidegate up         run the template in this folder: SAM, CloudFormation, CDK or serverless.yml
+  tidegate connect    talk to it: each line that you type is a message
+  tidegate logs       see what happened, and why something was refused
+
+` + "`tidegate --help` lists all commands, `tidegate COMMAND --help` explains one.\n"
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tidegate",
@@ -101,7 +110,10 @@ any backend pushes to any client with POST /@connections/{id}.`,
 			}
 			return usage("there is no command %q; `tidegate --help` lists them", args[0])
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Print(firstWords)
+			return nil
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v; `%s --help` lists the flags", err, cmd.CommandPath())

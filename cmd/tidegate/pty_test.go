@@ -84,3 +84,22 @@ func TestConnectOnATerminal(t *testing.T) {
 		t.Errorf("logs on a terminal:\n%s", out)
 	}
 }
+
+// TestUpOnATerminal has `up` tell its story to a person, in colours unless
+// NO_COLOR asks for none, and end in good order with Ctrl-C.
+func TestUpOnATerminal(t *testing.T) {
+	for _, plain := range []string{"", "1"} {
+		t.Setenv("NO_COLOR", plain)
+		dir := folder(t, map[string]string{"template.yaml": mockAPI})
+		out := terminal(t, dir, []string{"up", "--port", "0"}, []string{"Ctrl-C ends.", `\x03`})
+		if !strings.Contains(out, "Try it:   tidegate connect ws://localhost:") || !strings.Contains(out, "Stopping") || !strings.Contains(out, "exit 0") {
+			t.Errorf("NO_COLOR=%s:\n%s", plain, out)
+		}
+		if colored := strings.Contains(out, "\x1b["); colored == (plain != "") {
+			t.Errorf("NO_COLOR=%s: in colours: %v:\n%q", plain, colored, out)
+		}
+	}
+	if out := terminal(t, t.TempDir(), nil, nil); !strings.Contains(out, "tidegate up  ") || strings.Contains(out, "Flags:") || !strings.Contains(out, "exit 0") {
+		t.Errorf("tidegate alone:\n%s", out)
+	}
+}
