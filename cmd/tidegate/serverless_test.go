@@ -66,3 +66,41 @@ func TestServerlessMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestServerlessPlugins runs what plugins are for without them: handlers in
+// TypeScript, and a schedule of EventBridge Scheduler's, which must be let in by
+// the role that the service makes.
+func TestServerlessPlugins(t *testing.T) {
+	t.Parallel()
+	need(t, "node")
+	for _, plugin := range []string{"serverless-esbuild", "serverless-webpack", "serverless-bundle", "serverless-plugin-typescript"} {
+		dir := folder(t, map[string]string{
+			"serverless.yml": `service: chat
+provider: {name: aws, runtime: nodejs22.x}
+plugins: [` + plugin + `]
+functions:
+  say:
+    handler: src/say.handler
+    events:
+      - websocket: {route: $default, routeResponseSelectionExpression: $default}
+      - schedule: {rate: rate(365 days), method: scheduler, name: yearly, input: {from: Scheduler}}
+`,
+			"src/say.ts": `import { greet } from './greet';
+export const handler = async (event: { body?: string; from?: string }) => {
+  if (event.from) console.log(greet(event.from));
+  return { statusCode: 200, body: greet(event.body ?? '') };
+};
+`,
+			"src/greet.ts": "export const greet = (whom: string): string => `hello ${whom}`;\n",
+		})
+		s := start(t, dir, "--iam", "enforce")
+		c := s.dial()
+		c.say("you")
+		c.want("hello you")
+		if _, stderr, code := output(t, dir, "", "fire", "SayEventsRuleSchedule1"); code != 0 {
+			t.Errorf("%s: fire: exit %d: %s", plugin, code, stderr)
+		}
+		s.await("the schedule to call the function", func() bool { return strings.Contains(s.log.String(), "hello Scheduler") })
+		s.stop()
+	}
+}

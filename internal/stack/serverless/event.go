@@ -2,6 +2,7 @@ package serverless
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -145,9 +146,6 @@ func (c *compiler) api() {
 	}
 	set(c.resources, apiID, object(at, "Type", "AWS::ApiGatewayV2::Api", "Properties", object(at,
 		"Name", name, "RouteSelectionExpression", selection, "Description", c.description(), "ProtocolType", "WEBSOCKET")))
-	if logs := get(get(c.settings, "logs"), "websocket"); !isNull(logs) && scalar(logs) != "false" {
-		c.notef(logs, false, "provider.logs.websocket has no effect here: each event is told in the terminal")
-	}
 }
 
 // endpoint is where the same API would be on AWS.
@@ -234,7 +232,10 @@ func (c *compiler) schedule(f function, v, at *yaml.Node, count int) int {
 func (c *compiler) scheduler(f function, settings, expression, input *yaml.Node, state, n string, at *yaml.Node) {
 	role := get(settings, "roleArn")
 	if isNull(role) {
-		role = getAtt(roleID, "Arn", at)
+		role = c.roleOf(f)
+		if id := c.madeRole(f); id != "" && !slices.ContainsFunc(c.scheduled[id], func(other function) bool { return other.key == f.key }) {
+			c.scheduled[id] = append(c.scheduled[id], f)
+		}
 	}
 	set(c.resources, f.id+"EventsRuleSchedule"+n, object(at, "Type", "AWS::Scheduler::Schedule", "Properties", object(at,
 		"ScheduleExpression", expression, "ScheduleExpressionTimezone", get(settings, "timezone"), "State", state,

@@ -1,7 +1,6 @@
 package serverless
 
 import (
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -80,15 +79,18 @@ var (
 	functionMembers = []string{
 		"handler", "name", "description", "runtime", "memorySize", "timeout", "environment", "events", "role", "layers", "tags", "package",
 		"iamRoleStatements", "iamRoleStatementsInherit", "iamRoleStatementsName", "condition", "dependsOn", "architecture", "maximumRetryAttempts",
-		"maximumEventAge", "destinations", "onError",
+		"maximumEventAge", "destinations", "onError", "reservedConcurrency",
 	}
 	functionNoEffect = map[string]string{
-		"url": "function URLs are not built yet", "vpc": "functions run as processes of this machine", "tracing": "there is no X-Ray",
-		"ephemeralStorageSize": "functions run as processes of this machine", "reservedConcurrency": "concurrency is not reserved",
-		"provisionedConcurrency": "concurrency is not reserved", "snapStart": "functions run as processes of this machine",
-		"kmsKeyArn": "environment variables are not encrypted with KMS", "fileSystemConfig": "functions run as processes of this machine",
-		"logRetentionInDays": "", "disableLogs": "", "versionFunction": "", "awsKmsKeyArn": "", "warmup": "", "concurrency": "", "logs": "",
-		"runtimeManagement": "", "logDataProtectionPolicy": "", "alarms": "", "build": "",
+		"url": "function URLs are not built yet", "vpc": ofThisMachine, "tracing": "there is no X-Ray",
+		"ephemeralStorageSize": ofThisMachine, "provisionedConcurrency": "environments are started when they are needed", "snapStart": ofThisMachine,
+		"kmsKeyArn": "environment variables are not encrypted with KMS", "fileSystemConfig": ofThisMachine,
+		"awsKmsKeyArn":       "environment variables are not encrypted with KMS",
+		"logRetentionInDays": "logs are kept as long as there is room", "disableLogs": "what functions write is told in the terminal",
+		"logs": "what functions write is told in the terminal", "logDataProtectionPolicy": "logs are kept as they were written",
+		"versionFunction": "functions run as they are, without versions", "runtimeManagement": "the machine's own runtime is used",
+		"warmup": "plugins are not run", "concurrency": "plugins are not run", "alarms": "plugins are not run",
+		"build": "TypeScript is bundled by esbuild with its own defaults",
 	}
 )
 
@@ -104,20 +106,12 @@ func (c *compiler) setting(f function, name string) *yaml.Node {
 }
 
 func (c *compiler) function(f function) {
-	for _, m := range pairs(f.n) {
-		why, known := functionNoEffect[m.key.Value]
-		switch {
-		case known && why != "" && !isNull(m.value):
-			c.notef(m.key, false, "function %s: %s has no effect here: %s", clip(f.key), m.key.Value, why)
-		case !known && m.key.Value == "image":
-			c.errorf(m.key, "", "function %s: container images are not built yet", clip(f.key))
-		case !known && !slices.Contains(functionMembers, m.key.Value):
-			c.notef(m.key, false, "function %s: %q isn't known here and has no effect", clip(f.key), clip(m.key.Value))
-		}
-	}
-	if get(f.n, "image") != nil {
+	if image := get(f.n, "image"); image != nil {
+		c.errorf(image, "", "function %s: container images are not built yet", clip(f.key))
 		return
 	}
+	c.members(f.n, "functions."+f.key+".", functionMembers, functionNoEffect)
+	c.members(get(f.n, "package"), "functions."+f.key+".package.", []string{"artifact"}, packageNoEffect)
 	handler := get(f.n, "handler")
 	if scalar(handler) == "" {
 		c.errorf(f.at, "", "the function %s needs a handler", clip(f.key))
@@ -138,6 +132,12 @@ func (c *compiler) function(f function) {
 		"Timeout", timeout, "Role", c.roleOf(f), "Description", get(f.n, "description"), "Layers", c.layersOf(f))
 	if env := c.environment(f); len(env.Content) > 0 {
 		set(p, "Environment", object(f.at, "Variables", env))
+	}
+	if n := get(f.n, "reservedConcurrency"); !isNull(n) {
+		set(p, "ReservedConcurrentExecutions", n)
+	}
+	if to := get(f.n, "onError"); !isNull(to) {
+		set(p, "DeadLetterConfig", object(to, "TargetArn", to))
 	}
 	if tags := c.tags(f); len(tags.Content) > 0 {
 		set(p, "Tags", tags)

@@ -48,6 +48,20 @@ func (c *compiler) roleOf(f function) *yaml.Node {
 	return getAtt(roleID, "Arn", f.at)
 }
 
+// madeRole is the logical id of a function's role, when it is made here.
+func (c *compiler) madeRole(f function) string {
+	_, existing := c.iamRole()
+	switch {
+	case !isNull(get(f.n, "role")):
+		return ""
+	case !isNull(get(f.n, "iamRoleStatements")):
+		return f.id + roleID
+	case existing != nil:
+		return ""
+	}
+	return roleID
+}
+
 // role makes the role of the functions that have none of their own, and those
 // that the plugin serverless-iam-roles-per-function makes.
 func (c *compiler) role(websocket bool) {
@@ -111,8 +125,17 @@ func (c *compiler) makeRole(id, name string, statements []*yaml.Node, managed, s
 			"Resource", list(at, sub("arn:${AWS::Partition}:execute-api:*:*:*/@connections/*", at))))
 	}
 	all = append(all, statements...)
+	trusted := list(at, text("lambda.amazonaws.com", at))
+	for i, f := range c.scheduled[id] {
+		if i == 0 {
+			trusted.Content = append(trusted.Content, text("scheduler.amazonaws.com", at))
+		}
+		// By name: the function itself needs the role first.
+		all = append(all, object(at, "Effect", "Allow", "Action", list(at, text("lambda:InvokeFunction", at)),
+			"Resource", list(at, sub("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:"+f.name, at))))
+	}
 	trust := object(at, "Version", "2012-10-17", "Statement", list(at, object(at, "Effect", "Allow",
-		"Principal", object(at, "Service", list(at, text("lambda.amazonaws.com", at))), "Action", list(at, text("sts:AssumeRole", at)))))
+		"Principal", object(at, "Service", trusted), "Action", list(at, text("sts:AssumeRole", at)))))
 	p := object(at, "AssumeRolePolicyDocument", trust, "Path", "/", "RoleName", name, "Policies", list(at, object(at,
 		"PolicyName", c.Stage+"-"+c.Name+"-lambda", "PolicyDocument", object(at, "Version", "2012-10-17", "Statement", list(at, all...)))))
 	if !isNull(managed) {

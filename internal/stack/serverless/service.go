@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -106,7 +107,7 @@ func Read(path string, o Options) (*Service, error) {
 		r.stageOf()
 	}
 	r.regionOf()
-	c := &compiler{resolver: r, resources: object(r.root)}
+	c := &compiler{resolver: r, resources: object(r.root), scheduled: map[string][]function{}}
 	c.compile()
 	return s, nil
 }
@@ -119,22 +120,12 @@ type compiler struct {
 	functions []function
 	// user are the section resources' own.
 	user *yaml.Node
-}
-
-// sections are serverless.yml's; those marked have no effect here.
-var sections = []string{
-	"service", "frameworkVersion", "configValidationMode", "deprecationNotificationMode", "disabledDeprecations", "variablesResolutionMode",
-	"provider", "functions", "resources", "custom", "plugins", "package", "layers", "params", "stages", "useDotenv", "app", "org", "tenant",
-	"outputs", "console", "dashboard", "build", "licenseKey", "unresolvedVariablesNotificationMode", "configValidation", "enableLocalInstallationFallback",
-	"projectDir", "isDeployed", "extends", "services", "environment", "environmentVariables", "description",
+	// scheduled are the functions that EventBridge Scheduler calls, by the role that
+	// lets it, a logical id.
+	scheduled map[string][]function
 }
 
 func (c *compiler) compile() {
-	for _, k := range names(c.root) {
-		if !slices.Contains(sections, k.Value) && !strings.HasPrefix(k.Value, "x-") {
-			c.notef(k, false, "the section %q isn't known here and has no effect", clip(k.Value))
-		}
-	}
 	c.readService()
 	c.settings = c.resolve(get(c.root, "provider"))
 	switch {
@@ -151,6 +142,7 @@ func (c *compiler) compile() {
 		c.errorf(v, "leave it out: the service gets an API of its own", "provider.apiGateway.websocketApiId names an API of another stack")
 	}
 	c.stack = scalar(get(c.settings, "stackName"))
+	c.unread()
 	c.plugins()
 	c.user = c.userResources()
 	c.layers()
@@ -169,14 +161,9 @@ func (c *compiler) compile() {
 	c.assemble(websocket)
 }
 
-func names(n *yaml.Node) []*yaml.Node {
-	var keys []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Tag != "!!merge" {
-			keys = append(keys, n.Content[i])
-		}
-	}
-	return keys
+func isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func orRoot(n, root *yaml.Node) *yaml.Node {
@@ -222,7 +209,9 @@ func (c *compiler) plugins() {
 		case "serverless-esbuild", "serverless-bundle", "serverless-webpack", "serverless-plugin-typescript", "serverless-plugin-optimize", "serverless-typescript":
 			// Handlers in TypeScript are bundled where they are run.
 		case "serverless-python-requirements":
-			c.notef(p, false, "%s is not run: what requirements.txt lists must be in the service's folder or on this machine", name)
+			if !isRegular(filepath.Join(c.dir, "requirements.txt")) {
+				c.notef(p, false, "%s is not run: what requirements.txt beside serverless.yml lists is installed, and there is none; what other files list must be on this machine", name)
+			}
 		default:
 			c.notef(p, false, "the plugin %s is not run", clip(name))
 		}
