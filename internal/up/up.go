@@ -324,7 +324,7 @@ func (r *run) announce(result *stack.Result) {
 	}
 	sort.Strings(names)
 	for _, k := range names {
-		lines = append(lines, fmt.Sprintf("Output %s = %s", k, printable(result.Outputs[k])))
+		lines = append(lines, fmt.Sprintf("Output %s = %s%s", k, printable(result.Outputs[k]), local(result.Outputs[k], result.APIs, r.server.StageURL)))
 	}
 	for _, rule := range result.Rules {
 		lines = append(lines, "Rule "+rule.LogicalID+" fires on its schedule; now: tidegate fire "+rule.LogicalID)
@@ -333,6 +333,21 @@ func (r *run) announce(result *stack.Result) {
 		lines = append(lines, "Schedule "+schedule.LogicalID+" fires on its own; now: tidegate fire "+schedule.LogicalID)
 	}
 	r.tale.say(append(lines, "Ctrl-C ends.", "")...)
+}
+
+// local says, for an output that is an API's address on AWS, which one it is here:
+// people copy what a template calls its URL.
+func local(output string, apis []stack.API, url func(apiID, stage string) string) string {
+	for _, api := range apis {
+		_, rest, found := strings.Cut(output, "://"+api.ID+".execute-api.")
+		_, path, _ := strings.Cut(rest, "/")
+		for _, s := range api.Stages {
+			if found && strings.TrimSuffix(path, "/") == s.Name {
+				return "   (here: " + url(api.ID, s.Name) + ")"
+			}
+		}
+	}
+	return ""
 }
 
 // urls are those that clients connect to.
