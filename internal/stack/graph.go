@@ -173,7 +173,7 @@ func (s *Stack) reaches(from, to string) bool {
 }
 
 // frozen are the types of which a deployment takes a snapshot.
-var frozen = []string{"AWS::ApiGatewayV2::Model",
+var frozen = []string{"AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Model",
 	"AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::RouteResponse", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::IntegrationResponse",
 }
 

@@ -15,8 +15,8 @@ import (
 // reference of AWS::ApiGatewayV2.
 
 const (
-	httpAPIOnly   = "it belongs to HTTP APIs"
-	authorization = "is not built yet: only AuthorizationType NONE is"
+	httpAPIOnly = "it belongs to HTTP APIs"
+	scopes      = "is for JWT authorizers only, which WebSocket APIs can't have"
 )
 
 var routeSettingsFields = map[string]property{
@@ -63,9 +63,9 @@ var apiGatewayV2Types = map[string]*resourceType{
 		properties: map[string]property{
 			"ApiId":                            apiID,
 			"ApiKeyRequired":                   {form: aBoolean, notBuilt: "is not built yet: only false is", harmless: "false"},
-			"AuthorizationScopes":              {form: texts, notBuilt: authorization},
-			"AuthorizationType":                {form: aText, notBuilt: authorization, harmless: "NONE"},
-			"AuthorizerId":                     {form: aText, notBuilt: authorization},
+			"AuthorizationScopes":              {form: texts, notBuilt: scopes},
+			"AuthorizationType":                oneOf("NONE", "AWS_IAM", "CUSTOM", "JWT"),
+			"AuthorizerId":                     textProperty,
 			"ModelSelectionExpression":         textProperty,
 			"OperationName":                    textProperty,
 			"RequestModels":                    {form: textMap},
@@ -122,6 +122,23 @@ var apiGatewayV2Types = map[string]*resourceType{
 			"ResponseParameters":          {form: textMap},
 			"ResponseTemplates":           {form: textMap},
 			"TemplateSelectionExpression": textProperty,
+		},
+	},
+	"AWS::ApiGatewayV2::Authorizer": {
+		name:       "AWS::ApiGatewayV2::Authorizer",
+		attributes: []string{"AuthorizerId"},
+		properties: map[string]property{
+			"ApiId":                          apiID,
+			"AuthorizerCredentialsArn":       textProperty,
+			"AuthorizerPayloadFormatVersion": noEffect(aText, httpAPIOnly),
+			"AuthorizerResultTtlInSeconds":   noEffect(anInteger, httpAPIOnly+"; an authorizer is asked for each connection"),
+			"AuthorizerType":                 required(oneOf("REQUEST", "JWT")),
+			"AuthorizerUri":                  textProperty,
+			"EnableSimpleResponses":          noEffect(aBoolean, httpAPIOnly),
+			"IdentitySource":                 {form: texts},
+			"IdentityValidationExpression":   textProperty,
+			"JwtConfiguration":               noEffect(anyJSON, httpAPIOnly),
+			"Name":                           required(textProperty),
 		},
 	},
 	"AWS::ApiGatewayV2::Model": {
@@ -211,6 +228,30 @@ func checkServiceURI(res *resource, uri string, needs func(...string), r *report
 		r.errorf(res.propertyPlace("IntegrationUri"), "the ARN of an AWS integration must contain path or action: arn:aws:apigateway:REGION:SERVICE:action/ACTION")
 	default:
 		needs("CredentialsArn", "IntegrationMethod")
+	}
+}
+
+// checkRoute reports authorization that a WebSocket API's route can't have.
+func checkRoute(res *resource, r *reporter) {
+	typ, _ := res.properties.get("AuthorizationType").scalar()
+	key, fixed := res.properties.get("RouteKey").scalar()
+	switch {
+	case typ == "JWT":
+		r.errorf(res.propertyPlace("AuthorizationType"), "JWT belongs to HTTP APIs; a WebSocket API takes NONE, AWS_IAM or CUSTOM")
+	case typ != "" && typ != "NONE" && fixed && key != "$connect":
+		r.report(res.propertyPlace("AuthorizationType"), "authorize $connect, which guards the connection as a whole", "authorization is restricted to the $connect route only, on AWS too")
+	case typ == "CUSTOM" && res.properties.get("AuthorizerId") == nil:
+		r.errorf(res.place().in("Properties"), "AuthorizationType CUSTOM needs the property AuthorizerId")
+	}
+}
+
+// checkAuthorizer reports an authorizer that a WebSocket API can't have.
+func checkAuthorizer(res *resource, r *reporter) {
+	switch typ, _ := res.properties.get("AuthorizerType").scalar(); {
+	case typ == "JWT":
+		r.errorf(res.propertyPlace("AuthorizerType"), "JWT authorizers belong to HTTP APIs; a WebSocket API's authorizer is a Lambda function (REQUEST)")
+	case typ == "REQUEST" && res.properties.get("AuthorizerUri") == nil:
+		r.errorf(res.place().in("Properties"), "an authorizer of type REQUEST needs the property AuthorizerUri")
 	}
 }
 
@@ -427,6 +468,10 @@ func reset(body map[string]any, c *change) {
 			body[lowerFirst(name)] = false
 		case name == "RequestModels":
 			body["requestModels"] = map[string]any{}
+		case name == "AuthorizationType":
+			body["authorizationType"] = "NONE"
+		case name == "IdentitySource":
+			body["identitySource"] = []string{}
 		case name == "DefaultRouteSettings":
 			body["defaultRouteSettings"] = map[string]any{"loggingLevel": "OFF", "dataTraceEnabled": false, "detailedMetricsEnabled": false}
 		}
@@ -457,6 +502,7 @@ var childHandlers = map[string]childHandler{
 		keys: []string{"integrationType", "integrationUri", "description"}, mergedMap: "RequestParameters"},
 	"AWS::ApiGatewayV2::IntegrationResponse": {operation: "IntegrationResponse", collection: "integrationresponses", attribute: "IntegrationResponseId",
 		parent: "IntegrationId", parents: "integrations", keys: []string{"integrationResponseKey"}},
+	"AWS::ApiGatewayV2::Authorizer": {operation: "Authorizer", collection: "authorizers", attribute: "AuthorizerId", keys: []string{"name"}},
 	"AWS::ApiGatewayV2::Model":      {operation: "Model", collection: "models", attribute: "ModelId", keys: []string{"name"}},
 	"AWS::ApiGatewayV2::Deployment": {operation: "Deployment", collection: "deployments", attribute: "DeploymentId"},
 }

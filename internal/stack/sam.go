@@ -598,8 +598,13 @@ func (x *expander) webSocketAPI(res *resource) {
 		stageName = textAt("default", at)
 	}
 	var routes []dependency
+	authType, authorizerID := x.authorizer(res)
 	for _, m := range outputMembers(p.get("Routes")) {
-		if id := x.route(res, m, stageName); id != "" {
+		var typ, authorizer *value
+		if m.name == "$connect" {
+			typ, authorizer = authType, authorizerID
+		}
+		if id := x.route(res, m, stageName, typ, authorizer); id != "" {
 			routes = append(routes, dependency{id: id, line: m.line, column: m.column})
 		}
 	}
@@ -649,20 +654,72 @@ func (x *expander) checkWebSocketAPI(res *resource) {
 	if auth == nil {
 		return
 	}
+	if auth.kind != object {
+		x.r.errorf(res.propertyPlace("Auth"), "must be a map, not %s", kindOf(auth))
+		return
+	}
+	auth = conformFields(auth, samAuth, res.propertyPlace("Auth"), x.r)
 	typ, _ := auth.get("AuthType").scalar()
 	switch {
-	case strings.EqualFold(typ, "NONE") && len(auth.members) == 1:
-		if routes.get("$connect") == nil {
-			x.r.errorf(res.propertyPlace("Auth"), "Auth needs a route $connect")
-		}
-	default:
-		x.r.errorf(res.propertyPlace("Auth"), "is not built yet: only AuthType NONE is")
+	case routes.get("$connect") == nil:
+		x.r.errorf(res.propertyPlace("Auth"), "Auth needs a route $connect")
+	case strings.EqualFold(typ, "CUSTOM") && auth.get("AuthArn") == nil:
+		x.r.errorf(res.propertyPlace("Auth"), "AuthType CUSTOM needs the member AuthArn, the authorizer function's ARN")
+	case !slices.ContainsFunc([]string{"NONE", "AWS_IAM", "CUSTOM"}, func(s string) bool { return strings.EqualFold(s, typ) }):
+		x.r.errorf(res.propertyPlace("Auth"), "AuthType must be one of NONE, AWS_IAM and CUSTOM, not %q", clip(typ))
 	}
+}
+
+// samAuth are the members of Auth of a WebSocketApi.
+var samAuth = map[string]property{
+	"AuthArn": {form: anyJSON}, "AuthType": required(textProperty), "IdentitySource": {form: anyJSON}, "InvokeRole": {form: anyJSON}, "Name": {form: anyJSON},
+}
+
+// authorizer adds the authorizer of a WebSocketApi's Auth, with the permission to
+// ask it, and returns what the route $connect says of both.
+func (x *expander) authorizer(res *resource) (typ, id *value) {
+	auth := res.properties.get("Auth")
+	kind, _ := auth.get("AuthType").scalar()
+	kind = strings.ToUpper(kind)
+	if kind == "" {
+		return nil, nil
+	}
+	typ = textAt(kind, auth)
+	function := auth.get("AuthArn")
+	if kind != "CUSTOM" || function == nil {
+		return typ, nil
+	}
+	name, sources := auth.get("Name"), auth.get("IdentitySource")
+	logical := res.id + "ConnectAuthorizer"
+	if name == nil {
+		name = textAt(logical, auth)
+	}
+	if sources != nil && sources.kind == text {
+		sources = listAt(sources, sources)
+	}
+	at := res.propertyPlace("Auth")
+	made := func(id, typ string, properties *value) {
+		r := x.made(res, id, typ, properties)
+		r.trails = trailsOf("Properties.IdentitySource", "Properties.Auth.IdentitySource", "Properties.AuthorizerUri", "Properties.Auth.AuthArn",
+			"Properties.FunctionName", "Properties.Auth.AuthArn", "Properties", "Properties.Auth")
+		x.add(r)
+	}
+	made(logical, "AWS::ApiGatewayV2::Authorizer", objectAt(auth, "ApiId", refAt(res.id, auth), "Name", name, "AuthorizerType", textAt("REQUEST", auth),
+		"AuthorizerCredentialsArn", auth.get("InvokeRole"), "IdentitySource", sources,
+		"AuthorizerUri", x.e.concat(auth, "", []*value{
+			textAt("arn:aws:apigateway:"+x.s.Region+":lambda:path/2015-03-31/functions/", auth), function, textAt("/invocations", auth),
+		}, at)))
+	made(res.id+"AuthorizerPermission", "AWS::Lambda::Permission", objectAt(auth, "Action", textAt("lambda:InvokeFunction", auth),
+		"FunctionName", function, "Principal", textAt("apigateway.amazonaws.com", auth),
+		"SourceArn", x.e.concat(auth, "", []*value{
+			textAt(fmt.Sprintf("arn:aws:execute-api:%s:%s:", x.s.Region, x.s.Account), auth), attAt(res.id, "ApiId", auth), textAt("/authorizers/*", auth),
+		}, at)))
+	return typ, refAt(logical, auth)
 }
 
 // route adds what a route of a WebSocketApi stands for and returns the route's
 // logical id.
-func (x *expander) route(res *resource, m member, stageName *value) string {
+func (x *expander) route(res *resource, m member, stageName, authType, authorizerID *value) string {
 	at := res.propertyPlace("Routes").in(m.name)
 	at.line, at.column = m.line, m.column
 	clean := m.name
@@ -695,6 +752,7 @@ func (x *expander) route(res *resource, m member, stageName *value) string {
 		x.add(r)
 	}
 	made("Route", "AWS::ApiGatewayV2::Route", objectAt(here, "ApiId", refAt(res.id, here), "RouteKey", textAt(m.name, here),
+		"AuthorizationType", authType, "AuthorizerId", authorizerID,
 		"ApiKeyRequired", p.get("ApiKeyRequired"), "ModelSelectionExpression", p.get("ModelSelectionExpression"),
 		"OperationName", p.get("OperationName"), "RequestModels", p.get("RequestModels"), "RequestParameters", p.get("RequestParameters"),
 		"RouteResponseSelectionExpression", p.get("RouteResponseSelectionExpression"),

@@ -119,8 +119,9 @@ func withoutConsequences(res *resource) *value {
 			drop = []string{"DeploymentId"}
 		}
 	case "AWS::ApiGatewayV2::Route":
-		if t, _ := res.properties.get("AuthorizationType").scalar(); t != "" && t != "NONE" {
-			drop = []string{"AuthorizerId", "AuthorizationScopes"}
+		scopes := res.properties.get("AuthorizationScopes")
+		if t, _ := res.properties.get("AuthorizationType").scalar(); t == "JWT" || scopes != nil && scopes.kind == list && len(scopes.items) == 0 {
+			drop = []string{"AuthorizationScopes"}
 		}
 	}
 	if drop == nil || res.properties.kind != object {
@@ -140,6 +141,10 @@ func checkTogether(res *resource, r *reporter) {
 		checkIntegration(res, r)
 	case "AWS::ApiGatewayV2::IntegrationResponse":
 		checkTemplates(res, "ResponseTemplates", r)
+	case "AWS::ApiGatewayV2::Route":
+		checkRoute(res, r)
+	case "AWS::ApiGatewayV2::Authorizer":
+		checkAuthorizer(res, r)
 	case "AWS::ApiGatewayV2::Stage":
 		checkStage(res, r)
 	case "AWS::Lambda::Function":

@@ -77,7 +77,7 @@ func routeID(key string) string {
 
 func (c *compiler) websocket(f function, v, at *yaml.Node) {
 	route := v
-	var response *yaml.Node
+	var response, guard *yaml.Node
 	if v != nil && v.Kind == yaml.MappingNode {
 		route, response = get(v, "route"), get(v, "routeResponseSelectionExpression")
 		if route == nil {
@@ -87,7 +87,7 @@ func (c *compiler) websocket(f function, v, at *yaml.Node) {
 			switch m.key.Value {
 			case "routeKey", "route", "routeResponseSelectionExpression":
 			case "authorizer":
-				c.errorf(m.key, "leave it out to run without", "function %s: authorizers are not built yet", clip(f.key))
+				guard = m.value
 			default:
 				c.notef(m.key, false, "function %s: %q of a websocket event isn't known here and has no effect", clip(f.key), clip(m.key.Value))
 			}
@@ -113,8 +113,9 @@ func (c *compiler) websocket(f function, v, at *yaml.Node) {
 		c.errorf(at, "", "function %s: the route %s has a function already", clip(f.key), clip(key))
 		return
 	}
+	authorization, authorizerID := c.authorizer(f, guard)
 	set(c.resources, id, object(at, "Type", "AWS::ApiGatewayV2::Route", "Properties", object(at,
-		"ApiId", ref(apiID, at), "RouteKey", route, "AuthorizationType", "NONE", "RouteResponseSelectionExpression", response,
+		"ApiId", ref(apiID, at), "RouteKey", route, "AuthorizationType", authorization, "AuthorizerId", authorizerID, "RouteResponseSelectionExpression", response,
 		"Target", object(at, "Fn::Join", list(at, text("/", at), list(at, text("integrations", at), ref(integration, at)))))))
 	if !isNull(response) {
 		set(c.resources, id+"Response", object(at, "Type", "AWS::ApiGatewayV2::RouteResponse", "Properties", object(at,

@@ -117,7 +117,7 @@ func TestProblems(t *testing.T) {
 		{"an unknown source", head + strings.Replace(f, "%", "${magic:x}", 1), "the source magic isn't known here", 3},
 		{"a program", head + strings.Replace(f, "%", "${file(./x.js):a}", 1), "variables from .js files aren't supported", 3},
 		{"another cloud", "service: s\nprovider: {name: google}\nfunctions: {}\n", `provider.name must be aws, not "google"`, 2},
-		{"an authorizer", head + "functions:\n  f:\n    handler: h.f\n    events:\n      - websocket: {route: $connect, authorizer: auth}\n", "authorizers are not built yet", 7},
+		{"an authorizer", head + "functions:\n  f:\n    handler: h.f\n    events:\n      - websocket: {route: $connect, authorizer: auth}\n", `the authorizer "auth" is no function of the service`, 7},
 		{"an image", head + "functions: {f: {image: x}}\n", "container images are not built yet", 3},
 		{"a route twice", head + "functions:\n  f: {handler: h.f, events: [{websocket: a}]}\n  g: {handler: h.g, events: [{websocket: a}]}\n", "the route a has a function already", 5},
 		{"no handler", head + "functions:\n  f: {}\n", "needs a handler", 4},
