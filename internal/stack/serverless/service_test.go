@@ -204,6 +204,38 @@ resources:
 	}
 }
 
+func TestAuthorizers(t *testing.T) {
+	for _, tt := range []struct{ authorizer, typ, id, arn, source string }{
+		{"aws_iam", "AWS_IAM", "", "", ""},
+		{"check-it", "CUSTOM", "CheckDashitWebsocketsAuthorizer", "", defaultIdentitySource},
+		{"{name: check-it, identitySource: route.request.querystring.t}", "CUSTOM", "CheckDashitWebsocketsAuthorizer", "", "route.request.querystring.t"},
+		{"{name: other, arn: 'arn:aws:lambda:us-east-1:000000000000:function:x', identitySource: [route.request.header.Cookie]}", "CUSTOM", "OtherWebsocketsAuthorizer", "arn:aws:lambda:us-east-1:000000000000:function:x", "route.request.header.Cookie"},
+		{"'arn:aws:lambda:us-east-1:000000000000:function:x'", "CUSTOM", "XWebsocketsAuthorizer", "arn:aws:lambda:us-east-1:000000000000:function:x", defaultIdentitySource},
+	} {
+		s := read(t, map[string]string{"serverless.yml": head + "functions:\n  check-it: {handler: h.c}\n  f:\n    handler: h.f\n    events:\n      - websocket: {route: $connect, authorizer: " + tt.authorizer + "}\n"}, Options{})
+		if len(s.Problems) > 0 {
+			t.Errorf("%s: %+v", tt.authorizer, s.Problems)
+			continue
+		}
+		resources := get(s.Template, "Resources")
+		route := get(get(resources, "SconnectWebsocketsRoute"), "Properties")
+		if typ, id := scalar(get(route, "AuthorizationType")), scalar(get(get(route, "AuthorizerId"), "Ref")); typ != tt.typ || id != tt.id {
+			t.Errorf("%s: the route has %s %s, want %s %s", tt.authorizer, typ, id, tt.typ, tt.id)
+		}
+		if tt.id == "" {
+			continue
+		}
+		made := get(get(resources, tt.id), "Properties")
+		if sources := get(made, "IdentitySource"); sources == nil || len(sources.Content) != 1 || scalar(sources.Content[0]) != tt.source {
+			t.Errorf("%s: identity source %v, want %s", tt.authorizer, plainOf(sources), tt.source)
+		}
+		permission := get(get(resources, strings.TrimSuffix(tt.id, "WebsocketsAuthorizer")+"LambdaPermissionWebsockets"), "Properties")
+		if permission == nil || scalar(get(permission, "FunctionName")) != tt.arn {
+			t.Errorf("%s: the permission is %v", tt.authorizer, plainOf(permission))
+		}
+	}
+}
+
 // TestBounds holds that values which multiply each other end.
 func TestBounds(t *testing.T) {
 	var b strings.Builder
