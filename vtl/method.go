@@ -11,7 +11,10 @@ import (
 // call calls a method; ok is false when there is none of this name that takes
 // such arguments, which is no error in Velocity.
 func (e *evaluation) call(owner any, name string, args []any) (v any, ok bool, err error) {
-	if o, object := owner.(Object); object {
+	switch o := owner.(type) {
+	case Lazy:
+		owner = o.Map()
+	case Object:
 		return o.Call(name, args)
 	}
 	switch {

@@ -126,6 +126,8 @@ func items(v any) (list []any, ok bool) {
 		return v.items, true
 	case *Map:
 		return v.list(), true
+	case Lazy:
+		return v.Map().list(), true
 	case *iterator:
 		rest := v.items[v.next:]
 		v.next = len(v.items)
@@ -153,6 +155,8 @@ func at(owner, key any) (any, error) {
 	case *Map:
 		v, _ := o.Get(key)
 		return v, nil
+	case Lazy:
+		return at(o.Map(), key)
 	case Object:
 		name, ok := key.(string)
 		if !ok {
@@ -182,6 +186,9 @@ func at(owner, key any) (any, error) {
 func property(owner any, name string) any {
 	switch o := owner.(type) {
 	case *Map:
+		v, _ := o.Get(name)
+		return v
+	case Lazy:
 		v, _ := o.Get(name)
 		return v
 	case Object:
@@ -229,7 +236,7 @@ func typeName(v any) string {
 		return "a number"
 	case *List, *array:
 		return "a list"
-	case *Map:
+	case *Map, Lazy:
 		return "a map"
 	}
 	return "an object"
@@ -299,6 +306,8 @@ func (p *printer) java(v any, depth int) {
 			p.java(v.values[mapKey(k)], depth+1)
 		}
 		p.out = append(p.out, '}')
+	case Lazy:
+		p.java(v.Map(), depth)
 	case entry:
 		p.java(v.key, depth+1)
 		p.out = append(p.out, '=')
@@ -358,6 +367,8 @@ func (p *printer) json(v any, depth int) {
 		p.out = append(p.out, '}')
 	case nil, bool, int64, *big.Int, float64:
 		p.java(v, depth)
+	case Lazy:
+		p.json(v.Map(), depth)
 	default:
 		p.quote(Print(v))
 	}

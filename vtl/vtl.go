@@ -69,7 +69,7 @@ func (e *SyntaxError) Error() string {
 
 // A Scope gives the values that a template doesn't set itself; ok is false for
 // names that it doesn't know. Values are nil, bool, string, int64, *big.Int,
-// float64, *List, *Map and Object; any other type prints as fmt does and has no
+// float64, *List, *Map, Lazy and Object; any other type prints as fmt does and has no
 // properties.
 type Scope func(name string) (value any, ok bool)
 
@@ -86,6 +86,15 @@ type Object interface {
 	Call(name string, arguments []any) (value any, ok bool, err error)
 	// String is what a reference to the object prints.
 	String() string
+}
+
+// A Lazy is a map that is made only when all of it is needed: properties are
+// asked of Get first, methods of the map.
+type Lazy interface {
+	// Get returns an entry's value; ok is false when there is none.
+	Get(name string) (value any, ok bool)
+	// Map returns the whole map, the same one each time.
+	Map() *Map
 }
 
 // Limits bound an evaluation. A zero field is the default.

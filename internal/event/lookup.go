@@ -92,19 +92,26 @@ func ofCaller(f func(*Caller) string) func(*Context) string {
 }
 
 // Each calls f for each context variable that this event has, those of the
-// authorizer first, else in the order of their names; number says that the value
-// is a number.
-func (c *Context) Each(f func(name, value string, number bool)) {
+// authorizer first, else in the order of their names.
+func (c *Context) Each(f func(name, value string)) {
 	for _, key := range c.Authorizer.keys() {
 		if value, ok := c.Authorizer.lookup(key); ok {
-			f(authorizerPrefix+key, value, false)
+			f(authorizerPrefix+key, value)
 		}
 	}
 	for _, name := range variableNames {
 		if value, ok := c.Lookup(name); ok {
-			f(name, value, name == "connectedAt" || name == "requestTimeEpoch")
+			f(name, value)
 		}
 	}
+}
+
+// NumberVariable says that a context variable's value is a number.
+func NumberVariable(name string) bool { return name == "connectedAt" || name == "requestTimeEpoch" }
+
+// VariableGroup says that context variables begin with the name and a dot.
+func VariableGroup(name string) bool {
+	return name == "identity" || name == "authorizer" || name == "error"
 }
 
 var variableNames = slices.Sorted(maps.Keys(variables))

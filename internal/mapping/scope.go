@@ -19,7 +19,7 @@ import (
 type scope struct {
 	in             *Input
 	input          *input
-	context        *vtl.Map
+	context        *variables
 	stageVariables *vtl.Map
 }
 
@@ -34,7 +34,7 @@ func (s *scope) lookup(name string) (any, bool) {
 		return vtl.Silent{Value: s.input}, true
 	case "context":
 		if s.context == nil {
-			s.context = contextMap(s.in.Context)
+			s.context = &variables{of: s.in.Context}
 		}
 		return vtl.Silent{Value: s.context}, true
 	case "stageVariables":
@@ -53,32 +53,57 @@ func (s *scope) lookup(name string) (any, bool) {
 	return nil, false
 }
 
-// contextMap is $context: identity, authorizer and error are maps within it, the
+// variables is $context: identity, authorizer and error are maps within it, the
 // times that count milliseconds are numbers, and what the event lacks is not
 // there.
-func contextMap(c *event.Context) *vtl.Map {
-	m := vtl.NewMap()
-	if c == nil {
-		return m
+type variables struct {
+	of  *event.Context
+	all *vtl.Map
+}
+
+// Get returns one variable, or one group of them.
+func (v *variables) Get(name string) (any, bool) {
+	if v.all == nil && v.of != nil {
+		if text, ok := v.of.Lookup(name); ok {
+			return variable(text, event.NumberVariable(name)), true
+		}
+		if !event.VariableGroup(name) {
+			return nil, false
+		}
 	}
-	c.Each(func(name, value string, number bool) {
-		at := m
+	return v.Map().Get(name)
+}
+
+// Map returns all of them.
+func (v *variables) Map() *vtl.Map {
+	if v.all != nil {
+		return v.all
+	}
+	v.all = vtl.NewMap()
+	if v.of == nil {
+		return v.all
+	}
+	v.of.Each(func(name, value string) {
+		at := v.all
 		if group, rest, nested := strings.Cut(name, "."); nested {
-			inner, _ := m.Get(group)
-			at, _ = inner.(*vtl.Map)
-			if at == nil {
-				at = vtl.NewMap()
-				m.Put(group, at)
+			inner, _ := at.Get(group)
+			m, made := inner.(*vtl.Map)
+			if !made {
+				m = vtl.NewMap()
+				at.Put(group, m)
 			}
-			name = rest
+			at, name = m, rest
 		}
-		if number {
-			at.Put(name, numberValue(value))
-			return
-		}
-		at.Put(name, value)
+		at.Put(name, variable(value, event.NumberVariable(name)))
 	})
-	return m
+	return v.all
+}
+
+func variable(text string, number bool) any {
+	if number {
+		return numberValue(text)
+	}
+	return text
 }
 
 // input is $input.
