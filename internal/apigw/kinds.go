@@ -12,3 +12,10 @@ var (
 	// ErrPayloadTooLarge says that a payload is over its quota (413).
 	ErrPayloadTooLarge = errors.New("payload too large")
 )
+
+// Reasons for which an API key is refused.
+var (
+	ErrKeyForbidden = errors.New("the API key is missing, unknown, disabled or without a usage plan for the stage") // 403
+	ErrKeyThrottled = errors.New("the rate or burst of the API key's usage plan is used up")                        // 429
+	ErrKeyQuota     = errors.New("the quota of the API key's usage plan is used up")                                // 429
+)

@@ -22,6 +22,9 @@ const (
 	MaxTemplate           = 300 << 10 // bytes of a mapping template
 	MaxModels             = 300       // an API; AWS documents no number for WebSocket APIs
 	MaxModel              = 400 << 10 // bytes of a model's schema
+	MaxAPIKeys            = 10000     // an account
+	MaxUsagePlans         = 300       // an account
+	MaxPlansPerKey        = 10        // an API key
 	MaxAPIs               = 600       // a region
 	MaxTags               = 50        // a resource
 )

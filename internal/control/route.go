@@ -38,8 +38,6 @@ func (in *RouteInput) check() error {
 		return badRequest("Invalid AuthorizationType JWT specified: it belongs to HTTP APIs. A WebSocket API takes NONE, AWS_IAM or CUSTOM")
 	case len(in.AuthorizationScopes) > 0:
 		return badRequest("AuthorizationScopes are only for JWT authorizers, which WebSocket APIs can't have")
-	case in.APIKeyRequired != nil && *in.APIKeyRequired:
-		return unserved("ApiKeyRequired true", "there are no API keys")
 	}
 	if err := checkText("OperationName", in.OperationName, 0, 64); err != nil {
 		return err
@@ -100,6 +98,7 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 		return err
 	}
 	set(&r.OperationName, in.OperationName)
+	set(&r.APIKeyRequired, in.APIKeyRequired)
 	set(&r.RouteResponseSelectionExpression, in.RouteResponseSelectionExpression)
 	set(&r.ModelSelectionExpression, in.ModelSelectionExpression)
 	if in.RequestModels != nil {
@@ -156,7 +155,20 @@ func (s *Service) CreateRoute(ctx context.Context, apiID string, in RouteInput) 
 		put(&api.Routes, out.ID, out)
 		return nil
 	})
+	if err == nil {
+		s.noticeIdle(&in, out)
+	}
 	return out, err
+}
+
+// noticeIdle says what was given that does nothing on this route.
+func (s *Service) noticeIdle(in *RouteInput, r *apigw.Route) {
+	if in.APIKeyRequired != nil && r.APIKeyRequired && r.Key != apigw.RouteConnect {
+		s.config.Notice("route " + string(r.Key) + ": ApiKeyRequired is kept and has no effect: a key is sent when a client connects, so set it on $connect")
+	}
+	if len(in.RequestModels) > 0 && (r.Key == apigw.RouteConnect || r.Key == apigw.RouteDisconnect) {
+		s.config.Notice("route " + string(r.Key) + ": RequestModels are kept and have no effect: only messages have a body to validate")
+	}
 }
 
 // put adds to a map that may not be there yet.
@@ -190,7 +202,11 @@ func (s *Service) UpdateRoute(ctx context.Context, apiID, id string, in RouteInp
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	return s.changeRoute(ctx, apiID, id, in.apply)
+	out, err := s.changeRoute(ctx, apiID, id, in.apply)
+	if err == nil {
+		s.noticeIdle(&in, out)
+	}
+	return out, err
 }
 
 func (s *Service) changeRoute(ctx context.Context, apiID, id string, fn func(*apigw.API, *apigw.Route) error) (*apigw.Route, error) {

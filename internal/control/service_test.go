@@ -214,7 +214,6 @@ func TestRoutes(t *testing.T) {
 		{"odd type", RouteInput{Key: ptr("x"), AuthorizationType: ptr("MAGIC")}, BadRequest, "Invalid AuthorizationType"},
 		{"authorizer", RouteInput{Key: ptr("x"), AuthorizerID: ptr("abc")}, NotFound, "Invalid Authorizer identifier specified abc"},
 		{"scopes", RouteInput{Key: ptr("x"), AuthorizationScopes: []string{"a"}}, BadRequest, "only for JWT authorizers"},
-		{"API key", RouteInput{Key: ptr("x"), APIKeyRequired: ptr(true)}, BadRequest, "does not serve ApiKeyRequired true yet"},
 		{"odd expression", RouteInput{Key: ptr("x"), ModelSelectionExpression: ptr("$context.stage")}, BadRequest, "Invalid ModelSelectionExpression"},
 		{"no model", RouteInput{Key: ptr("x"), RequestModels: map[string]string{"a": "b"}}, BadRequest, "Invalid model specified: b"},
 	} {

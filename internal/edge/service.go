@@ -37,6 +37,8 @@ var targetServices = map[string]string{
 // pathServices are the signing names behind paths that no other service has.
 var pathServices = []struct{ prefix, service string }{
 	{"/v2/", "apigateway"},
+	{"/apikeys", "apigateway"},
+	{"/usageplans", "apigateway"},
 	{"/2014-11-13/functions", "lambda"},
 	{"/2015-03-31/", "lambda"},
 	{"/2016-08-19/", "lambda"},

@@ -31,6 +31,9 @@ type Identity struct {
 	UserAgent string // "" when the client sent none
 	// Caller is who signed the handshake, on a $connect route with AWS_IAM; else nil.
 	Caller *Caller
+	// APIKey is a secret that is no log's business; APIKeyID names it.
+	APIKey   string `json:"-"`
+	APIKeyID string
 }
 
 // A Context is what AWS calls $context: everything about one event but its body.

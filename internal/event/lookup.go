@@ -40,6 +40,8 @@ var variables = map[string]func(c *Context) string{
 
 	"error.validationErrorString": func(c *Context) string { return c.ValidationError },
 
+	"identity.apiKey":    func(c *Context) string { return c.Identity.APIKey },
+	"identity.apiKeyId":  func(c *Context) string { return c.Identity.APIKeyID },
 	"identity.sourceIp":  func(c *Context) string { return c.Identity.SourceIP },
 	"identity.userAgent": func(c *Context) string { return c.Identity.UserAgent },
 	"identity.accountId": ofCaller(func(c *Caller) string { return c.AccountID }),
@@ -47,11 +49,9 @@ var variables = map[string]func(c *Context) string{
 	"identity.user":      ofCaller(func(c *Caller) string { return c.ID }),
 	"identity.userArn":   ofCaller(func(c *Caller) string { return c.ARN }),
 
-	// Known to AWS, without a value as long as a connection has no API key
-	// identity, and outside of error responses.
+	// Known to AWS, without a value as long as nothing sets it,
+	// and outside of error responses.
 	"error.messageString":                    none,
-	"identity.apiKey":                        none,
-	"identity.apiKeyId":                      none,
 	"identity.cognitoAuthenticationProvider": none,
 	"identity.cognitoAuthenticationType":     none,
 	"identity.cognitoIdentityId":             none,

@@ -78,6 +78,9 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if !throttle.Allow(start) {
 		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
 	}
+	if no := g.admitKey(route, r); no != nil {
+		return nil, nil, no
+	}
 	c, err := g.registry.Reserve(connection.Info{
 		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,
 	})

@@ -26,6 +26,8 @@ type Config struct {
 	Events   EventListener
 	Logs     Logs             // of access and execution; nil: nobody keeps them
 	Now      func() time.Time // nil means time.Now
+	// Keys admits API keys; nil means that there are none.
+	Keys APIKeys
 
 	// Bounds on messages that are with backends; zero means apigw's constants.
 	InFlightConnection int
@@ -42,6 +44,7 @@ type Gateway struct {
 	registry      *connection.Registry
 	events        EventListener
 	logs          Logs
+	keys          APIKeys // may be nil
 	now           func() time.Time
 	perConnection int
 	wait          time.Duration
@@ -79,7 +82,7 @@ func New(c Config) *Gateway {
 		c.IntegrationWait = time.Second
 	}
 	g := &Gateway{
-		registry: c.Registry, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
+		registry: c.Registry, keys: c.Keys, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
 		wait: c.IntegrationWait, slots: make(chan struct{}, c.InFlightProcess), idle: make(chan struct{}, 1),
 	}
 	g.stages.Store(&map[stageKey]*stage.Stage{})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/authorizer"
 	"tidegate/internal/integration"
 	"tidegate/internal/model"
@@ -37,6 +38,9 @@ const (
 
 	NoRoute               Outcome = "no-route"
 	NoIntegration         Outcome = "no-integration" // the route has no target
+	InvalidKey            Outcome = "invalid-api-key"
+	KeyThrottled          Outcome = "api-key-throttled"
+	KeyQuota              Outcome = "api-key-quota"
 	Throttled             Outcome = "throttled"
 	IntegrationBusy       Outcome = "integration-busy" // at its bound for longer than a message waits
 	InvalidBody           Outcome = "invalid-body"     // it fits no model of the route
@@ -80,6 +84,7 @@ const (
 	textTimeout         = "Endpoint request timed out"
 	textTooManyRequests = "Too Many Requests"
 	textMediaType       = "Unsupported Media Type"
+	textLimitExceeded   = "Limit Exceeded"
 	textInvalidBody     = "Invalid request body"
 	textUnauthorized    = "Unauthorized"
 	textNotAuthorized   = "User is not authorized to access this resource"
@@ -99,6 +104,9 @@ var verdicts = []struct {
 	{authorizer.ErrMalformed, verdict{AuthorizerAnswer, http.StatusInternalServerError, textInternal}},
 	{authorizer.ErrUnsigned, verdict{Unsigned, http.StatusForbidden, textUnsigned}},
 	{authorizer.ErrSignature, verdict{SignatureRefused, http.StatusForbidden, textForbidden}},
+	{apigw.ErrKeyForbidden, verdict{InvalidKey, http.StatusForbidden, textForbidden}},
+	{apigw.ErrKeyThrottled, verdict{KeyThrottled, http.StatusTooManyRequests, textTooManyRequests}},
+	{apigw.ErrKeyQuota, verdict{KeyQuota, http.StatusTooManyRequests, textLimitExceeded}},
 	{integration.ErrTimeout, verdict{IntegrationTimeout, http.StatusGatewayTimeout, textTimeout}},
 	{integration.ErrFunction, verdict{FunctionError, http.StatusBadGateway, textInternal}},
 	{integration.ErrMalformed, verdict{MalformedResponse, http.StatusBadGateway, textInternal}},

@@ -28,6 +28,7 @@ import (
 	"tidegate/internal/control"
 	"tidegate/internal/control/catalog"
 	"tidegate/internal/control/controlapi"
+	"tidegate/internal/control/usage"
 	"tidegate/internal/edge"
 	"tidegate/internal/gateway"
 	"tidegate/internal/integration"
@@ -78,6 +79,7 @@ type Server struct {
 	stageLogs *observe.Shipper // and those of stages' access and execution logs
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
+	keys      *usage.Service
 	admin     *admin.Service
 	edge      *edge.Edge
 
@@ -266,7 +268,7 @@ func (s *Server) openLogs(ctx context.Context, gate *awshttp.Gate, handlers map[
 // endpointVariables name, for the AWS SDKs, the services that Tidegate has. The
 // Management API is not among them: a client of it without an endpoint is a
 // mistake that AWS would show too.
-var endpointVariables = []string{"APIGATEWAYV2", "CLOUDWATCH_LOGS", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "SCHEDULER", "STS"}
+var endpointVariables = []string{"API_GATEWAY", "APIGATEWAYV2", "CLOUDWATCH_LOGS", "DYNAMODB", "EVENTBRIDGE", "IAM", "LAMBDA", "SCHEDULER", "STS"}
 
 // functionEnvironment is what every function's environment gets beside AWS's own.
 func (s *Server) functionEnvironment(f functions.Function) []string {
@@ -334,7 +336,15 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if s.registry, err = openRegistry(ctx, node, maxConnections); err != nil {
 		return err
 	}
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Events: s.gatewayEvents(), Logs: s.stageLogs})
+	plans, err := s.store.Bucket(ctx, "usage")
+	if err != nil {
+		return err
+	}
+	if s.keys, err = usage.Open(ctx, plans, time.Now); err != nil {
+		return err
+	}
+	s.running.Go(func() { s.keys.Run(ctx) })
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Keys: s.keys, Events: s.gatewayEvents(), Logs: s.stageLogs})
 	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
 
 	resources, err := catalog.Open(ctx, s.store)
@@ -364,7 +374,14 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		Applied: follower.Wait,
 		Notice:  s.options.Observer.ControlNotice,
 	})
-	handlers["apigateway"] = controlapi.New(gate, plane)
+	second, first := controlapi.New(gate, plane), s.keys.Handler(gate)
+	handlers["apigateway"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/apikeys") || strings.HasPrefix(r.URL.Path, "/usageplans") {
+			first.ServeHTTP(w, r) // version 1
+			return
+		}
+		second.ServeHTTP(w, r)
+	})
 	return s.openDoor(ctx, gate, router, handlers)
 }
 

@@ -137,6 +137,12 @@ func handlerOf(typ string) handler {
 		return eventInvokeHandler{}
 	case "AWS::DynamoDB::Table":
 		return tableHandler{}
+	case "AWS::ApiGateway::ApiKey":
+		return apiKeyHandler{}
+	case "AWS::ApiGateway::UsagePlan":
+		return usagePlanHandler{}
+	case "AWS::ApiGateway::UsagePlanKey":
+		return usagePlanKeyHandler{}
 	case "AWS::Events::Rule":
 		return ruleHandler{}
 	case "AWS::Scheduler::Schedule":

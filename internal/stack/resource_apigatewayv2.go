@@ -62,7 +62,7 @@ var apiGatewayV2Types = map[string]*resourceType{
 		attributes: []string{"RouteId"},
 		properties: map[string]property{
 			"ApiId":                            apiID,
-			"ApiKeyRequired":                   {form: aBoolean, notBuilt: "is not built yet: only false is", harmless: "false"},
+			"ApiKeyRequired":                   booleanProperty,
 			"AuthorizationScopes":              {form: texts, notBuilt: scopes},
 			"AuthorizationType":                oneOf("NONE", "AWS_IAM", "CUSTOM", "JWT"),
 			"AuthorizerId":                     textProperty,

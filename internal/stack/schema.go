@@ -335,6 +335,8 @@ func typeOf(name string) *resourceType {
 	switch {
 	case strings.HasPrefix(name, "AWS::ApiGatewayV2::"):
 		return apiGatewayV2Types[name]
+	case strings.HasPrefix(name, "AWS::ApiGateway::"):
+		return apiGatewayTypes[name]
 	case strings.HasPrefix(name, "AWS::Lambda::"):
 		return lambdaTypes[name]
 	case strings.HasPrefix(name, "AWS::DynamoDB::"):
@@ -364,7 +366,7 @@ var (
 
 func knownTypes() []string {
 	names := slices.Clone(samTypes)
-	for _, m := range []map[string]*resourceType{apiGatewayV2Types, lambdaTypes, dynamoDBTypes, eventsTypes, iamTypes, schedulerTypes} {
+	for _, m := range []map[string]*resourceType{apiGatewayV2Types, apiGatewayTypes, lambdaTypes, dynamoDBTypes, eventsTypes, iamTypes, schedulerTypes} {
 		names = append(names, keys(m)...)
 	}
 	return names
@@ -382,8 +384,6 @@ func checkPlaceholder(res *resource, r *reporter) {
 	case res.typ == "AWS::CDK::Metadata": // counts constructs for AWS, and nothing refers to it
 	case res.typ == "AWS::CloudFormation::Stack" || res.typ == "AWS::Serverless::Application":
 		r.errorf(at, "nested stacks (%s) are not supported: one template makes one stack", res.typ)
-	case slices.Contains(refusedTypes, res.typ):
-		r.errorf(at, "resource type %s is not built yet: Tidegate has no API keys", res.typ)
 	case slices.Contains(samLackingTypes, res.typ):
 		r.lacking(at, "%s"+lacksService, res.typ)
 	case slices.ContainsFunc(servicePrefixes, func(p string) bool { return strings.HasPrefix(res.typ, p) }):

@@ -39,10 +39,6 @@ var notedTypes = map[string]string{
 	"AWS::CloudFormation::WaitConditionHandle": "nothing is waited for here" + stands,
 }
 
-// refusedTypes would be placeholders by their service, but an API that relies on
-// them would let in whom it shouldn't.
-var refusedTypes = []string{"AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan", "AWS::ApiGateway::UsagePlanKey"}
-
 // markStandIns decides which resources are placeholders.
 func (s *Stack) markStandIns(r *reporter) {
 	s.markHTTPAPIs(r)

@@ -103,7 +103,6 @@ func TestStandIns(t *testing.T) {
 		})
 	}
 	for resources, want := range map[string]string{
-		"\n  K: {Type: AWS::ApiGateway::ApiKey}": "K.Type: resource type AWS::ApiGateway::ApiKey is not built yet",
 		"\n  W: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: w, ProtocolType: WEBSOCKET, RouteSelectionExpression: a, Body: {}}}":                              "W.Properties.Body: is for HTTP APIs only, on AWS too",
 		"\n  T: {Type: AWS::DynamoDB::Table, Properties: {KeySchema: []}}\n  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !GetAtt T.StreamArn}}":              "table T has no StreamArn: it has no StreamSpecification",
 		"\n  A: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: x, ProtocolType: HTTP}}\n  R: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref A}}": "A.Properties.ProtocolType: HTTP APIs are not served",
@@ -177,9 +176,9 @@ func TestManagedPolicies(t *testing.T) {
 func TestTrails(t *testing.T) {
 	const route = "  A:\n    Type: AWS::Serverless::WebSocketApi\n    Properties:\n      RouteSelectionExpression: $request.body.action\n      Routes:\n        $connect:\n          FunctionArn: f\n"
 	for template, want := range map[string]string{
-		route + "          IntegrationTimeout: soon\n": `t.yaml:10:31: A.Properties.Routes.$connect.IntegrationTimeout: must be a whole number, not "soon"`,
-		route + "          ApiKeyRequired: true\n":     `t.yaml:10:27: A.Properties.Routes.$connect.ApiKeyRequired: is not built yet: only false is`,
-		"  T:\n    Type: AWS::Serverless::SimpleTable\n    Properties:\n      PrimaryKey: {Name: [a], Type: String}\n":                                                                                           `t.yaml:6:26: T.Properties.PrimaryKey.Name: must be a text, not a list`,
+		route + "          IntegrationTimeout: soon\n":                                                                 `t.yaml:10:31: A.Properties.Routes.$connect.IntegrationTimeout: must be a whole number, not "soon"`,
+		route + "          ApiKeyRequired: maybe\n":                                                                    `t.yaml:10:27: A.Properties.Routes.$connect.ApiKeyRequired: must be true or false, not "maybe"`,
+		"  T:\n    Type: AWS::Serverless::SimpleTable\n    Properties:\n      PrimaryKey: {Name: [a], Type: String}\n": `t.yaml:6:26: T.Properties.PrimaryKey.Name: must be a text, not a list`,
 		"  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      InlineCode: x\n      Handler: index.h\n      Runtime: nodejs20.x\n      Events: {E: {Type: Schedule, Properties: {Schedule: [a]}}}\n": `t.yaml:9:59: F.Properties.Events.E.Properties.Schedule: must be a text, not a list`,
 		"  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      InlineCode: x\n      Handler: index.h\n      Runtime: nodejs20.x\n      RolePath: [a]\n":                                              `t.yaml:9:17: F.Properties.RolePath: must be a text, not a list`,
 	} {

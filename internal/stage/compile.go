@@ -122,6 +122,12 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 	if own := newThrottle(c.settings.RouteSettings[r.Key]); own != nil {
 		route.Throttle = own
 	}
+	if r.APIKeyRequired && r.Key == apigw.RouteConnect {
+		if strings.Contains(c.def.APIKeySelectionExpression, "authorizer") {
+			return fmt.Errorf("apiKeyRequired with apiKeySelectionExpression %s is not supported yet, only $request.header.x-api-key", c.def.APIKeySelectionExpression)
+		}
+		route.KeyRequired = true
+	}
 	for name := range r.RequestParameters {
 		if !slices.ContainsFunc(parameterPrefixes, func(prefix string) bool { return len(name) > len(prefix) && strings.HasPrefix(name, prefix) }) {
 			return fmt.Errorf("request parameter %q begins with none of %s", name, strings.Join(parameterPrefixes, ", "))

@@ -65,6 +65,9 @@ type Route struct {
 	// Logging says what of its events the execution log has.
 	Logging LogSetting
 
+	// KeyRequired says that a client needs an API key. Of use on $connect only.
+	KeyRequired bool
+
 	declared   map[string]apigw.ParameterConstraint // request parameters
 	validation *validation                          // nil: none
 	constant   *Answer                              // of a MOCK integration without variables

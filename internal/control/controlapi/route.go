@@ -79,6 +79,7 @@ func (in *routeInput) domain() control.RouteInput {
 
 func route(r *apigw.Route) routeOutput {
 	return routeOutput{
+		ApiKeyRequired:                   r.APIKeyRequired,
 		AuthorizationScopes:              []string{},
 		AuthorizationType:                r.AuthorizationType,
 		AuthorizerId:                     r.AuthorizerID,
