@@ -298,6 +298,9 @@ func (r *run) writeRunFile() error {
 
 // announce says what runs and where.
 func (r *run) announce(result *stack.Result) {
+	for _, note := range unreachable(result.APIs) {
+		r.tale.note(slog.LevelWarn, "%s", note)
+	}
 	if r.tale.json {
 		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}
 		if f := r.server.RootKeyFile(); f != "" {
@@ -333,6 +336,17 @@ func (r *run) announce(result *stack.Result) {
 		lines = append(lines, "Schedule "+schedule.LogicalID+" fires on its own; now: tidegate fire "+schedule.LogicalID)
 	}
 	r.tale.say(append(lines, "Ctrl-C ends.", "")...)
+}
+
+// unreachable says which APIs no client can reach.
+func unreachable(apis []stack.API) []string {
+	var notes []string
+	for _, api := range apis {
+		if len(api.Stages) == 0 {
+			notes = append(notes, api.LogicalID+" has no stage, so no client can connect to it: add an AWS::ApiGatewayV2::Stage, with AutoDeploy: true or a deployment")
+		}
+	}
+	return notes
 }
 
 // local says, for an output that is an API's address on AWS, which one it is here:

@@ -96,3 +96,10 @@ func TestProgressSumsUp(t *testing.T) {
 		t.Errorf("told\n%s", got)
 	}
 }
+
+func TestUnreachable(t *testing.T) {
+	apis := []stack.API{{LogicalID: "A", Stages: []stack.Stage{{Name: "dev"}}}, {LogicalID: "B"}}
+	if notes := unreachable(apis); len(notes) != 1 || !strings.HasPrefix(notes[0], "B has no stage") {
+		t.Errorf("%q", notes)
+	}
+}
