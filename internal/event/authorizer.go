@@ -1,6 +1,9 @@
 package event
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,10 +13,18 @@ import (
 
 // A Caller is who signed a handshake.
 type Caller struct {
-	AccountID   string
-	AccessKeyID string
-	ID          string // the principal's unique id: AROA…:SESSION of a role's session, else the account
-	ARN         string
+	AccountID   string `json:"accountId"`
+	AccessKeyID string `json:"accessKeyId"`
+	ID          string `json:"id"` // the principal's unique id: AROA…:SESSION of a role's session, else the account
+	ARN         string `json:"arn"`
+}
+
+// Append appends the caller as JSON, as json.Marshal has it, and doesn't allocate.
+func (c *Caller) Append(dst []byte) []byte {
+	dst = appendString(append(dst, `{"accountId":`...), c.AccountID)
+	dst = appendString(append(dst, `,"accessKeyId":`...), c.AccessKeyID)
+	dst = appendString(append(dst, `,"id":`...), c.ID)
+	return append(appendString(append(dst, `,"arn":`...), c.ARN), '}')
 }
 
 // A Grant is what came of a $connect route's authorization.
@@ -110,6 +121,43 @@ func (a *AuthorizerContext) append(dst []byte) []byte {
 		dst = appendString(dst, v.value.Value())
 	}
 	return append(dst, '}')
+}
+
+// Append appends all of a as JSON, for a file, and doesn't allocate: the object of
+// a proxy event, and the API key. UnmarshalJSON reads it.
+func (a *AuthorizerContext) Append(dst []byte) []byte {
+	dst = a.append(dst)
+	if a.usageKey != "" {
+		dst = append(dst[:len(dst)-1], `,"`+keyUsage+`":`...)
+		dst = append(appendString(dst, a.usageKey), '}')
+	}
+	return dst
+}
+
+// MarshalJSON returns what Append appends.
+func (a *AuthorizerContext) MarshalJSON() ([]byte, error) { return a.Append(nil), nil }
+
+// UnmarshalJSON reads what Append appended. A value that isn't text is an error.
+func (a *AuthorizerContext) UnmarshalJSON(b []byte) error {
+	var beside struct {
+		Latency int64 `json:"integrationLatency"`
+	}
+	var members map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(b, &beside), json.Unmarshal(b, &members)); err != nil {
+		return fmt.Errorf("authorizer's context: %w", err)
+	}
+	delete(members, keyLatency)
+	values := make(map[string]string, len(members))
+	for name, raw := range members {
+		var value string
+		if err := json.Unmarshal(raw, &value); err != nil {
+			return fmt.Errorf("authorizer's context: %q: %w", name, err)
+		}
+		values[name] = value
+	}
+	latency := time.Duration(beside.Latency) * time.Millisecond
+	*a = *NewAuthorizerContext(values[keyPrincipal], values[keyUsage], latency, values)
+	return nil
 }
 
 // AppendAuthorizer appends the event that a Lambda authorizer receives, as JSON.

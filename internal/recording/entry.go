@@ -31,6 +31,10 @@ type Entry struct {
 	UserAgent    string          `json:"userAgent,omitempty"`
 	ConnectedAt  int64           `json:"connectedAt"` // ms since 1970
 
+	// Of what $connect was granted; a replay doesn't ask for it again.
+	Authorizer *event.AuthorizerContext `json:"authorizer,omitempty"`
+	Caller     *event.Caller            `json:"caller,omitempty"`
+
 	Payload string                `json:"payload,omitempty"`
 	Binary  []byte                `json:"payloadBase64,omitempty"` // instead, of a message that isn't UTF-8
 	Connect *event.ConnectRequest `json:"connect,omitempty"`
@@ -75,8 +79,8 @@ type Push struct {
 func (e *Entry) exchange() gateway.Exchange {
 	x := gateway.Exchange{
 		Subject: gateway.Subject{APIID: e.APIID, Stage: e.Stage, RouteKey: e.RouteKey, ConnectionID: e.ConnectionID, RequestID: e.RequestID},
-		Type:    e.EventType, MessageID: e.MessageID, DomainName: e.DomainName, Identity: event.Identity{SourceIP: e.SourceIP, UserAgent: e.UserAgent},
-		ConnectedAt: time.UnixMilli(e.ConnectedAt), At: e.Time, Connect: e.Connect, Close: e.Close,
+		Type:    e.EventType, MessageID: e.MessageID, DomainName: e.DomainName, Identity: event.Identity{SourceIP: e.SourceIP, UserAgent: e.UserAgent, Caller: e.Caller},
+		Authorizer: e.Authorizer, ConnectedAt: time.UnixMilli(e.ConnectedAt), At: e.Time, Connect: e.Connect, Close: e.Close,
 	}
 	if x.Type == event.TypeMessage {
 		if x.Payload = e.Binary; x.Payload == nil {
@@ -108,6 +112,12 @@ func appendExchange(dst []byte, x *gateway.Exchange) []byte {
 	dst = event.AppendString(append(dst, `,"sourceIp":`...), x.Identity.SourceIP)
 	dst = appendUnlessEmpty(dst, `,"userAgent":`, x.Identity.UserAgent)
 	dst = strconv.AppendInt(append(dst, `,"connectedAt":`...), x.ConnectedAt.UnixMilli(), 10)
+	if x.Authorizer != nil {
+		dst = x.Authorizer.Append(append(dst, `,"authorizer":`...))
+	}
+	if x.Identity.Caller != nil {
+		dst = x.Identity.Caller.Append(append(dst, `,"caller":`...))
+	}
 	dst = appendBytes(dst, `,"payload":`, `,"payloadBase64":"`, x.Payload)
 	if x.Connect != nil {
 		dst = appendMarshaled(append(dst, `,"connect":`...), x.Connect)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -39,6 +40,9 @@ func message(id, payload string) gateway.Exchange {
 	}
 }
 
+// sameAuthorizer compares contexts of authorizers by all that they hold.
+var sameAuthorizer = cmp.Comparer(func(x, y *event.AuthorizerContext) bool { return reflect.DeepEqual(x, y) })
+
 // TestKept wants what is recorded to come back as it was, also by another
 // recorder after a kill, by either id, and to be its owner's alone.
 func TestKept(t *testing.T) {
@@ -50,7 +54,10 @@ func TestKept(t *testing.T) {
 		Outcome: gateway.RejectedByBackend, Status: 403, Err: errors.New("$connect answered status 403")}
 	disconnect := gateway.Exchange{Subject: gateway.Subject{APIID: "abc", Stage: "Prod", RouteKey: "$disconnect", RequestID: "dis="}, Type: event.TypeDisconnect,
 		ConnectedAt: time.UnixMilli(7), At: time.Unix(9, 0).UTC(), Close: &event.CloseReason{Code: 1001, Text: "bye"}, Outcome: gateway.Done}
-	all := []gateway.Exchange{message("text=", `say "hi=" {"requestId":"text="} 🌊`), binary, connect, disconnect}
+	authorized, signed := message("authorized=", "x"), message("signed=", "x")
+	authorized.Authorizer = event.NewAuthorizerContext("ann", "the-key", 12*time.Millisecond, map[string]string{"tenant": "\"ü", "n": "1"})
+	signed.Identity.Caller = &event.Caller{AccountID: "123456789012", AccessKeyID: "AKIA\"", ID: "AROA:s", ARN: "arn:aws:sts::123456789012:assumed-role/r/s"}
+	all := []gateway.Exchange{authorized, signed, message("text=", `say "hi=" {"requestId":"text="} 🌊`), binary, connect, disconnect}
 	for _, x := range all {
 		r.Exchange(x)
 	}
@@ -75,7 +82,7 @@ func TestKept(t *testing.T) {
 		}
 		want := x
 		want.Outcome, want.Status, want.Answer, want.Err, want.Duration, want.Target = "", 0, nil, nil, 0, ""
-		if diff := cmp.Diff(want, e.exchange()); diff != "" {
+		if diff := cmp.Diff(want, e.exchange(), sameAuthorizer); diff != "" {
 			t.Errorf("%s: -want +got\n%s", x.RequestID, diff)
 		}
 		result, err := resultOf(&x)
@@ -147,6 +154,8 @@ func TestBounds(t *testing.T) {
 func TestExchangeAllocatesNothing(t *testing.T) {
 	x := message("id=", `{"action":"a"}`)
 	x.Answer.Header = nil
+	x.Authorizer = event.NewAuthorizerContext("ann", "the-key", 0, map[string]string{"tenant": "t"})
+	x.Identity.Caller = &event.Caller{AccountID: "123456789012", ID: "AROA"}
 	buf := make([]byte, 0, 4<<10)
 	if n := testing.AllocsPerRun(100, func() { buf = appendExchange(buf[:0], &x) }); n != 0 {
 		t.Errorf("%v allocations", n)
