@@ -54,6 +54,7 @@ type Edge struct {
 	own        http.Handler
 	guard      *Guard
 	events     EventListener
+	blank      *http.Request // what those that an engine takes have in common
 }
 
 // New returns the door to what c holds.
@@ -76,6 +77,7 @@ func New(c Config) *Edge {
 		fallback: fallback,
 		ctx:      c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
 		services: c.Services, own: c.Own, guard: c.Guard, events: c.Events,
+		blank: (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.Context),
 	}
 }
 

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -13,52 +12,66 @@ import (
 	"tidegate/internal/transport"
 )
 
-// OnRequest implements transport.Handler: calls to @connections are answered
-// without the fallback server, since they are many. All others go there.
+// OnRequest implements transport.Handler: calls to @connections and to tables are
+// answered without the fallback server, since they are many. All others go there.
 func (e *Edge) OnRequest(r *transport.Request, reply transport.Reply) bool {
-	path, _ := splitTarget(r.Target)
-	if _, ok := splitManaged(path); !ok {
+	if !e.takes(r) {
 		return false
 	}
-	hr, ok := newHTTPRequest(r)
+	hr, ok := e.newHTTPRequest(r)
 	if !ok {
 		return false
 	}
-	hr = hr.WithContext(e.ctx)
-	go func() {
-		w := &answer{header: http.Header{}}
-		defer func() {
-			if v := recover(); v != nil {
-				e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())},
-					RefusedInfo{Method: hr.Method, Host: hr.Host, Path: hr.URL.Path, RemoteAddr: hr.RemoteAddr})
-				w = &answer{header: http.Header{}, status: http.StatusInternalServerError}
-			}
-			w.send(reply)
-		}()
-		e.ServeHTTP(w, hr)
-	}()
+	if r.MayBlock {
+		e.answer(hr, reply)
+	} else {
+		go e.answer(hr, reply)
+	}
 	return true
+}
+
+// takes says that the request is one of those that are many. A fallback endpoint's
+// answers are streamed, which an engine doesn't do.
+func (e *Edge) takes(r *transport.Request) bool {
+	path, _ := splitTarget(r.Target)
+	if _, ok := splitManaged(path); ok {
+		return true
+	}
+	return r.Method == http.MethodPost && strings.HasPrefix(r.Get("X-Amz-Target"), tablesPrefix) && e.services[tables] != nil
+}
+
+// What calls to tables have in X-Amz-Target, and their signing name.
+const (
+	tablesPrefix = "DynamoDB_20120810."
+	tables       = "dynamodb"
+)
+
+// answer serves the request and replies.
+func (e *Edge) answer(hr *http.Request, reply transport.Reply) {
+	w := &answer{header: make(http.Header, 8)}
+	defer func() {
+		if v := recover(); v != nil {
+			e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())},
+				RefusedInfo{Method: hr.Method, Host: hr.Host, Path: hr.URL.Path, RemoteAddr: hr.RemoteAddr})
+			w = &answer{header: http.Header{}, status: http.StatusInternalServerError}
+		}
+		w.send(reply)
+	}()
+	e.ServeHTTP(w, hr)
 }
 
 // newHTTPRequest returns the request as net/http has it. false: leave it to the
 // fallback server, which knows how to refuse it.
-func newHTTPRequest(r *transport.Request) (*http.Request, bool) {
+func (e *Edge) newHTTPRequest(r *transport.Request) (*http.Request, bool) {
 	u, err := url.ParseRequestURI(r.Target)
 	if err != nil || !strings.HasPrefix(r.Target, "/") {
 		return nil, false
 	}
-	hr := &http.Request{
-		Method: r.Method, URL: u, RequestURI: r.Target, Host: r.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, len(r.Header)),
-		Body:   io.NopCloser(bytes.NewReader(r.Body)), ContentLength: int64(len(r.Body)),
-	}
-	for _, f := range r.Header {
-		// As with net/http's server, Host is not among the fields.
-		if !strings.EqualFold(f.Name, "Host") {
-			hr.Header.Add(f.Name, f.Value)
-		}
-	}
+	hr := new(http.Request)
+	*hr = *e.blank
+	hr.Method, hr.URL, hr.RequestURI, hr.Host = r.Method, u, r.Target, r.Host
+	hr.Header = newHeader(r.Header)
+	hr.Body, hr.ContentLength = &body{rest: r.Body}, int64(len(r.Body))
 	if r.RemoteAddr != nil {
 		hr.RemoteAddr = r.RemoteAddr.String()
 	}
@@ -67,6 +80,42 @@ func newHTTPRequest(r *transport.Request) (*http.Request, bool) {
 	}
 	return hr, true
 }
+
+// newHeader returns the fields as net/http has them. As with its server, Host is
+// not among them.
+func newHeader(fields []transport.Field) http.Header {
+	h := make(http.Header, len(fields))
+	values := make([]string, len(fields)) // most names come once: one allocation for all
+	for i, f := range fields {
+		if strings.EqualFold(f.Name, "Host") {
+			continue
+		}
+		name := http.CanonicalHeaderKey(f.Name)
+		if have := h[name]; have != nil {
+			h[name] = append(have, f.Value)
+			continue
+		}
+		values[i] = f.Value
+		h[name] = values[i : i+1 : i+1]
+	}
+	return h
+}
+
+// A body is a request's, which is there as a whole.
+type body struct{ rest []byte }
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return nil }
 
 // An answer is an http.ResponseWriter that keeps what is written to it.
 type answer struct {

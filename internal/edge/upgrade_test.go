@@ -1,6 +1,7 @@
 package edge
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -350,38 +351,89 @@ func (r fakeReply) Respond(status int, header []transport.Field, body []byte) {
 
 func TestOnRequest(t *testing.T) {
 	f := newFixture(t, &Guard{}, "aaa/one")
+	const getItem = "DynamoDB_20120810.GetItem"
 	for _, tt := range []struct {
-		target, host string
-		origin       string
-		taken        bool
-		want         string
+		method, target, host string
+		origin, operation    string
+		taken                bool
+		want                 string
 	}{
 		{target: "/one/@connections/x%3D?y", taken: true, want: "200 @connections POST aaa/one x="},
 		{target: "/one/@connections/x", origin: "https://evil.example", taken: true, want: "403 "},
 		{target: "/one/@connections/x", host: "evil.example", taken: true, want: "421 "},
+		{target: "/", operation: getItem, taken: true, want: "200 dynamodb data"},
+		{target: "/", operation: getItem, origin: "https://evil.example", taken: true, want: "403 "},
+		{target: "/", operation: getItem, host: "evil.example", taken: true, want: "421 "},
+		{target: "/", operation: getItem, method: "GET"},
+		{target: "/", operation: "DynamoDBStreams_20120810.ListStreams"},
+		{target: "/", operation: "AWSEvents.PutEvents"},
 		{target: "/one"},
 		{target: "/v2/apis"},
 		{target: "/%zz/@connections/x"},
 		{target: "*"},
 	} {
-		r := handshake("localhost", tt.target, transport.Field{Name: "Origin", Value: tt.origin})
-		if tt.origin == "" {
-			r.Header = r.Header[:len(r.Header)-1]
-		}
-		if tt.host != "" {
-			r.Host = tt.host
-		}
-		r.Method, r.Body = "POST", []byte("data")
-		reply := fakeReply{make(chan string, 1)}
-		if taken := f.edge.OnRequest(r, reply); taken != tt.taken {
-			t.Errorf("%s: taken %v", tt.target, taken)
-		} else if taken {
-			if got := <-reply.done; !strings.HasPrefix(got, tt.want) {
-				t.Errorf("%s: %s, want %s", tt.target, got, tt.want)
+		r := handshake("localhost", tt.target, transport.Field{Name: "x-amz-target", Value: tt.operation}, transport.Field{Name: "Origin", Value: tt.origin})
+		r.Header = slices.DeleteFunc(r.Header, func(f transport.Field) bool { return f.Value == "" })
+		r.Host = stdcmp.Or(tt.host, r.Host)
+		r.Method, r.Body = stdcmp.Or(tt.method, "POST"), []byte("data")
+		for _, r.MayBlock = range []bool{false, true} {
+			reply := fakeReply{make(chan string, 1)}
+			if taken := f.edge.OnRequest(r, reply); taken != tt.taken {
+				t.Errorf("%s %s: taken %v", tt.target, tt.operation, taken)
+			} else if taken {
+				if r.MayBlock && len(reply.done) == 0 {
+					t.Errorf("%s %s: not answered on the connection's own goroutine", tt.target, tt.operation)
+				}
+				if got := <-reply.done; !strings.HasPrefix(got, tt.want) {
+					t.Errorf("%s %s: %s, want %s", tt.target, tt.operation, got, tt.want)
+				}
 			}
 		}
 	}
 }
+
+// Calls to tables that Tidegate doesn't have go to a fallback endpoint, whose
+// answers an engine can't stream.
+func TestOnRequestLeavesForeignTables(t *testing.T) {
+	f := newFixture(t, nil)
+	delete(f.edge.services, "dynamodb")
+	r := handshake("localhost", "/", transport.Field{Name: "X-Amz-Target", Value: "DynamoDB_20120810.GetItem"})
+	r.Method = "POST"
+	if f.edge.OnRequest(r, fakeReply{make(chan string, 1)}) {
+		t.Error("taken")
+	}
+}
+
+func TestNewHeader(t *testing.T) {
+	got := newHeader([]transport.Field{{Name: "host", Value: "h"}, {Name: "x-one", Value: "1"}, {Name: "X-Two", Value: "2"}, {Name: "X-ONE", Value: "3"}, {Name: "X-Three", Value: "4"}})
+	want := http.Header{"X-One": {"1", "3"}, "X-Two": {"2"}, "X-Three": {"4"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// BenchmarkOnRequest is what the door adds to a call to a table.
+func BenchmarkOnRequest(b *testing.B) {
+	f := newFixture(b, &Guard{})
+	f.edge.services["dynamodb"] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("{}")) })
+	r := &transport.Request{
+		Method: "POST", Target: "/", Host: "127.0.0.1:8420", Body: []byte("{}"), MayBlock: true,
+		Header: []transport.Field{
+			{Name: "Host", Value: "127.0.0.1:8420"}, {Name: "User-Agent", Value: "Go-http-client/1.1"}, {Name: "Content-Length", Value: "2"},
+			{Name: "Authorization", Value: "AWS4-HMAC-SHA256 Credential=k/d/r/dynamodb/aws4_request"}, {Name: "Content-Type", Value: "application/x-amz-json-1.0"},
+			{Name: "X-Amz-Content-Sha256", Value: "x"}, {Name: "X-Amz-Date", Value: "20261122T000000Z"}, {Name: "X-Amz-Target", Value: "DynamoDB_20120810.GetItem"},
+		},
+		RemoteAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.1"), Port: 5},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		f.edge.OnRequest(r, noReply{})
+	}
+}
+
+type noReply struct{}
+
+func (noReply) Respond(int, []transport.Field, []byte) {}
 
 // panicky is a Management that fails badly.
 type panicky struct{}

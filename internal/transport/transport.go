@@ -58,6 +58,10 @@ type Request struct {
 	// RemoteAddr and LocalAddr are the connection's ends, as net.Conn says.
 	RemoteAddr, LocalAddr net.Addr
 	TLS                   bool // came over TLS
+	// MayBlock says that OnRequest may wait before it returns, for a disk or for
+	// another's lock: the connection has a goroutine of its own, and nobody else
+	// waits for it.
+	MayBlock bool
 }
 
 // Get returns the value of the first field of that name, in any letter case, or "".
@@ -201,8 +205,8 @@ type Handler interface {
 	// OnUpgrade takes a valid WebSocket handshake request. The answer may come
 	// at any later time.
 	OnUpgrade(*Request, Upgrade)
-	// OnRequest is offered each other request whose body is small and whole. It
-	// returns true if it has answered or will; if false, the connection goes to
+	// OnRequest is offered each other request whose body is small and whole, and
+	// may wait where Request.MayBlock says so. It returns true if it has answered or will; if false, the connection goes to
 	// the fallback with every byte of the request.
 	OnRequest(*Request, Reply) bool
 	// OnMessage takes one message. Its payload is valid until it returns.

@@ -93,6 +93,7 @@ func (c *conn) handshake(tc *tls.Conn) error {
 func (c *conn) describe(req *transport.Request) {
 	req.RemoteAddr, req.LocalAddr = c.remote, c.nc.LocalAddr()
 	_, req.TLS = c.nc.(interface{ ConnectionState() tls.ConnectionState })
+	req.MayBlock = true
 }
 
 // readMore appends what comes next to buf. It returns early, without an error,
