@@ -97,14 +97,15 @@ func mac(key []byte, text string) (sum [sha256.Size]byte) {
 func signature(canonical []byte, secret, region, service string, t time.Time) (sig [2 * sha256.Size]byte) {
 	var buf [256]byte
 	b := append(buf[:0], algorithm+"\n"...)
-	b = t.AppendFormat(b, basicFormat)
+	b = appendBasic(b, t)
 	b = append(b, '\n')
 	b = appendScope(b, t, region, service)
 	b = append(b, '\n')
 	hash := sha256.Sum256(canonical)
 	b = hex.AppendEncode(b, hash[:])
 
-	key := keys.get(keyScope{secret, t.Format(dayFormat), region, service})
+	var day [len(dayFormat)]byte
+	key := keys.get(keyScope{secret, string(appendDay(day[:0], t)), region, service})
 	sum := key.sum(b)
 	hex.Encode(sig[:], sum[:])
 	return sig
@@ -112,10 +113,35 @@ func signature(canonical []byte, secret, region, service string, t time.Time) (s
 
 // appendScope appends the credential scope: day/region/service/aws4_request.
 func appendScope(b []byte, t time.Time, region, service string) []byte {
-	b = t.AppendFormat(b, dayFormat)
+	b = appendDay(b, t)
 	b = append(b, '/')
 	b = append(b, region...)
 	b = append(b, '/')
 	b = append(b, service...)
 	return append(b, "/"+scopeEnd...)
 }
+
+// appendBasic is t.AppendFormat(b, basicFormat), and appendDay that of dayFormat,
+// for a fifth of their time: a verification needs four.
+func appendBasic(b []byte, t time.Time) []byte {
+	b = append(appendDay(b, t), 'T')
+	hour, minute, second := t.Clock()
+	b = appendTwo(b, hour)
+	b = appendTwo(b, minute)
+	b = appendTwo(b, second)
+	return append(b, 'Z')
+}
+
+func appendDay(b []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, dayFormat)
+	}
+	b = appendTwo(b, year/100)
+	b = appendTwo(b, year%100)
+	b = appendTwo(b, int(month))
+	return appendTwo(b, day)
+}
+
+// appendTwo appends two digits.
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }

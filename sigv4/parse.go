@@ -178,7 +178,8 @@ func (a *Authorization) fill(credential, signedHeaders, sig, missing, credential
 		}
 	}
 	a.AccessKeyID, a.Region, a.Service = parts[0], parts[2], parts[3]
-	if day := a.Time.Format(dayFormat); parts[1] != day {
+	var buf [len(dayFormat)]byte
+	if day := appendDay(buf[:0], a.Time); parts[1] != string(day) {
 		return incomplete("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'", parts[1], day)
 	}
 	if len(sig) != 64 || !lowerHex(sig) {

@@ -409,6 +409,17 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func TestAppendBasic(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, testTime, time.Date(2026, 12, 31, 23, 59, 59, 999, time.UTC), time.Date(9999, 1, 2, 3, 4, 5, 0, time.UTC),
+		time.Date(10000, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(-1, 1, 2, 3, 4, 5, 0, time.UTC),
+	} {
+		if got, want := string(appendBasic(nil, at)), at.Format(basicFormat); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func BenchmarkVerifyPush(b *testing.B) {
 	body := bytes.Repeat([]byte("x"), 100)
 	r, _ := http.NewRequest("POST", "http://localhost:8420/production/@connections/e_d2EewNLPECIGw%3D", nil)
