@@ -99,7 +99,7 @@ func stageURL(cmd *cobra.Command, endpoint, url string) (string, string, error) 
 	}
 	switch urls := stageURLs(stack); len(urls) {
 	case 0:
-		return "", "", errors.New("the stack that runs has no WebSocket API to connect to")
+		return "", "", errors.New("the stack that runs has no stage of a WebSocket API to connect to")
 	case 1:
 		return urls[0], run.CACert, nil
 	default:
@@ -123,7 +123,8 @@ func otherStages(ctx context.Context, endpoint, url string, refused error) error
 		return refused
 	}
 	urls := stageURLs(stack)
-	if len(urls) == 0 || slices.Contains(urls, url) {
+	address, _, _ := strings.Cut(url, "?")
+	if len(urls) == 0 || slices.Contains(urls, address) {
 		return refused
 	}
 	return fmt.Errorf("%w; the stack that runs here is at %s", refused, strings.Join(urls, ", "))

@@ -60,14 +60,33 @@ func TestWrongStage(t *testing.T) {
 AWSTemplateFormatVersion: "2010-09-09"
 Resources:
   Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}
+  Mock: {Type: AWS::ApiGatewayV2::Integration, Properties: {ApiId: !Ref Api, IntegrationType: MOCK}}
+  Signed: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: $connect, AuthorizationType: AWS_IAM, Target: !Sub "integrations/${Mock}"}}
   Stage: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Api, StageName: dev, AutoDeploy: true}}
 `
 	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(template), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := start(t, dir)
+	if _, stderr, code := output(t, dir, "", "connect", s.url()+"?token=a"); code != 1 || strings.Contains(stderr, "the stack that runs here") {
+		t.Errorf("of the right stage, with a query: exit %d: %s", code, stderr)
+	}
 	_, stderr, code := output(t, dir, "", "connect", strings.TrimSuffix(s.url(), "dev")+"prod")
 	if code != 1 || !strings.Contains(stderr, "refused the handshake: 403") || !strings.Contains(stderr, "the stack that runs here is at "+s.url()) {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// TestNoStage wants a template that clients can't connect to said to be one.
+func TestNoStage(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"template.yaml": "Resources: {Queue: {Type: AWS::SQS::Queue}}"})
+	s := start(t, dir)
+	s.await("the word on it", func() bool {
+		return strings.Contains(s.log.String(), "no stage of a WebSocket API, so there is nothing for clients to connect to")
+	})
+	_, stderr, code := output(t, dir, "", "connect")
+	if code != 1 || !strings.Contains(stderr, "no stage of a WebSocket API to connect to") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -45,7 +45,7 @@ func (s *Service) postReplay(c *awshttp.Call) (any, error) {
 	id := c.Request.PathValue("requestId")
 	r, err := s.Replays.Replay(c.Context(), id, c.Request.URL.Query().Get("dry") != "")
 	if errors.Is(err, recording.ErrUnknown) {
-		return nil, awshttp.Errorf(http.StatusNotFound, "NotFoundException", "the request %.100q is not recorded", id)
+		return nil, awshttp.Errorf(http.StatusNotFound, "NotFoundException", "the request %.100q is not recorded; `tidegate replay` lists those that are", id)
 	}
 	return r, err
 }

@@ -316,6 +316,8 @@ func (r *run) announce(result *stack.Result) {
 			lines = append(lines, "  "+u)
 		}
 		lines = append(lines, "Try it:   tidegate connect "+urls[0])
+	} else {
+		lines[1] = "Ready. The template has no stage of a WebSocket API, so there is nothing for clients to connect to."
 	}
 	lines = append(lines, "AWS APIs: "+r.server.Endpoint()+`   (eval "$(tidegate env)" points aws and SDKs there)`)
 	if f := r.server.RootKeyFile(); f != "" {
@@ -366,7 +368,7 @@ func local(output string, apis []stack.API, url func(apiID, stage string) string
 
 // urls are those that clients connect to.
 func (r *run) urls(result *stack.Result) []string {
-	var urls []string
+	urls := []string{} // in JSON a list, also when empty
 	for _, api := range result.APIs {
 		for _, s := range api.Stages {
 			urls = append(urls, r.server.StageURL(api.ID, s.Name))
