@@ -108,6 +108,7 @@ parameter_overrides = {Stage = "test"}
 		{name: "YAML", files: map[string]string{"samconfig.yaml": "version: 0.1\ndefault: {deploy: {parameters: {stack_name: y, parameter_overrides: [Stage=a, Greeting=b]}}}\n"}, want: "y-us-east-1-a-b"},
 		{name: "another file", files: map[string]string{"conf/my.toml": file}, o: Options{ConfigFile: "conf/my.toml"}, want: "chat-eu-west-1-prod-hi there"},
 		{name: "another template", files: map[string]string{"samconfig.toml": "[default.build.parameters]\ntemplate_file = \"sub/t.yaml\"\n", "sub/t.yaml": strings.Replace(configured, "Default: dev", "Default: sub", 1)}, o: Options{StackName: "s"}, want: "s-us-east-1-sub-none"},
+		{name: "a stage without a serverless.yml", o: Options{StackName: "s", Stage: "prod"}, want: "s-us-east-1-dev-none", note: "--stage prod is for a serverless.yml, and changes nothing here"},
 		{name: "not TOML", files: map[string]string{"samconfig.toml": "version = 0.1\n[default.deploy\n"}, want: "!samconfig.toml:2:"},
 		{name: "not YAML", files: map[string]string{"samconfig.yaml": "a: [\n b"}, want: "!samconfig.yaml:3:1: not valid YAML"},
 		{name: "a wrong kind", files: map[string]string{"samconfig.toml": "[default.deploy.parameters]\nregion = 3\n"}, want: "!default.deploy.parameters.region must be a text"},

@@ -105,6 +105,9 @@ func Load(o Options) (*stack.Stack, error) {
 	if config.file != "" {
 		s.Notes = append([]stack.Note{{Position: stack.Position{File: config.file}, Message: "is taken for the template's parameters"}}, s.Notes...)
 	}
+	if o.Stage != "" && !strings.HasPrefix(filepath.Base(path), "serverless") {
+		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "names its stages itself: --stage " + o.Stage + " is for a serverless.yml, and changes nothing here"}}, s.Notes...)
+	}
 	if len(also) > 0 {
 		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "is taken; " + strings.Join(also, ", ") + " beside it is not"}}, s.Notes...)
 	}
