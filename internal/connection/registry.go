@@ -85,6 +85,10 @@ func (r *Registry) Reserve(info Info) (*Connection, error) {
 	}
 	c.id = ID{incarnation: r.incarnation, slot: slot, generation: generation}
 	c.text = r.codec.String(c.id)
+	for c.text[0] == '-' { // command lines take it for an option
+		c.id.generation = r.renew(ch, slot)
+		c.text = r.codec.String(c.id)
+	}
 	ch.connections[slot%chunkSize].Store(c)
 	r.count.Add(1)
 	return c, nil
@@ -112,12 +116,24 @@ func (r *Registry) take() (*chunk, uint32, uint32, error) {
 		}
 	}
 	ch := chunks[slot/chunkSize]
+	return ch, slot, ch.renew(slot), nil
+}
+
+// renew starts another generation of a slot that is taken.
+func (r *Registry) renew(ch *chunk, slot uint32) uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ch.renew(slot)
+}
+
+// renew starts a slot's next generation.
+func (ch *chunk) renew(slot uint32) uint32 {
 	generation := &ch.generations[slot%chunkSize]
 	*generation++
 	if *generation == 0 { // after 2³² connections in one slot
 		*generation = 1
 	}
-	return ch, slot, *generation, nil
+	return *generation
 }
 
 // Release ends a connection and gives its slot back. It returns false when that

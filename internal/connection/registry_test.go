@@ -270,3 +270,21 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// TestNoIDLooksLikeAnOption holds that ids can be arguments of command lines:
+// aws refuses --connection-id -x.
+func TestNoIDLooksLikeAnOption(t *testing.T) {
+	r, err := NewRegistry(testCodec(t), 5, 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5000 {
+		c, err := r.Reserve(Info{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := r.LookupText(c.String()); c.String()[0] == '-' || err != nil || !ok || got != c {
+			t.Fatalf("id %s: %v, %v", c, ok, err)
+		}
+	}
+}
