@@ -122,7 +122,7 @@ func appendScope(b []byte, t time.Time, region, service string) []byte {
 }
 
 // appendBasic is t.AppendFormat(b, basicFormat), and appendDay that of dayFormat,
-// for a fifth of their time: a verification needs four.
+// for a part of theirs: a verification needs four.
 func appendBasic(b []byte, t time.Time) []byte {
 	b = append(appendDay(b, t), 'T')
 	hour, minute, second := t.Clock()

@@ -72,7 +72,7 @@ func findTemplate(path string) (template string, also []string, err error) {
 			return "", nil, programError(filepath.Join(path, name))
 		}
 	}
-	return "", nil, fmt.Errorf("%w in %s: looked for %s; name one: tidegate up TEMPLATE", ErrNoTemplate, path, strings.Join(templateNames, ", "))
+	return "", nil, fmt.Errorf("%w in %s: looked for %s; give the path of another as an argument", ErrNoTemplate, path, strings.Join(templateNames, ", "))
 }
 
 // Load reads and checks the template that the options name. It runs and

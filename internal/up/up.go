@@ -298,8 +298,10 @@ func (r *run) writeRunFile() error {
 
 // announce says what runs and where.
 func (r *run) announce(result *stack.Result) {
-	for _, note := range unreachable(result.APIs) {
-		r.tale.note(slog.LevelWarn, "%s", note)
+	if len(r.urls(result)) > 0 { // else that is said below, of all
+		for _, note := range unreachable(result.APIs) {
+			r.tale.note(slog.LevelWarn, "%s", note)
+		}
 	}
 	if r.tale.json {
 		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}

@@ -161,7 +161,7 @@ func (s *Service) npmPackages(ctx context.Context, fn *function, m manifest, dev
 		}
 	}
 	said := "npm " + args[0]
-	args = append(args, "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error")
+	args = append(args, "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", fewRetries, shortRetries)
 	if !dev {
 		args = append(args, "--omit=dev")
 	}
