@@ -175,7 +175,7 @@ func TestInterruptedBuild(t *testing.T) {
 		s.err = s.cmd.Wait()
 		close(s.exited)
 	}()
-	<-asked
+	s.await("npm to have asked", func() bool { return len(asked) > 0 })
 	s.await("make to have started others", func() bool { _, err := os.Stat(started); return err == nil })
 	if tree := descendants(t, s.cmd.Process.Pid); runtime.GOOS == "linux" && len(tree) < 4 {
 		t.Errorf("Tidegate has %v below it, want npm, make and two sleeps", tree)

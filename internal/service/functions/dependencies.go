@@ -161,7 +161,8 @@ func (s *Service) npmPackages(ctx context.Context, fn *function, m manifest, dev
 		}
 	}
 	said := "npm " + args[0]
-	args = append(args, "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", fewRetries, shortRetries)
+	args = append(args, "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error")
+	args = append(args, fewRetries...)
 	if !dev {
 		args = append(args, "--omit=dev")
 	}

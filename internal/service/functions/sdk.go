@@ -41,12 +41,10 @@ const (
 	sdkV3Old   = "3.637.0"
 )
 
-// npm asks a registry that doesn't answer three times, up to a minute apart;
-// whoever waits for up shall hear of it sooner.
-const (
-	fewRetries   = "--fetch-retries=1"
-	shortRetries = "--fetch-retry-maxtimeout=5000"
-)
+// fewRetries has npm ask a registry that doesn't answer again once and soon, not
+// twice and up to a minute apart: whoever waits for up shall hear of it. The least
+// pause must not exceed the greatest, or npm fails.
+var fewRetries = []string{"--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"}
 
 // sdkInstallLimit bounds one installation.
 const sdkInstallLimit = 10 * time.Minute
@@ -224,7 +222,8 @@ func (c *sdkCache) install(ctx context.Context, folder string, specs []string) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, sdkInstallLimit)
 	defer cancel()
-	args := append([]string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", fewRetries, shortRetries, "--save-exact"}, specs...)
+	args := append([]string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--save-exact"}, fewRetries...)
+	args = append(args, specs...)
 	cmd := exec.CommandContext(ctx, npm, args...)
 	cmd.Dir = tmp
 	for _, pair := range os.Environ() {
