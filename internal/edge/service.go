@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tidegate/internal/integration"
 	"tidegate/sigv4"
 )
 
@@ -144,31 +145,9 @@ func queryVersion(r *http.Request) string {
 	return ""
 }
 
-// serviceIDs are the service ids of signing names where upper case doesn't
-// yield them; they name the SDKs' variable AWS_ENDPOINT_URL_….
-var serviceIDs = map[string]string{
-	"apigateway":       "APIGATEWAYV2",
-	"cognito-idp":      "COGNITO_IDENTITY_PROVIDER",
-	"cognito-identity": "COGNITO_IDENTITY",
-	"email":            "SES",
-	"events":           "EVENTBRIDGE",
-	"logs":             "CLOUDWATCH_LOGS",
-	"monitoring":       "CLOUDWATCH",
-	"secretsmanager":   "SECRETS_MANAGER",
-	"ses":              "SESV2",
-	"states":           "SFN",
-	"bedrock":          "BEDROCK_RUNTIME",
-	"iot":              "IOT",
-	"iotdata":          "IOT_DATA_PLANE",
-}
-
 // remedy says what to do about a service that Tidegate lacks.
 func remedy(service string) string {
-	id := serviceIDs[service]
-	if id == "" {
-		id = strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(service))
-	}
-	return "set AWS_ENDPOINT_URL_" + id + " for the caller to where that service is"
+	return "set " + integration.EndpointVariable(service) + " for the caller to where that service is"
 }
 
 // writeUnknownService answers a call to a service that Tidegate lacks so that

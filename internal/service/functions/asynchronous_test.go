@@ -427,7 +427,7 @@ func FuzzEvent(f *testing.F) {
 		}
 		b, err := ev.encode()
 		if err != nil {
-			t.Skip() // a time that JSON can read and not write
+			t.Skip("a time that JSON can read and not write")
 		}
 		again, err := decodeEvent(b)
 		if err != nil || string(again.payload) != string(ev.payload) || again.Function != ev.Function || !again.Accepted.Equal(ev.Accepted) {

@@ -283,7 +283,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("a: &a {<<: *a}\nservice: *a\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		if strings.Contains(s, "file(") || len(s) > 1<<14 {
-			t.Skip() // other files of this machine are none of the fuzzer's
+			t.Skip("other files of this machine are none of the fuzzer's")
 		}
 		read(t, map[string]string{"serverless.yml": s}, Options{})
 	})
