@@ -13,6 +13,8 @@ var (
 
 // An evaluation is one use of a template.
 type evaluation struct {
+	text   string // the template's
+	at     int    // where in it the evaluation is
 	out    []byte
 	base   int // where the template's output begins in out
 	scope  Scope
@@ -145,6 +147,7 @@ func (e *evaluation) unsaid(r *reference) string {
 }
 
 func (n setNode) render(e *evaluation) error {
+	e.at = n.target.at
 	if err := e.step(0); err != nil {
 		return err
 	}
@@ -184,12 +187,35 @@ func (e *evaluation) assign(r *reference, v any) error {
 		case *List:
 			i, ok := index(at, len(o.items))
 			if !ok {
-				return fmt.Errorf("%s: no item %s in a list of %d", r.text, Print(at), len(o.items))
+				return e.fail(r, fmt.Errorf("no item %s in a list of %d", Print(at), len(o.items)))
 			}
 			o.items[i] = v
 		}
 	}
 	return nil
+}
+
+// fail says which reference can't be followed; what lies within it may have said
+// so already.
+func (e *evaluation) fail(r *reference, err error) error {
+	if errors.As(err, new(*EvaluationError)) {
+		return err
+	}
+	line, column := position(e.text, r.at)
+	return &EvaluationError{Line: line, Column: column, Reference: r.text, Err: err}
+}
+
+// located is how an evaluation ended: an error that says nowhere comes from where
+// it had got to.
+func (e *evaluation) located(err error) error {
+	switch {
+	case err == nil, errors.Is(err, errStop), errors.Is(err, errBreak):
+		return nil
+	case errors.As(err, new(*EvaluationError)):
+		return err
+	}
+	line, column := position(e.text, e.at)
+	return &EvaluationError{Line: line, Column: column, Err: err}
 }
 
 func (e *evaluation) put(name string, v any) {
@@ -329,6 +355,7 @@ func (l *loop) Call(name string, arguments []any) (any, bool, error) {
 func (l *loop) String() string { return "{}" }
 
 func (n foreachNode) render(e *evaluation) error {
+	e.at = n.at
 	over, err := n.over.value(e)
 	if err != nil {
 		return err
@@ -352,6 +379,7 @@ func (n foreachNode) render(e *evaluation) error {
 		if i == e.limits.Loop {
 			return nil
 		}
+		e.at = n.at
 		if err := e.step(0); err != nil {
 			return err
 		}
@@ -374,6 +402,7 @@ func (n callNode) render(e *evaluation) error {
 	if !ok {
 		return e.write(n.literal)
 	}
+	e.at = n.at
 	if err := e.deeper(); err != nil {
 		return err
 	}
@@ -399,10 +428,12 @@ func (n defineNode) render(e *evaluation) error {
 }
 
 func (n evaluateNode) render(e *evaluation) error {
+	e.at = n.at
 	v, err := n.source.value(e)
 	if err != nil || v == nil {
 		return err
 	}
+	e.at = n.at
 	text, ok := v.(string)
 	if !ok {
 		return fmt.Errorf("#evaluate takes a string, not %s", typeName(v))
@@ -413,7 +444,7 @@ func (n evaluateNode) render(e *evaluation) error {
 	if err := e.deeper(); err != nil {
 		return err
 	}
-	p := &parser{text: text, macros: map[string]*macro{}}
+	p := &parser{text: text, macros: map[string]*macro{}, evaluated: true, offset: n.at}
 	body, err := p.template()
 	if err != nil {
 		return fmt.Errorf("#evaluate: %w", err)
@@ -433,6 +464,7 @@ func (n evaluateNode) render(e *evaluation) error {
 
 // value follows the reference; nil means that it has no value.
 func (r *reference) value(e *evaluation) (any, error) {
+	e.at = r.at
 	if err := e.step(0); err != nil {
 		return nil, err
 	}
@@ -453,7 +485,7 @@ func (r *reference) value(e *evaluation) (any, error) {
 			if errors.Is(err, ErrLimit) || errors.Is(err, errBreak) {
 				return nil, err
 			}
-			return nil, fmt.Errorf("%s: %w", r.text, err)
+			return nil, e.fail(r, err)
 		}
 	}
 	return v, nil

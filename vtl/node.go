@@ -30,6 +30,7 @@ type (
 	}
 
 	foreachNode struct {
+		at   int // where it stands in the template, as all of these
 		name string
 		over expression
 		body block
@@ -37,6 +38,7 @@ type (
 
 	// callNode is a call of a macro; when there is no such macro, it prints itself.
 	callNode struct {
+		at        int
 		name      string
 		arguments []expression
 		body      block  // of #@name
@@ -49,7 +51,10 @@ type (
 		body block
 	}
 
-	evaluateNode struct{ source expression }
+	evaluateNode struct {
+		at     int
+		source expression
+	}
 
 	stopNode  struct{}
 	breakNode struct{}
@@ -68,6 +73,7 @@ type reference struct {
 	quiet bool
 	steps []step
 	text  string // as written: what it prints when it has no value
+	at    int    // where it stands in the template: a byte offset
 }
 
 // A step is a property, a method or an index.

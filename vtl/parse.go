@@ -16,6 +16,9 @@ type parser struct {
 	macros map[string]*macro
 	origin *parser // of an interpolated string: the parser of what holds it
 	offset int     // where in origin's text this one's begins
+	// evaluated says that the text is no part of the template: it came to be in
+	// #evaluate, which stands at offset.
+	evaluated bool
 }
 
 // fail returns the error for a position.
@@ -23,13 +26,25 @@ func (p *parser) fail(at int, format string, args ...any) error {
 	if p.origin != nil {
 		return p.origin.fail(p.offset+at, format, args...)
 	}
-	at = min(at, len(p.text))
-	before := p.text[:at]
-	return &SyntaxError{
-		Line:    1 + strings.Count(before, "\n"),
-		Column:  at - strings.LastIndexByte(before, '\n'),
-		Message: fmt.Sprintf(format, args...),
+	line, column := position(p.text, at)
+	return &SyntaxError{Line: line, Column: column, Message: fmt.Sprintf(format, args...)}
+}
+
+// position returns line and column of a byte offset, from 1.
+func position(text string, at int) (line, column int) {
+	before := text[:min(at, len(text))]
+	return 1 + strings.Count(before, "\n"), len(before) - strings.LastIndexByte(before, '\n')
+}
+
+// place is where a position lies in the template.
+func (p *parser) place(at int) int {
+	switch {
+	case p.origin != nil:
+		return p.origin.place(p.offset + at)
+	case p.evaluated:
+		return p.offset
 	}
+	return at
 }
 
 func (p *parser) nest(at int) error {
@@ -303,7 +318,7 @@ func (p *parser) directive(c *collector, at int, name string, body bool) error {
 		if err := p.close(at, name); err != nil {
 			return err
 		}
-		c.add(evaluateNode{source})
+		c.add(evaluateNode{at: p.place(at), source: source})
 		return nil
 	case "stop":
 		c.add(stopNode{})
@@ -460,7 +475,7 @@ func (p *parser) foreach(c *collector, at int) error {
 	}
 	p.pos += len("in")
 	p.space()
-	n := foreachNode{name: name, over: literalExpression{nil}}
+	n := foreachNode{at: p.place(at), name: name, over: literalExpression{nil}}
 	if p.pos < len(p.text) && p.text[p.pos] != ')' {
 		if n.over, err = p.parameter(); err != nil {
 			return err
@@ -585,7 +600,7 @@ func (p *parser) call(c *collector, at int, name string, body bool) error {
 		return nil
 	}
 	p.pos++
-	n := callNode{name: name, hasBody: body}
+	n := callNode{at: p.place(at), name: name, hasBody: body}
 	for {
 		p.separator()
 		if p.pos == len(p.text) || p.text[p.pos] == ')' {

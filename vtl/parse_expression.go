@@ -11,7 +11,7 @@ import (
 func (p *parser) reference() (*reference, error) {
 	at := p.pos
 	p.pos++
-	r := &reference{}
+	r := &reference{at: p.place(at)}
 	if strings.HasPrefix(p.text[p.pos:], "!") {
 		r.quiet = true
 		p.pos++

@@ -67,6 +67,24 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
 }
 
+// An EvaluationError is a template that can't be evaluated with what is in scope.
+type EvaluationError struct {
+	Line, Column int    // from 1; columns count bytes. In #evaluate: where that stands
+	Reference    string // that can't be followed, as it is written; "" for other reasons
+	Err          error  // may wrap ErrLimit
+}
+
+// Error says where, which reference, and why.
+func (e *EvaluationError) Error() string {
+	if e.Reference == "" {
+		return fmt.Sprintf("line %d, column %d: %v", e.Line, e.Column, e.Err)
+	}
+	return fmt.Sprintf("line %d, column %d: %s: %v", e.Line, e.Column, e.Reference, e.Err)
+}
+
+// Unwrap returns why.
+func (e *EvaluationError) Unwrap() error { return e.Err }
+
 // A Scope gives the values that a template doesn't set itself; ok is false for
 // names that it doesn't know. Values are nil, bool, string, int64, *big.Int,
 // float64, *List, *Map, Lazy and Object; any other type prints as fmt does and has no
@@ -115,8 +133,8 @@ const (
 var ErrLimit = errors.New("the template exceeds a limit")
 
 // Append evaluates the template and appends its output to dst. scope may be nil.
-// Errors are those of methods, such as a substring out of range, or wrap
-// ErrLimit; dst is then returned as it was.
+// The error is an *EvaluationError: a method's, such as a substring out of range,
+// or one that wraps ErrLimit; dst is then returned as it was.
 func (t *Template) Append(dst []byte, scope Scope, limits Limits) ([]byte, error) {
 	if limits.Output == 0 {
 		limits.Output = defaultOutput
@@ -127,9 +145,8 @@ func (t *Template) Append(dst []byte, scope Scope, limits Limits) ([]byte, error
 	if limits.Steps == 0 {
 		limits.Steps = defaultSteps
 	}
-	e := &evaluation{out: dst, base: len(dst), scope: scope, limits: limits, macros: t.macros}
-	err := t.body.render(e)
-	if err != nil && !errors.Is(err, errStop) && !errors.Is(err, errBreak) {
+	e := &evaluation{text: t.text, out: dst, base: len(dst), scope: scope, limits: limits, macros: t.macros}
+	if err := e.located(t.body.render(e)); err != nil {
 		return dst, err
 	}
 	return e.out, nil

@@ -96,6 +96,35 @@ func TestMethodErrors(t *testing.T) {
 	}
 }
 
+// TestEvaluationErrorsSayWhere wants line and column of what can't be evaluated:
+// of the innermost reference, in strings, macros and loops too.
+func TestEvaluationErrorsSayWhere(t *testing.T) {
+	scope := func(name string) (any, bool) {
+		v, ok := map[string]any{"s": "abc", "l": NewList(int64(1))}[name]
+		return v, ok
+	}
+	for text, want := range map[string]string{
+		"$s.charAt(5)":                           "line 1, column 1: $s.charAt(5): ",
+		"a\n  b $!{s.charAt(5)}":                 "line 2, column 5: $!{s.charAt(5)}: ",
+		"\n#set($x = \"é\n$s.charAt(5)\")":       "line 3, column 1: $s.charAt(5): ",
+		"$s.concat($s.charAt(5))":                "line 1, column 11: $s.charAt(5): ",
+		"#set($l[4] = 1)":                        "line 1, column 6: $l[4]: no item 4 in a list of 1",
+		"#macro(m $p)\n$p#end\n#m($s.charAt(5))": "line 3, column 4: $s.charAt(5): ",
+		"#if($s == '')#elseif($l.get(9))#end":    "line 1, column 22: $l.get(9): ",
+		"\n #evaluate('$s.charAt(5)')":           "line 2, column 2: $s.charAt(5): ",
+		"\n#evaluate('#if(')":                    "line 2, column 1: #evaluate: line 1, column 5: ",
+		"\n#evaluate($l)":                        "line 2, column 1: #evaluate takes a string, ",
+		"x\n #foreach($i in [1..200000])#end":    "line 2, column 2: the template exceeds a limit: a range ",
+		"\n#macro(r)#r()#end#r()":                "line 2, column 10: the template exceeds a limit: macros, ",
+	} {
+		out, err := run(text, scope)
+		var e *EvaluationError
+		if !errors.As(err, &e) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %q, %v, want %s", text, out, err, want)
+		}
+	}
+}
+
 func TestJSONLists(t *testing.T) {
 	inner := NewMap()
 	inner.Put("id", int64(1))

@@ -182,11 +182,11 @@ func TestMappingErrors(t *testing.T) {
 		RequestTemplates: map[string]string{"$default": "\n$util.parseJson($input.body)"},
 		Responses:        responses(&apigw.IntegrationResponse{Key: "$default", ResponseTemplates: map[string]string{"$default": "\n\n$util.parseJson($input.body)"}})})
 	_, err := s.routes["two"].Integration.Request(message("{oops"))
-	if !errors.Is(err, ErrMapping) || !strings.Contains(err.Error(), `request template "$default"`) || !strings.Contains(err.Error(), "$util.parseJson($input.body): ") {
+	if !errors.Is(err, ErrMapping) || !strings.Contains(err.Error(), `request template "$default": line 2, column 1: $util.parseJson($input.body): `) {
 		t.Errorf("%v", err)
 	}
 	_, err = s.routes["two"].Respond(message("{}"), &integration.Response{Status: 200, Body: []byte("{oops")})
-	if !errors.Is(err, ErrMapping) || !strings.Contains(err.Error(), `integration response $default: response template "$default"`) || !strings.Contains(err.Error(), "the text is not JSON") {
+	if !errors.Is(err, ErrMapping) || !strings.Contains(err.Error(), `integration response $default: response template "$default": line 3, column 1: `) || !strings.Contains(err.Error(), "the text is not JSON") {
 		t.Errorf("%v", err)
 	}
 }
