@@ -39,6 +39,25 @@ const (
 	DropPanic              DropReason = "handler-panic"        // close code 1011
 )
 
+// GoingAway is the text of close code 1001 when a connection is idle, too old,
+// or the engine closes: API Gateway's own.
+const GoingAway = "Going away"
+
+// DropOf names a ws.Decoder's error.
+func DropOf(err error) DropReason {
+	switch err {
+	case ws.ErrBinary:
+		return DropBinary
+	case ws.ErrFrameTooBig:
+		return DropFrameTooBig
+	case ws.ErrMessageTooBig:
+		return DropMessageTooBig
+	case ws.ErrInvalidUTF8, ws.ErrCloseText:
+		return DropInvalidUTF8
+	}
+	return DropProtocolError
+}
+
 // An EventListener hears what an engine does. Any func may be nil. They are
 // called from the connections' own goroutines: return quickly, don't call back
 // into the connection.

@@ -85,3 +85,15 @@ func (l Limits) Validate() error {
 	}
 	return nil
 }
+
+// SweepInterval is how often an engine looks at its deadlines: a second, or a
+// fraction of the shortest of them.
+func (l Limits) SweepInterval() time.Duration {
+	tick := time.Second
+	for _, d := range []time.Duration{l.HandshakeTimeout, l.KeepAlive, l.WriteTimeout, l.CloseTimeout, l.Idle, l.Lifetime, l.Ping} {
+		if d > 0 {
+			tick = min(tick, d/4)
+		}
+	}
+	return max(tick, 5*time.Millisecond)
+}

@@ -36,6 +36,15 @@ func ErrorResponse(status int, text string, now time.Time) Response {
 	return r
 }
 
+// FinalStatus returns status, or 500 for what can't stand in a final answer's
+// status line: three digits, and not a provisional one.
+func FinalStatus(status int) int {
+	if status < 200 || status > 999 {
+		return http.StatusInternalServerError
+	}
+	return status
+}
+
 // AppendResponse appends the answer. It writes Content-Length, Connection and
 // Date itself. Fields of those names, and fields that would break the head (a
 // name that is no token, a control character in a value), are left out: dropped

@@ -51,7 +51,7 @@ func TestMovedClock(t *testing.T) {
 		begin := time.Now()
 		frame := make([]byte, 64)
 		n, err := client.Read(frame)
-		if want := string(ws.AppendClose(nil, ws.CloseGoingAway, GoingAway)); err != nil || string(frame[:n]) != want {
+		if want := string(ws.AppendClose(nil, ws.CloseGoingAway, transport.GoingAway)); err != nil || string(frame[:n]) != want {
 			t.Errorf("read %q, %v, want %q", frame[:n], err, want)
 		}
 		if took := time.Since(begin); took > 2*time.Second {

@@ -317,7 +317,7 @@ func (c *conn) sweep(now, moved time.Time) {
 	}
 	c.mu.Unlock()
 	if idle.Drop != "" {
-		idle.Code, idle.Text = ws.CloseGoingAway, GoingAway
+		idle.Code, idle.Text = ws.CloseGoingAway, transport.GoingAway
 		c.closeWith(idle)
 	}
 	if drop != "" {

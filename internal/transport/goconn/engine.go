@@ -20,10 +20,6 @@ import (
 	"tidegate/ws"
 )
 
-// GoingAway is the text of close code 1001 when a connection is idle, too old,
-// or the engine closes: API Gateway's own.
-const GoingAway = "Going away"
-
 // A Config says how an engine serves. The zero value of every field but Limits
 // will do.
 type Config struct {
@@ -72,7 +68,7 @@ func New(cfg Config) (*Engine, error) {
 		events:    cfg.Events,
 		tls:       cfg.TLS,
 		clock:     cfg.Clock,
-		tick:      sweepInterval(&cfg.Limits),
+		tick:      cfg.Limits.SweepInterval(),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
 	}
@@ -188,7 +184,7 @@ func (e *Engine) Thaw([]transport.Frozen) error {
 }
 
 // Close implements transport.Engine.
-func (e *Engine) Close() error { return e.CloseWith(ws.CloseGoingAway, GoingAway) }
+func (e *Engine) Close() error { return e.CloseWith(ws.CloseGoingAway, transport.GoingAway) }
 
 // CloseWith is Close with another close code, such as 1012 for a restart. A
 // second call closes nothing more, but waits too.
@@ -241,18 +237,6 @@ func (e *Engine) wait(d time.Duration) bool {
 	case <-t.C:
 		return false
 	}
-}
-
-// sweepInterval is how often deadlines are looked at: a second, or a fraction
-// of the shortest of them.
-func sweepInterval(l *transport.Limits) time.Duration {
-	tick := time.Second
-	for _, d := range []time.Duration{l.HandshakeTimeout, l.KeepAlive, l.WriteTimeout, l.CloseTimeout, l.Idle, l.Lifetime, l.Ping} {
-		if d > 0 {
-			tick = min(tick, d/4)
-		}
-	}
-	return max(tick, 5*time.Millisecond)
 }
 
 // sweep ends what is past a deadline. It runs while there are connections.

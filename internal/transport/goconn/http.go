@@ -73,7 +73,7 @@ func (c *conn) begin() ([]byte, error) {
 	if err != nil || len(buf) == 0 || buf[0] != tlsHandshakeRecord {
 		return buf, err
 	}
-	tc := tls.Server(&replayConn{Conn: c.nc, pre: buf}, c.e.tls)
+	tc := tls.Server(transport.NewReplayConn(c.nc, buf), c.e.tls)
 	c.mu.Lock()
 	c.nc, c.sock = tc, nil
 	c.mu.Unlock()
@@ -325,7 +325,7 @@ func (c *conn) giveAway(buf []byte) {
 		return
 	}
 	c.phase, c.deadline = phaseDead, time.Time{}
-	nc := newReplayConn(c.nc, buf)
+	nc := transport.NewReplayConn(c.nc, buf)
 	c.mu.Unlock()
 	c.e.remove(c)
 	c.guard("fallback", func() { c.fallback(nc) })
@@ -362,7 +362,7 @@ func (r *reply) Respond(status int, header []transport.Field, body []byte) {
 		c.mu.Unlock()
 		return
 	}
-	status = finalStatus(status)
+	status = transport.FinalStatus(status)
 	r.answered = true
 	dropped := c.respondLocked(transport.Response{
 		Status: status, Header: header, Body: body, Close: !r.keepAlive, Head: r.head, Minor: r.minor,
@@ -377,15 +377,6 @@ func (c *conn) respondLocked(r transport.Response) (dropped int) {
 	c.out.append(func(b []byte) []byte { b, dropped = transport.AppendResponse(b, r); return b })
 	c.flushLocked()
 	return dropped
-}
-
-// finalStatus returns status, or 500 for what can't stand in a final answer's
-// status line: three digits, and not a provisional one.
-func finalStatus(status int) int {
-	if status < 200 || status > 999 {
-		return 500
-	}
-	return status
 }
 
 func (c *conn) droppedFields(n int) {
@@ -543,7 +534,7 @@ func (u *upgrade) Reject(status int, header []transport.Field, body []byte) {
 		c.mu.Unlock()
 		return
 	}
-	status = finalStatus(status)
+	status = transport.FinalStatus(status)
 	u.answered, u.status = true, status
 	c.enterLocked(phaseClosing, c.e.limits.CloseTimeout)
 	dropped := c.respondLocked(transport.Response{Status: status, Header: header, Body: body, Close: true, Minor: 1})

@@ -151,7 +151,7 @@ func (c *conn) clientClosed(code ws.CloseCode, text string) {
 
 // failed ends the connection for a breach of the protocol or a limit.
 func (c *conn) failed(err error) {
-	why := transport.CloseReason{Code: ws.CloseProtocolError, Err: err, Drop: dropOf(err)}
+	why := transport.CloseReason{Code: ws.CloseProtocolError, Err: err, Drop: transport.DropOf(err)}
 	var breach *ws.Error
 	if errors.As(err, &breach) {
 		why.Code, why.Text = breach.Code, breach.Text()
@@ -165,21 +165,6 @@ func (c *conn) failed(err error) {
 	if first {
 		c.dropped(transport.DropInfo{Reason: why.Drop, Code: why.Code, Err: err})
 	}
-}
-
-// dropOf names a decoder's error.
-func dropOf(err error) transport.DropReason {
-	switch err {
-	case ws.ErrBinary:
-		return transport.DropBinary
-	case ws.ErrFrameTooBig:
-		return transport.DropFrameTooBig
-	case ws.ErrMessageTooBig:
-		return transport.DropMessageTooBig
-	case ws.ErrInvalidUTF8, ws.ErrCloseText:
-		return transport.DropInvalidUTF8
-	}
-	return transport.DropProtocolError
 }
 
 // finish ends a connection on which nothing more is decoded; err is the read's.

@@ -1,4 +1,4 @@
-package goconn
+package transport
 
 import (
 	"crypto/tls"
@@ -12,9 +12,10 @@ type replayConn struct {
 	pre []byte
 }
 
-// newReplayConn wraps nc so that the fallback still sees whether it is TLS. With
-// nothing to replay a *tls.Conn stays one, which net/http wants for HTTP/2.
-func newReplayConn(nc net.Conn, pre []byte) net.Conn {
+// NewReplayConn returns nc with pre, which was read from it, to be read again. It
+// shows what is underneath by NetConn, and whether that is TLS. With nothing to
+// replay a *tls.Conn stays one, which net/http wants for HTTP/2.
+func NewReplayConn(nc net.Conn, pre []byte) net.Conn {
 	if _, ok := nc.(*tls.Conn); ok && len(pre) == 0 {
 		return nc
 	}
