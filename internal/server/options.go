@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/clock"
 	"tidegate/internal/observe"
 )
 
@@ -41,6 +42,10 @@ type Options struct {
 	Endpoints map[string]*url.URL
 	// Fallback is where calls to services that Tidegate lacks go; nil refuses them.
 	Fallback *url.URL
+	// Clock is what connections' idle time and lifetime, throttles, schedules and
+	// tables' time to live go by; nil is the machine's. Signatures, functions and
+	// the network always use the machine's.
+	Clock clock.Clock
 	// Display turns a function's or rule's name into what a person calls it.
 	Display func(name string) string
 }

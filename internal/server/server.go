@@ -23,6 +23,7 @@ import (
 	"tidegate/internal/apigw"
 	"tidegate/internal/authorizer"
 	"tidegate/internal/awshttp"
+	"tidegate/internal/clock"
 	"tidegate/internal/cluster"
 	"tidegate/internal/connection"
 	"tidegate/internal/control"
@@ -96,6 +97,9 @@ type Server struct {
 // Open builds a server and begins to listen. Nothing of a data dir that another
 // process holds is touched. Close it.
 func Open(ctx context.Context, o Options) (_ *Server, err error) {
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{options: o, metrics: observe.NewMetrics(), memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
 	defer func() {
@@ -201,7 +205,7 @@ func inMemory(service string) string { return "http://" + service + ".tidegate.i
 // openServices opens the side services and adds their handlers.
 func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
 	var err error
-	if s.tables, err = tables.New(ctx, tables.Config{Dir: filepath.Join(s.options.DataDir, "tables"), Gate: gate}); err != nil {
+	if s.tables, err = tables.New(ctx, tables.Config{Dir: filepath.Join(s.options.DataDir, "tables"), Gate: gate, Clock: s.options.Clock}); err != nil {
 		return err
 	}
 	if err := s.openLogs(ctx, gate, handlers); err != nil {
@@ -229,7 +233,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 		return err
 	}
 	s.schedules, err = schedules.New(ctx, schedules.Config{
-		Bucket: bucket, Gate: gate, Region: s.options.Region, Account: s.options.Account,
+		Bucket: bucket, Gate: gate, Clock: s.options.Clock, Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("lambda"), STS: inMemory("sts"), Client: s.memory.client(),
 		Credentials: s.serviceKeys["events.amazonaws.com"], SchedulerCredentials: s.serviceKeys["scheduler.amazonaws.com"],
 		Events: s.options.Observer.Schedules(s.options.Display),
@@ -340,11 +344,11 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if err != nil {
 		return err
 	}
-	if s.keys, err = usage.Open(ctx, plans, time.Now); err != nil {
+	if s.keys, err = usage.Open(ctx, plans, s.options.Clock.Now); err != nil {
 		return err
 	}
 	s.running.Go(func() { s.keys.Run(ctx) })
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Keys: s.keys, Events: s.gatewayEvents(), Logs: s.stageLogs})
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Now: s.options.Clock.Now, Keys: s.keys, Events: s.gatewayEvents(), Logs: s.stageLogs})
 	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
 
 	resources, err := catalog.Open(ctx, s.store)
@@ -366,7 +370,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		return errors.New("the stages of the data dir could not be read in time; try again, or choose another --data-dir")
 	}
 	plane := control.New(control.Config{
-		Catalog: resources, Region: s.options.Region,
+		Catalog: resources, Region: s.options.Region, Clock: s.options.Clock,
 		Check: func(d *apigw.Definition, st *apigw.Stage) error {
 			_, err := stage.Compile(d, st, bind)
 			return err
@@ -477,7 +481,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
-	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig()})
+	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(), Clock: s.options.Clock})
 	if err != nil {
 		return err
 	}
