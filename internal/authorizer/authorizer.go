@@ -9,6 +9,7 @@ package authorizer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"tidegate/internal/event"
 )
@@ -16,7 +17,34 @@ import (
 // An Authorizer decides on one handshake. Its error is a *Refusal. It is safe for
 // concurrent use.
 type Authorizer interface {
-	Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest) (event.Grant, error)
+	// What passed is noted in t, also when it ends in an error.
+	Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest, t *Trace) (event.Grant, error)
+}
+
+// A Trace is how a decision came about, in the phases that access logs know: IAM
+// has Authenticate, a function Authorizer, and both Authorize, which holds the
+// policy against the route.
+//
+// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html
+type Trace struct {
+	Authenticate, Authorizer, Authorize Phase
+
+	Called             bool // the function was
+	IntegrationLatency time.Duration
+	IntegrationStatus  int    // with which Lambda answered; 0: it didn't
+	RequestID          string // Lambda's
+}
+
+// A Phase is one of a decision's.
+type Phase struct {
+	Status  int // 0: it wasn't reached
+	Latency time.Duration
+	Err     error
+}
+
+// end notes how a phase ended that began at start.
+func (p *Phase) end(status int, start, end time.Time, err error) {
+	*p = Phase{Status: status, Latency: end.Sub(start), Err: err}
 }
 
 // The kinds of refusal, to be tested with errors.Is; each has a status of its own.

@@ -64,7 +64,7 @@ func TestLambdaEvent(t *testing.T) {
 		fmt.Fprintf(w, `{"principalId":"me","policyDocument":%s,"context":{"s":"v","n":1.50,"b":true,"z":null,"principalId":"other"},"usageIdentifierKey":"key"}`, allow)
 	})
 	c, connect := handshake()
-	grant, err := l.Authorize(t.Context(), c, connect)
+	grant, err := l.Authorize(t.Context(), c, connect, &Trace{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestLambdaAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := lambda(t, nil, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, tt.answer) })
 			c, connect := handshake()
-			grant, err := l.Authorize(t.Context(), c, connect)
+			grant, err := l.Authorize(t.Context(), c, connect, &Trace{})
 			if !errors.Is(err, tt.want) || tt.want == nil && (err != nil || grant.Authorizer == nil) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
@@ -170,7 +170,7 @@ func TestLambdaFailures(t *testing.T) {
 		{"slow", func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }, ErrFailed},
 	} {
 		c, connect := handshake()
-		if _, err := lambda(t, nil, tt.h).Authorize(t.Context(), c, connect); !errors.Is(err, tt.want) {
+		if _, err := lambda(t, nil, tt.h).Authorize(t.Context(), c, connect, &Trace{}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
@@ -202,7 +202,7 @@ func TestIdentitySources(t *testing.T) {
 			tt.edit(connect)
 		}
 		c.StageVariables = map[string]string{"v": "x"}
-		_, err := l.Authorize(t.Context(), c, connect)
+		_, err := l.Authorize(t.Context(), c, connect, &Trace{})
 		if asked != tt.asked || tt.asked != (err == nil) || !tt.asked && !errors.Is(err, ErrNoIdentity) {
 			t.Errorf("%s: asked %v, %v", tt.sources, asked, err)
 		}

@@ -51,31 +51,45 @@ const signingName = "execute-api"
 // caller's policies.
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html
-func (i *IAM) Authorize(_ context.Context, c *event.Context, connect *event.ConnectRequest) (event.Grant, error) {
+func (i *IAM) Authorize(_ context.Context, c *event.Context, connect *event.ConnectRequest, t *Trace) (event.Grant, error) {
+	start := time.Now()
 	auth, key, err := i.verify(connect)
+	verified := time.Now()
 	if err != nil {
+		t.Authenticate.end(http.StatusForbidden, start, verified, err)
 		return event.Grant{}, err
 	}
+	t.Authenticate.end(http.StatusOK, start, verified, nil)
 	caller := &event.Caller{AccountID: key.Account, AccessKeyID: auth.AccessKeyID, ID: key.UserID, ARN: key.ARN}
 	if caller.ID == "" {
 		caller.ID = key.Account
 	}
+	if err := i.allows(key, c, connect, verified); err != nil {
+		t.Authorize.end(http.StatusForbidden, verified, time.Now(), err)
+		return event.Grant{}, err
+	}
+	t.Authorize.end(http.StatusOK, verified, time.Now(), nil)
+	return event.Grant{Caller: caller}, nil
+}
+
+// allows returns a *Refusal unless the caller's policies allow the connection.
+func (i *IAM) allows(key Key, c *event.Context, connect *event.ConnectRequest, now time.Time) error {
 	if key.Root {
-		return event.Grant{Caller: caller}, nil
+		return nil
 	}
 	resource := fmt.Sprintf("arn:aws:execute-api:%s:%s:%s/%s/%s", i.Region, i.Account, c.APIID, c.Stage, c.RouteKey)
-	m := conditions(c, connect, time.Now())
+	m := conditions(c, connect, now)
 	m["aws:principalarn"], m["aws:principalaccount"] = []string{key.ARN}, []string{key.Account}
 	m["aws:requestedregion"] = []string{i.Region}
 	result := iampolicy.Evaluate(&iampolicy.Request{Principal: key.ARN, Action: invokeAction, Resource: resource, Context: m},
 		iampolicy.Source{Documents: key.Policies})
 	switch result.Decision {
 	case iampolicy.Allow:
-		return event.Grant{Caller: caller}, nil
+		return nil
 	case iampolicy.ExplicitDeny:
-		return event.Grant{}, &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("statement %s of policy %s denies %s to %s on %s", result.Statement, result.Policy, key.ARN, invokeAction, resource)}
+		return &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("statement %s of policy %s denies %s to %s on %s", result.Statement, result.Policy, key.ARN, invokeAction, resource)}
 	}
-	return event.Grant{}, &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("no identity-based policy of %s allows %s on %s", key.ARN, invokeAction, resource)}
+	return &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("no identity-based policy of %s allows %s on %s", key.ARN, invokeAction, resource)}
 }
 
 // verify returns the handshake's signature and the key that made it.

@@ -75,7 +75,7 @@ func TestIAM(t *testing.T) {
 			if tt.how.change != nil {
 				tt.how.change(connect)
 			}
-			grant, err := iam.Authorize(t.Context(), c, connect)
+			grant, err := iam.Authorize(t.Context(), c, connect, &Trace{})
 			if !errors.Is(err, tt.want) || tt.want == nil && (err != nil || grant.Caller.AccessKeyID != tt.how.key) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -41,39 +42,71 @@ const unauthorized = "Unauthorized"
 const maxAnswer = 64 << 10
 
 // Authorize asks the function, unless the handshake lacks an identity source.
-func (l *Lambda) Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest) (event.Grant, error) {
-	for _, s := range l.sources {
-		if s.of(s.name, c, connect) == "" {
-			return event.Grant{}, &Refusal{Kind: ErrNoIdentity, Detail: s.text}
-		}
-	}
+func (l *Lambda) Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest, t *Trace) (event.Grant, error) {
 	methodARN := l.function.ARN(c.APIID, string(c.Stage)+"/"+string(c.RouteKey))
 	start := l.now()
+	a, err := l.ask(ctx, c, connect, methodARN, t)
+	asked := l.now()
+	if err != nil {
+		status := http.StatusInternalServerError
+		if errors.Is(err, ErrNoIdentity) || errors.Is(err, ErrUnauthorized) {
+			status = http.StatusUnauthorized
+		}
+		t.Authorizer.end(status, start, asked, err)
+		return event.Grant{}, err
+	}
+	t.Authorizer.end(http.StatusOK, start, asked, nil)
+	if err := a.allows(&iampolicy.Request{
+		Principal: a.principalID, Action: invokeAction, Resource: methodARN, Context: conditions(c, connect, asked),
+	}); err != nil {
+		t.Authorize.end(http.StatusForbidden, asked, l.now(), err)
+		return event.Grant{}, err
+	}
+	t.Authorize.end(http.StatusOK, asked, l.now(), nil)
+	return event.Grant{Authorizer: event.NewAuthorizerContext(a.principalID, a.usageKey, t.IntegrationLatency, a.context)}, nil
+}
+
+// ask has the function answer. The error is a *Refusal.
+func (l *Lambda) ask(ctx context.Context, c *event.Context, connect *event.ConnectRequest, methodARN string, t *Trace) (*answer, error) {
+	for _, s := range l.sources {
+		if s.of(s.name, c, connect) == "" {
+			return nil, &Refusal{Kind: ErrNoIdentity, Detail: s.text}
+		}
+	}
+	t.Called = true
+	start := l.now()
 	payload, err := l.function.Invoke(ctx, integration.Call{
-		SourceARN: l.function.ARN(c.APIID, "authorizers/"+l.id), RequestID: c.RequestID,
+		SourceARN: l.function.ARN(c.APIID, "authorizers/"+l.id), RequestID: c.RequestID, Invocation: &t.RequestID,
 		Payload: event.AppendAuthorizer(make([]byte, 0, 2048), c, connect, methodARN),
 	}, maxAnswer)
+	t.IntegrationLatency = l.now().Sub(start)
 	if err != nil {
-		if thrown := (*integration.Thrown)(nil); errors.As(err, &thrown) && thrown.Message == unauthorized {
-			return event.Grant{}, &Refusal{Kind: ErrUnauthorized, Detail: "the function threw " + thrown.Error()}
+		if failed := (*integration.Error)(nil); errors.As(err, &failed) {
+			t.IntegrationStatus = failed.Status
 		}
-		return event.Grant{}, &Refusal{Kind: ErrFailed, Detail: err.Error(), Err: err}
+		if thrown := (*integration.Thrown)(nil); errors.As(err, &thrown) && thrown.Message == unauthorized {
+			return nil, &Refusal{Kind: ErrUnauthorized, Detail: "the function threw " + thrown.Error()}
+		}
+		return nil, &Refusal{Kind: ErrFailed, Detail: err.Error(), Err: err}
 	}
-	latency := l.now().Sub(start)
+	t.IntegrationStatus = http.StatusOK
 	a, err := parseAnswer(payload)
 	if err != nil {
-		return event.Grant{}, &Refusal{Kind: ErrMalformed, Detail: err.Error()}
+		return nil, &Refusal{Kind: ErrMalformed, Detail: err.Error()}
 	}
-	result := iampolicy.Evaluate(&iampolicy.Request{
-		Principal: a.principalID, Action: invokeAction, Resource: methodARN, Context: conditions(c, connect, l.now()),
-	}, iampolicy.Source{Documents: []*iampolicy.Document{a.policy}})
+	return a, nil
+}
+
+// allows returns a *Refusal unless the answer's policy allows the request.
+func (a *answer) allows(r *iampolicy.Request) error {
+	result := iampolicy.Evaluate(r, iampolicy.Source{Documents: []*iampolicy.Document{a.policy}})
 	switch result.Decision {
 	case iampolicy.ExplicitDeny:
-		return event.Grant{}, &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("statement %s of the authorizer's policy denies %s on %s", result.Statement, invokeAction, methodARN)}
+		return &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("statement %s of the authorizer's policy denies %s on %s", result.Statement, r.Action, r.Resource)}
 	case iampolicy.ImplicitDeny:
-		return event.Grant{}, &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("no statement of the authorizer's policy allows %s on %s; its resources are %s", invokeAction, methodARN, a.resources())}
+		return &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("no statement of the authorizer's policy allows %s on %s; its resources are %s", r.Action, r.Resource, a.resources())}
 	}
-	return event.Grant{Authorizer: event.NewAuthorizerContext(a.principalID, a.usageKey, latency, a.context)}, nil
+	return nil
 }
 
 // invokeAction is what a policy allows whom it lets connect.

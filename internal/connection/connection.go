@@ -107,7 +107,9 @@ func (c *Connection) DomainName() string { return c.domainName.Value() }
 
 // Identity returns who the client is, as far as its handshake told.
 func (c *Connection) Identity() event.Identity {
-	return event.Identity{SourceIP: c.sourceIP, UserAgent: c.userAgent.Value(), Caller: c.granted().Caller}
+	i := event.Identity{SourceIP: c.sourceIP, UserAgent: c.userAgent.Value()}
+	c.granted().Identify(&i)
+	return i
 }
 
 // Grant keeps what the authorizer said, for as long as the connection lasts. It is

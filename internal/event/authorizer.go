@@ -31,6 +31,21 @@ func (c *Caller) Append(dst []byte) []byte {
 type Grant struct {
 	Authorizer *AuthorizerContext // of a Lambda authorizer
 	Caller     *Caller            // of IAM
+	Key        *APIKey            // of a route that requires one
+}
+
+// An APIKey is the key with which a client connected.
+type APIKey struct {
+	ID    string
+	Value string // a secret; no business of Tidegate's own logs
+}
+
+// Identify adds to an identity who signed and with which API key.
+func (g Grant) Identify(i *Identity) {
+	i.Caller = g.Caller
+	if g.Key != nil {
+		i.APIKey, i.APIKeyID = g.Key.Value, g.Key.ID
+	}
 }
 
 // An AuthorizerContext is what an authorizer said of a client: who it is, and

@@ -104,8 +104,14 @@ func appendIdentity(dst []byte, i *Identity) []byte {
 		dst = append(dst, ',')
 	}
 	dst = append(dst, '{')
+	if i.APIKey != "" {
+		member("apiKey", i.APIKey)
+	}
 	if i.Caller != nil {
 		member("userArn", i.Caller.ARN)
+	}
+	if i.APIKeyID != "" {
+		member("apiKeyId", i.APIKeyID)
 	}
 	if i.UserAgent != "" {
 		member("userAgent", i.UserAgent)

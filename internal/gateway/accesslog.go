@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
 	"tidegate/internal/stage"
@@ -36,6 +39,7 @@ type logged struct {
 	outcome Outcome
 	err     error
 	backendCall
+	authorization *authorizer.Trace // of a handshake; else nil
 }
 
 // log writes an event to the stage's logs. setting is that of the event's route.
@@ -129,10 +133,7 @@ func (l *logged) append(dst []byte, name string) []byte {
 		}
 		return strconv.AppendInt(dst, l.latency.Milliseconds(), 10)
 	case "integration.error", "integrationErrorMessage":
-		if l.backendCall.err == nil {
-			return dst
-		}
-		return appendValue(dst, l.backendCall.err.Error())
+		return appendError(dst, l.backendCall.err)
 	case "integration.status":
 		if l.response == nil {
 			return dst
@@ -142,9 +143,14 @@ func (l *logged) append(dst []byte, name string) []byte {
 		return appendPositive(dst, l.integrationStatus())
 	case "integration.requestId", "awsEndpointRequestId":
 		if l.response == nil {
-			return dst
+			return appendValue(dst, l.failure().RequestID)
 		}
 		return appendValue(dst, l.response.RequestID)
+	}
+	if l.authorization != nil {
+		if out, ok := appendAuthorization(dst, l.authorization, name); ok {
+			return out
+		}
 	}
 	v, _ := c.Lookup(name)
 	return appendValue(dst, v)
@@ -155,11 +161,66 @@ func (l *logged) append(dst []byte, name string) []byte {
 func (l *logged) integrationStatus() int {
 	switch {
 	case l.response == nil:
-		return 0
+		return l.failure().Status
 	case l.target != nil && l.target.Type == apigw.IntegrationAWSProxy:
 		return 200 // Lambda's; else there is no response
 	}
 	return l.response.Status
+}
+
+// failure is the call's failure, as far as the backend answered it.
+func (l *logged) failure() integration.Error {
+	if failed := (*integration.Error)(nil); errors.As(l.backendCall.err, &failed) {
+		return *failed
+	}
+	return integration.Error{}
+}
+
+// appendAuthorization appends what authorizing a handshake came to. ok is false of
+// a variable that isn't about it: an authorizer's own values have other names.
+func appendAuthorization(dst []byte, t *authorizer.Trace, name string) (out []byte, ok bool) {
+	phase := func(p *authorizer.Phase, what string) ([]byte, bool) {
+		switch {
+		case p.Status == 0:
+			return dst, true // the route has no such phase, or it wasn't reached
+		case what == "status":
+			return appendPositive(dst, p.Status), true
+		case what == "latency":
+			return strconv.AppendInt(dst, p.Latency.Milliseconds(), 10), true
+		case what == "error":
+			return appendError(dst, p.Err), true
+		}
+		return dst, false
+	}
+	group, what, _ := strings.Cut(name, ".")
+	switch group {
+	case "authenticate":
+		return phase(&t.Authenticate, what)
+	case "authorize":
+		return phase(&t.Authorize, what)
+	case "authorizer":
+		switch what {
+		case "status", "latency", "error":
+			return phase(&t.Authorizer, what)
+		case "requestId":
+			return appendValue(dst, t.RequestID), true
+		case "integrationStatus":
+			return appendPositive(dst, t.IntegrationStatus), true
+		case "integrationLatency":
+			if t.Called {
+				dst = strconv.AppendInt(dst, t.IntegrationLatency.Milliseconds(), 10)
+			}
+			return dst, true
+		}
+	}
+	return dst, false
+}
+
+func appendError(dst []byte, err error) []byte {
+	if err == nil {
+		return dst
+	}
+	return appendValue(dst, err.Error())
 }
 
 func appendPositive(dst []byte, n int) []byte {
@@ -185,6 +246,17 @@ var responseTypes = map[Outcome]string{
 	IntegrationTimeout:    "INTEGRATION_TIMEOUT",
 	FunctionError:         "INTEGRATION_FAILURE",
 	BackendUnreachable:    "INTEGRATION_FAILURE",
+	IdentityMissing:       "UNAUTHORIZED",
+	Unauthorized:          "UNAUTHORIZED",
+	AuthorizerDenied:      "ACCESS_DENIED",
+	AuthorizerFailed:      "AUTHORIZER_FAILURE",
+	AuthorizerAnswer:      "AUTHORIZER_CONFIGURATION_ERROR",
+	Unsigned:              "MISSING_AUTHENTICATION_TOKEN",
+	SignatureRefused:      "INVALID_SIGNATURE",
+	InvalidKey:            "INVALID_API_KEY",
+	KeyThrottled:          "THROTTLED",
+	KeyQuota:              "QUOTA_EXCEEDED",
+	InvalidBody:           "BAD_REQUEST_BODY",
 }
 
 // appendValue appends a value that a client may have chosen: quotes and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
 	"tidegate/internal/mapping"
@@ -49,7 +50,7 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 	}
 	if g.events.ExchangeEnd != nil {
 		identity := r.Identity
-		identity.Caller = info.Grant.Caller
+		info.Grant.Identify(&identity)
 		g.events.ExchangeEnd(Exchange{
 			Subject: info.Subject, Type: event.TypeConnect, DomainName: r.DomainName, Identity: identity, Authorizer: info.Grant.Authorizer, ConnectedAt: start, At: start,
 			Connect: r, Outcome: info.Outcome, Status: info.Status, Answer: answer, Err: info.Err, Duration: info.Duration,
@@ -78,9 +79,6 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if !throttle.Allow(start) {
 		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
 	}
-	if no := g.admitKey(route, r); no != nil {
-		return nil, nil, no
-	}
 	c, err := g.registry.Reserve(connection.Info{
 		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,
 	})
@@ -104,18 +102,26 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	return admission, answer, nil
 }
 
-// decide asks all that $connect has: the authorizer, the declared parameters, the
-// integration. It returns what the 101 carries and what the integration answered.
+// decide asks all that $connect has: the authorizer, the API key's usage plan, the
+// declared parameters, the integration. It returns what the 101 carries and what the integration answered.
 func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, info *ConnectInfo, x *backendCall) ([]event.Field, *stage.Answer, *Rejection) {
 	if a := route.Authorizer; a != nil {
 		info.Target = a.Target
-		grant, err := g.authorize(ctx, a, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r)
+		grant, err := g.authorize(ctx, a, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r, &info.Authorization)
 		if err != nil {
 			return nil, nil, rejectionOf(nil, err)
 		}
 		c.Grant(grant)
 		info.Grant = grant
 		info.Target = ""
+	}
+	// Behind the authorizer, which may be who says the key.
+	switch key, err := g.admitKey(route, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r); {
+	case err != nil:
+		return nil, nil, rejectionOf(nil, err)
+	case key != nil:
+		info.Grant.Key = key
+		c.Grant(info.Grant)
 	}
 	if missing := route.Missing(r); len(missing) > 0 {
 		return nil, nil, &Rejection{
@@ -138,13 +144,13 @@ func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route
 }
 
 // authorize asks the authorizer, within the bounds that an integration has.
-func (g *Gateway) authorize(ctx context.Context, a *stage.Authorizer, c *event.Context, r *event.ConnectRequest) (grant event.Grant, err error) {
+func (g *Gateway) authorize(ctx context.Context, a *stage.Authorizer, c *event.Context, r *event.ConnectRequest, t *authorizer.Trace) (grant event.Grant, err error) {
 	defer recovered(&err)
 	if err := enter(ctx, a.Slots, g.wait); err != nil {
 		return event.Grant{}, err
 	}
 	defer func() { <-a.Slots }()
-	return a.Authorize(ctx, c, r)
+	return a.Authorize(ctx, c, r, t)
 }
 
 // ask calls the $connect route.
@@ -167,16 +173,19 @@ func (g *Gateway) logConnect(r *event.ConnectRequest, start time.Time, info *Con
 	if !g.wantsLog(s, setting) {
 		return
 	}
+	identity := r.Identity
+	info.Grant.Identify(&identity)
 	l := &logged{
 		context: &event.Context{
 			APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, EventType: event.TypeConnect,
 			ConnectionID: info.ConnectionID, RequestID: info.RequestID, DomainName: r.DomainName,
-			Identity: r.Identity, ConnectedAt: start, RequestTime: start, StageVariables: s.Variables,
+			Identity: identity, ConnectedAt: start, RequestTime: start, StageVariables: s.Variables,
+			Authorizer: info.Grant.Authorizer,
 		},
-		status: http.StatusOK, outcome: info.Outcome, err: info.Err, backendCall: x,
+		status: http.StatusOK, outcome: info.Outcome, err: info.Err, backendCall: x, authorization: &info.Authorization,
 	}
 	if x.request != nil && x.request.Context != nil {
-		l.context = x.request.Context // which has what an authorizer added
+		l.context = x.request.Context
 	}
 	if rejection != nil {
 		l.status, l.text = rejection.Status, rejection.Text

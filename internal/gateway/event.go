@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/event"
 )
 
@@ -54,6 +55,7 @@ type ConnectInfo struct {
 	Status        int         // 101, or the status of the rejection
 	BackendStatus int         // what $connect answered; 0: nothing
 	Grant         event.Grant // what the authorizer said
+	Authorization authorizer.Trace
 	Outcome       Outcome
 	Err           error // why, where there is more to say
 	Duration      time.Duration

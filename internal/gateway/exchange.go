@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"tidegate/internal/authorizer"
 	"tidegate/internal/event"
 	"tidegate/internal/mapping"
 	"tidegate/internal/stage"
@@ -99,7 +100,7 @@ func (g *Gateway) authorizeAgain(ctx context.Context, x *Exchange, s *stage.Stag
 	if x.Type != event.TypeConnect || route.Authorizer == nil || x.Authorizer != nil || x.Identity.Caller != nil {
 		return true
 	}
-	grant, err := g.authorize(ctx, route.Authorizer, x.input(s).Context, x.Connect)
+	grant, err := g.authorize(ctx, route.Authorizer, x.input(s).Context, x.Connect, &authorizer.Trace{})
 	if err != nil {
 		v := judge(err)
 		x.Outcome, x.Err, x.Status, x.Target = v.outcome, err, v.status, route.Authorizer.Target

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/event"
@@ -16,26 +15,19 @@ type APIKeys interface {
 	Admit(value, apiID string, stage apigw.StageName) (keyID string, err error)
 }
 
-// admitKey holds a handshake's API key, in x-api-key, against the usage plans of
-// a $connect route that requires one, and notes it in the client's identity.
-func (g *Gateway) admitKey(route *stage.Route, r *event.ConnectRequest) *Rejection {
-	if route == nil || !route.KeyRequired {
-		return nil
+// admitKey holds the API key of a handshake, its header's or the authorizer's,
+// against the usage plans of a $connect route that requires one. nil: none is.
+func (g *Gateway) admitKey(route *stage.Route, c *event.Context, r *event.ConnectRequest) (*event.APIKey, error) {
+	value, required := route.APIKey(c, r)
+	switch {
+	case !required:
+		return nil, nil
+	case g.keys == nil:
+		return nil, fmt.Errorf("%w: there are no API keys", apigw.ErrKeyForbidden)
 	}
-	value := ""
-	for _, f := range r.Header {
-		if strings.EqualFold(f.Name, "x-api-key") {
-			value = f.Value
-		}
-	}
-	err := fmt.Errorf("%w: there are no API keys", apigw.ErrKeyForbidden)
-	if g.keys != nil {
-		r.Identity.APIKeyID, err = g.keys.Admit(value, r.APIID, r.Stage)
-	}
+	id, err := g.keys.Admit(value, c.APIID, c.Stage)
 	if err != nil {
-		v := judge(err)
-		return &Rejection{Status: v.status, Text: v.text, Outcome: v.outcome, Err: err}
+		return nil, err
 	}
-	r.Identity.APIKey = value
-	return nil
+	return &event.APIKey{ID: id, Value: value}, nil
 }

@@ -66,6 +66,10 @@ type Error struct {
 	Kind   error  // one of the Err… above
 	Detail string // for logs: what the backend said or which check failed
 	Err    error  // the cause, may be nil
+	// Status and RequestID are those of the answer that Lambda gave to the call; 0
+	// and empty when there was none, or the backend is another.
+	Status    int
+	RequestID string
 }
 
 // Error returns the kind and the detail.

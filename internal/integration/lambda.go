@@ -96,7 +96,8 @@ type Call struct {
 
 // A result is a function's answer.
 type result struct {
-	status  int // of the invocation: 200, 202 of an asynchronous one
+	status  int    // of the invocation: 200, 202 of an asynchronous one
+	id      string // Lambda's request id
 	payload []byte
 	thrown  *Thrown // nil unless the function failed; then payload is its error object
 }
@@ -112,9 +113,11 @@ func (f *Function) Invoke(ctx context.Context, c Call, maxResult int64) ([]byte,
 	case err != nil:
 		return nil, err
 	case r.thrown != nil:
-		return nil, r.thrown.failure()
+		failure := r.thrown.failure()
+		failure.Status, failure.RequestID = r.status, r.id
+		return nil, failure
 	case r.status != http.StatusOK:
-		return nil, &Error{Kind: ErrRefused, Detail: fmt.Sprintf("Lambda answered %d to a synchronous invocation", r.status)}
+		return nil, &Error{Kind: ErrRefused, Detail: fmt.Sprintf("Lambda answered %d to a synchronous invocation", r.status), Status: r.status, RequestID: r.id}
 	}
 	return r.payload, nil
 }
@@ -142,20 +145,21 @@ func (f *Function) call(ctx context.Context, c Call, maxResult int64) (*result, 
 		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
 	defer resp.Body.Close()
+	id := resp.Header.Get("X-Amzn-Requestid")
 	if c.Invocation != nil {
-		*c.Invocation = resp.Header.Get("X-Amzn-Requestid")
+		*c.Invocation = id
 	}
 	payload, err := readBody(resp, maxResult)
 	if err != nil {
 		if errors.Is(err, errTooBig) {
-			return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the result of %s has more than %d bytes", f.arn, maxResult)}
+			return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the result of %s has more than %d bytes", f.arn, maxResult), Status: resp.StatusCode, RequestID: id}
 		}
 		return nil, transportError(ctx, "Lambda", f.timeout, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, &Error{Kind: ErrRefused, Detail: refusal(resp, payload)}
+		return nil, &Error{Kind: ErrRefused, Detail: refusal(resp, payload), Status: resp.StatusCode, RequestID: id}
 	}
-	r := &result{status: resp.StatusCode, payload: payload}
+	r := &result{status: resp.StatusCode, id: id, payload: payload}
 	if resp.Header.Get("X-Amz-Function-Error") != "" {
 		r.thrown = newThrown(payload)
 	}
@@ -176,10 +180,10 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	}
 	reply, err := event.ParseReply(payload)
 	if err != nil {
-		return nil, &Error{Kind: ErrMalformed, Detail: err.Error(), Err: err}
+		return nil, &Error{Kind: ErrMalformed, Detail: err.Error(), Err: err, Status: http.StatusOK, RequestID: id}
 	}
 	if reply.Status == 0 && r.Context.EventType == event.TypeConnect {
-		return nil, &Error{Kind: ErrMalformed, Detail: "the function's result has no statusCode, which $connect needs"}
+		return nil, &Error{Kind: ErrMalformed, Detail: "the function's result has no statusCode, which $connect needs", Status: http.StatusOK, RequestID: id}
 	}
 	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body, RequestID: id}, nil
 }

@@ -22,8 +22,8 @@ type Authorizer struct {
 }
 
 // Authorize decides on a handshake. See authorizer.Authorizer.
-func (a *Authorizer) Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest) (event.Grant, error) {
-	return a.authorizer.Authorize(ctx, c, connect)
+func (a *Authorizer) Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest, t *authorizer.Trace) (event.Grant, error) {
+	return a.authorizer.Authorize(ctx, c, connect, t)
 }
 
 // compileAuthorizer returns the route's authorizer, nil when anyone may connect.

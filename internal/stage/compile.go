@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,10 +124,10 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 		route.Throttle = own
 	}
 	if r.APIKeyRequired && r.Key == apigw.RouteConnect {
-		if strings.Contains(c.def.APIKeySelectionExpression, "authorizer") {
-			return fmt.Errorf("apiKeyRequired with apiKeySelectionExpression %s is not supported yet, only $request.header.x-api-key", c.def.APIKeySelectionExpression)
+		expression := cmp.Or(c.def.APIKeySelectionExpression, defaultAPIKeySelection)
+		if route.key, err = selection.Parse(selection.APIKeySelection, expression); err != nil {
+			return fmt.Errorf("apiKeySelectionExpression %q: %w", expression, err)
 		}
-		route.KeyRequired = true
 	}
 	for name := range r.RequestParameters {
 		if !slices.ContainsFunc(parameterPrefixes, func(prefix string) bool { return len(name) > len(prefix) && strings.HasPrefix(name, prefix) }) {
@@ -159,6 +160,9 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 	}
 	return nil
 }
+
+// defaultAPIKeySelection is the apiKeySelectionExpression of APIs that have none.
+const defaultAPIKeySelection = "$request.header.x-api-key"
 
 // place puts the route where messages or lifecycle steps find it.
 func (c *compiler) place(r *Route) error {

@@ -65,12 +65,21 @@ type Route struct {
 	// Logging says what of its events the execution log has.
 	Logging LogSetting
 
-	// KeyRequired says that a client needs an API key. Of use on $connect only.
-	KeyRequired bool
-
 	declared   map[string]apigw.ParameterConstraint // request parameters
 	validation *validation                          // nil: none
 	constant   *Answer                              // of a MOCK integration without variables
+	key        *selection.Expr                      // finds the API key that $connect requires; nil: none is
+}
+
+// APIKey returns the API key that a handshake shows, perhaps none, and whether the
+// route requires one.
+func (r *Route) APIKey(c *event.Context, connect *event.ConnectRequest) (value string, required bool) {
+	if r.key == nil {
+		return "", false
+	}
+	// Neither of the two expressions that there are can fail.
+	v, _ := r.key.Append(nil, &source{context: c, connect: connect})
+	return string(v), true
 }
 
 // Connect returns the $connect route, or nil.

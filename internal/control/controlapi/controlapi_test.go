@@ -298,7 +298,7 @@ func TestBareHTTP(t *testing.T) {
 		{"GET", "/v2/apis/" + api + "/authorizers/none", "", 404, "NotFoundException", "Invalid Authorizer identifier specified none"},
 		{"GET", "/v2/apis/" + api + "/exports/OAS30", "", 400, "BadRequestException", "ExportApi is for HTTP APIs only"},
 		{"PUT", "/v2/apis", `{"body":"{}"}`, 400, "BadRequestException", "ImportApi is for HTTP APIs only"},
-		{"DELETE", "/v2/apis/" + api + "/stages/s/cache/authorizers", "", 400, "BadRequestException", "Tidegate does not serve ResetAuthorizersCache yet"},
+		{"DELETE", "/v2/apis/" + api + "/stages/s/cache/authorizers", "", 400, "BadRequestException", "ResetAuthorizersCache is for HTTP APIs only"},
 		{"GET", "/v2/domainnames", "", 400, "BadRequestException", "Tidegate does not serve GetDomainNames yet"},
 		{"GET", "/v2/portals", "", 400, "BadRequestException", "portals"},
 		{"GET", "/restapis", "", 400, "BadRequestException", "version 1 (GET /restapis)"},

@@ -40,7 +40,7 @@ var unservedOperations = map[string]string{
 
 // httpOnly are those of them that AWS has for HTTP APIs alone: they can't do
 // anything for a WebSocket API there either.
-var httpOnly = []string{"ImportApi", "ReimportApi", "ExportApi", "DeleteCorsConfiguration"}
+var httpOnly = []string{"ImportApi", "ReimportApi", "ExportApi", "DeleteCorsConfiguration", "ResetAuthorizersCache"}
 
 // unserved answers everything else: what AWS has by its name, the rest by
 // method and path.
