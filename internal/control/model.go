@@ -70,6 +70,11 @@ func usersOf(api *apigw.API, m *apigw.Model) string {
 		if slices.Contains(slices.Collect(maps.Values(r.RequestModels)), m.Name) {
 			return "route: " + string(r.Key)
 		}
+		for _, response := range r.Responses {
+			if slices.Contains(slices.Collect(maps.Values(response.ResponseModels)), m.Name) {
+				return "route response of route: " + string(r.Key)
+			}
+		}
 	}
 	for _, other := range sorted(api.Models) {
 		if other.ID != m.ID && strings.Contains(other.Schema, model.URL(api.ID, m.Name)+`"`) {

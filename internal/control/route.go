@@ -102,10 +102,8 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 	set(&r.RouteResponseSelectionExpression, in.RouteResponseSelectionExpression)
 	set(&r.ModelSelectionExpression, in.ModelSelectionExpression)
 	if in.RequestModels != nil {
-		for _, name := range in.RequestModels {
-			if !slices.ContainsFunc(sorted(api.Models), func(m *apigw.Model) bool { return m.Name == name }) {
-				return badRequest("Invalid model specified: %s", cut(name))
-			}
+		if err := checkModelNames(api, in.RequestModels); err != nil {
+			return err
 		}
 		r.RequestModels = maps.Clone(in.RequestModels)
 	}
@@ -116,6 +114,16 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 		maps.Copy(r.RequestParameters, in.RequestParameters)
 	}
 	return checkConstraints("RequestParameters", r.RequestParameters)
+}
+
+// checkModelNames refuses what names a model that the API doesn't have.
+func checkModelNames(api *apigw.API, names map[string]string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(sorted(api.Models), func(m *apigw.Model) bool { return m.Name == name }) {
+			return badRequest("Invalid model specified: %s", cut(name))
+		}
+	}
+	return nil
 }
 
 // checkAuthorization holds a route's authorization against its key and the API's

@@ -5,36 +5,44 @@ import (
 	"maps"
 
 	"tidegate/internal/apigw"
+	"tidegate/selection"
 )
 
 // A RouteResponseInput is what CreateRouteResponse and UpdateRouteResponse are
 // given; a nil member was left out.
 type RouteResponseInput struct {
-	Key                *string // required on create; only $default
-	ResponseParameters map[string]apigw.ParameterConstraint
-
-	// What isn't served yet; each is refused when it asks for something.
-	ModelSelectionExpression *string
-	ResponseModels           map[string]string
+	Key                      *string // required on create; only $default
+	ResponseParameters       map[string]apigw.ParameterConstraint
+	ModelSelectionExpression *string           // kept: AWS validates no response either
+	ResponseModels           map[string]string // as ModelSelectionExpression; replaced on update
 }
 
 func (in *RouteResponseInput) check() error {
-	switch {
-	case in.Key != nil && *in.Key != string(apigw.RouteDefault):
+	if in.Key != nil && *in.Key != string(apigw.RouteDefault) {
 		return badRequest("Invalid route response key %q specified: the only one is $default", cut(*in.Key))
-	case in.ModelSelectionExpression != nil && *in.ModelSelectionExpression != "":
-		return unserved("ModelSelectionExpression", "responses are not validated against models")
-	case len(in.ResponseModels) > 0:
-		return unserved("ResponseModels", "responses are not validated against models")
+	}
+	if err := checkExpression("ModelSelectionExpression", selection.ModelSelection, in.ModelSelectionExpression); err != nil {
+		return err
+	}
+	if err := checkMap("ResponseModels", in.ResponseModels, 128); err != nil {
+		return err
 	}
 	return checkConstraints("ResponseParameters", in.ResponseParameters)
 }
 
-func (in *RouteResponseInput) apply(r *apigw.RouteResponse) {
+func (in *RouteResponseInput) apply(api *apigw.API, r *apigw.RouteResponse) error {
+	if err := checkModelNames(api, in.ResponseModels); err != nil {
+		return err
+	}
 	set(&r.Key, in.Key)
+	set(&r.ModelSelectionExpression, in.ModelSelectionExpression)
+	if in.ResponseModels != nil {
+		r.ResponseModels = maps.Clone(in.ResponseModels)
+	}
 	if in.ResponseParameters != nil {
 		r.ResponseParameters = maps.Clone(in.ResponseParameters)
 	}
+	return nil
 }
 
 // CreateRouteResponse makes the route two-way.
@@ -46,16 +54,15 @@ func (s *Service) CreateRouteResponse(ctx context.Context, apiID, routeID string
 		return nil, err
 	}
 	var out *apigw.RouteResponse
-	_, err := s.changeRoute(ctx, apiID, routeID, func(_ *apigw.API, r *apigw.Route) error {
+	_, err := s.changeRoute(ctx, apiID, routeID, func(api *apigw.API, r *apigw.Route) error {
 		for _, other := range r.Responses {
 			if other.Key == *in.Key {
 				return conflict("RouteResponse with key %s already exists for this Route", *in.Key)
 			}
 		}
 		out = &apigw.RouteResponse{ID: freshID(r.Responses, childIDLength)}
-		in.apply(out)
 		put(&r.Responses, out.ID, out)
-		return nil
+		return in.apply(api, out)
 	})
 	return out, err
 }
@@ -84,13 +91,12 @@ func (s *Service) UpdateRouteResponse(ctx context.Context, apiID, routeID, id st
 		return nil, err
 	}
 	var out *apigw.RouteResponse
-	_, err := s.changeRoute(ctx, apiID, routeID, func(_ *apigw.API, r *apigw.Route) error {
+	_, err := s.changeRoute(ctx, apiID, routeID, func(api *apigw.API, r *apigw.Route) error {
 		var err error
 		if out, err = findByID(r.Responses, "RouteResponse", id); err != nil {
 			return err
 		}
-		in.apply(out)
-		return nil
+		return in.apply(api, out)
 	})
 	return out, err
 }

@@ -377,7 +377,7 @@ func TestResponses(t *testing.T) {
 	_, err = b.CreateRouteResponse(ctx, b.api, r.ID, RouteResponseInput{Key: ptr("other")})
 	refused(t, "another route response key", err, BadRequest, "the only one is $default")
 	_, err = b.CreateRouteResponse(ctx, b.api, r.ID, RouteResponseInput{Key: ptr("$default"), ResponseModels: map[string]string{"a": "b"}})
-	refused(t, "response models", err, BadRequest, "does not serve ResponseModels yet")
+	refused(t, "a model that isn't there", err, BadRequest, "Invalid model specified: b")
 	rr, err := b.CreateRouteResponse(ctx, b.api, r.ID, RouteResponseInput{Key: ptr("$default")})
 	if err != nil {
 		t.Fatal(err)
@@ -636,7 +636,7 @@ func TestStages(t *testing.T) {
 	}
 	want.Variables = map[string]string{"b": "2", "c": "3"}
 	want.DefaultRouteSettings.ThrottlingBurstLimit = ptr(0)
-	want.RouteSettings = map[apigw.RouteKey]apigw.RouteSettings{"hello": {LoggingLevel: "OFF", ThrottlingRateLimit: ptr(2.5)}}
+	want.RouteSettings = map[apigw.RouteKey]apigw.RouteSettings{"hello": {ThrottlingRateLimit: ptr(2.5)}}
 	if diff := cmp.Diff(want, st); diff != "" {
 		t.Errorf("an updated stage (-want +got):\n%s", diff)
 	}
@@ -736,5 +736,56 @@ func TestConcurrentChanges(t *testing.T) {
 	def, err := b.catalog.Definition(t.Context(), b.api, st.DeploymentID)
 	if err != nil || len(def.Routes) != routes {
 		t.Errorf("the stage serves %d of %d routes, %v", len(def.Routes), routes, err)
+	}
+}
+
+func TestVPCLinks(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	for _, c := range []struct {
+		name string
+		in   VPCLinkInput
+		want string
+	}{
+		{"no name", VPCLinkInput{SubnetIDs: []string{"s"}}, "Name is required"},
+		{"no subnets", VPCLinkInput{Name: ptr("x")}, "SubnetIds is required"},
+		{"an empty subnet", VPCLinkInput{Name: ptr("x"), SubnetIDs: []string{""}}, "SubnetIds must have 1 to 128 characters"},
+		{"too many", VPCLinkInput{Name: ptr("x"), SubnetIDs: make([]string, 51)}, "at most 50 fit"},
+	} {
+		_, err := b.CreateVPCLink(ctx, c.in)
+		refused(t, c.name, err, BadRequest, c.want)
+	}
+	link, err := b.CreateVPCLink(ctx, VPCLinkInput{Name: ptr("x"), SubnetIDs: []string{"subnet-1"}, Tags: map[string]string{"a": "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arn := "arn:aws:apigateway:us-east-1::/vpclinks/" + link.ID
+	if err := b.TagResource(ctx, arn, map[string]string{"c": "d"}); err != nil {
+		t.Error(err)
+	}
+	if err := b.UntagResource(ctx, arn, []string{"a"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.UpdateVPCLink(ctx, link.ID, VPCLinkInput{Name: ptr("y")}); err != nil {
+		t.Error(err)
+	}
+	want := &apigw.VPCLink{ID: link.ID, Name: "y", SubnetIDs: []string{"subnet-1"}, Tags: map[string]string{"c": "d"}, Created: b.clock.Now()}
+	links, err := b.VPCLinks(ctx)
+	if diff := cmp.Diff([]*apigw.VPCLink{want}, links); diff != "" || err != nil {
+		t.Errorf("links (-want +got):\n%s\n%v", diff, err)
+	}
+	for range maxVPCLinks - 1 {
+		if _, err := b.CreateVPCLink(ctx, VPCLinkInput{Name: ptr("x"), SubnetIDs: []string{"s"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = b.CreateVPCLink(ctx, VPCLinkInput{Name: ptr("x"), SubnetIDs: []string{"s"}})
+	refused(t, "one too many", err, TooMany, "Maximum number of VpcLinks")
+	if err := b.DeleteVPCLink(ctx, link.ID); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{link.ID, "", "a/b", strings.Repeat("x", 5000)} {
+		_, err = b.VPCLink(ctx, id)
+		refused(t, "reading "+cut(id), err, NotFound, "Invalid VpcLink identifier specified")
 	}
 }

@@ -145,13 +145,10 @@ func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
 		in.DefaultRouteSettings.apply(&st.DefaultRouteSettings)
 	}
 	for key, given := range in.RouteSettings {
-		if !hasRoute(api, key) {
+		if !predefined(key) && !hasRoute(api, key) {
 			return notFound("Route", "Unable to find Route by key %s within the provided RouteSettings", cut(string(key)))
 		}
-		settings, ok := st.RouteSettings[key]
-		if !ok {
-			settings = defaultRouteSettings()
-		}
+		settings := st.RouteSettings[key] // AWS fills in no logging level here, unlike in the stage's own
 		given.apply(&settings)
 		put(&st.RouteSettings, key, settings)
 	}
@@ -170,6 +167,12 @@ func (in *AccessLogInput) apply(a *apigw.AccessLogSettings) {
 	if in.Format != nil && *in.Format != "" {
 		a.Format = *in.Format
 	}
+}
+
+// predefined says whether a stage may have settings of the route before the
+// API has it, as Terraform's tests show of AWS.
+func predefined(key apigw.RouteKey) bool {
+	return key == apigw.RouteConnect || key == apigw.RouteDisconnect || key == apigw.RouteDefault
 }
 
 func hasRoute(api *apigw.API, key apigw.RouteKey) bool {

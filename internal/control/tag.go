@@ -36,12 +36,13 @@ func checkTags(present, added map[string]string) error {
 
 // A tagged is what an ARN of a resource with tags names.
 type tagged struct {
-	apiID string
-	stage apigw.StageName // empty: the API itself
+	apiID   string
+	stage   apigw.StageName // empty: the API itself
+	vpcLink string          // instead of an API
 }
 
 // parseTagARN reads arn:aws:apigateway:{region}::/apis/{id}, with or without
-// /stages/{name}.
+// /stages/{name}, or /vpclinks/{id}.
 func parseTagARN(arn string) (tagged, error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "apigateway" || !strings.HasPrefix(parts[5], "/") {
@@ -53,8 +54,10 @@ func parseTagARN(arn string) (tagged, error) {
 		return tagged{apiID: path[1]}, nil
 	case len(path) == 4 && path[0] == "apis" && path[2] == "stages" && path[3] != "":
 		return tagged{apiID: path[1], stage: apigw.StageName(path[3])}, nil
-	case path[0] == "domainnames" || path[0] == "vpclinks":
-		return tagged{}, unserved("tags of "+path[0], "APIs and stages have tags")
+	case len(path) == 2 && path[0] == "vpclinks":
+		return tagged{vpcLink: path[1]}, nil
+	case path[0] == "domainnames":
+		return tagged{}, unserved("tags of "+path[0], "APIs, stages and VPC links have tags")
 	}
 	return tagged{}, badRequest("Invalid ARN specified: %q", cut(arn))
 }
@@ -76,6 +79,13 @@ func (s *Service) Tags(ctx context.Context, arn string) (map[string]string, erro
 	t, err := parseTagARN(arn)
 	if err != nil {
 		return nil, err
+	}
+	if t.vpcLink != "" {
+		link, err := s.VPCLink(ctx, t.vpcLink)
+		if err != nil {
+			return nil, err
+		}
+		return link.Tags, nil
 	}
 	api, err := s.get(ctx, t.apiID)
 	if err != nil {
@@ -114,14 +124,21 @@ func (s *Service) changeTags(ctx context.Context, arn string, fn func(present ma
 	if err != nil {
 		return err
 	}
+	on := func(tags *map[string]string) error {
+		if *tags == nil {
+			*tags = map[string]string{}
+		}
+		return fn(*tags)
+	}
+	if t.vpcLink != "" {
+		_, err := s.changeVPCLink(ctx, t.vpcLink, func(link *apigw.VPCLink) error { return on(&link.Tags) })
+		return err
+	}
 	return s.change(ctx, t.apiID, notFrozen, func(api *apigw.API) error {
 		tags, err := t.of(api)
 		if err != nil {
 			return err
 		}
-		if *tags == nil {
-			*tags = map[string]string{}
-		}
-		return fn(*tags)
+		return on(tags)
 	})
 }

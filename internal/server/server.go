@@ -380,7 +380,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	})
 	second, first := controlapi.New(gate, plane), s.keys.Handler(gate)
 	handlers["apigateway"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/apikeys") || strings.HasPrefix(r.URL.Path, "/usageplans") {
+		if strings.HasPrefix(r.URL.Path, "/apikeys") || strings.HasPrefix(r.URL.Path, "/usageplans") || r.URL.Path == "/account" {
 			first.ServeHTTP(w, r) // version 1
 			return
 		}

@@ -44,6 +44,7 @@ func New(gate *awshttp.Gate, service *control.Service) http.Handler {
 	f.models()
 	f.stages()
 	f.tags()
+	f.vpcLinks()
 	f.unserved()
 	return f.mux
 }

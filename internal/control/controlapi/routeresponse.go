@@ -8,10 +8,11 @@ import (
 
 // routeResponseOutput is AWS's RouteResponse.
 type routeResponseOutput struct {
-	ResponseModels     map[string]string               `json:"responseModels"`
-	ResponseParameters map[string]parameterConstraints `json:"responseParameters"`
-	RouteResponseId    string                          `json:"routeResponseId"`
-	RouteResponseKey   string                          `json:"routeResponseKey"`
+	ModelSelectionExpression string                          `json:"modelSelectionExpression,omitempty"`
+	ResponseModels           map[string]string               `json:"responseModels"`
+	ResponseParameters       map[string]parameterConstraints `json:"responseParameters"`
+	RouteResponseId          string                          `json:"routeResponseId"`
+	RouteResponseKey         string                          `json:"routeResponseKey"`
 }
 
 // routeResponseInput is the body of CreateRouteResponse and UpdateRouteResponse.
@@ -33,10 +34,11 @@ func (in *routeResponseInput) domain() control.RouteResponseInput {
 
 func routeResponse(r *apigw.RouteResponse) routeResponseOutput {
 	return routeResponseOutput{
-		ResponseModels:     map[string]string{},
-		ResponseParameters: wireConstraints(r.ResponseParameters),
-		RouteResponseId:    r.ID,
-		RouteResponseKey:   r.Key,
+		ModelSelectionExpression: r.ModelSelectionExpression,
+		ResponseModels:           orEmpty(r.ResponseModels),
+		ResponseParameters:       wireConstraints(r.ResponseParameters),
+		RouteResponseId:          r.ID,
+		RouteResponseKey:         r.Key,
 	}
 }
 

@@ -35,7 +35,7 @@ func wireSettings(rs apigw.RouteSettings) routeSettings {
 	return routeSettings{
 		DataTraceEnabled:       &rs.DataTraceEnabled,
 		DetailedMetricsEnabled: &rs.DetailedMetricsEnabled,
-		LoggingLevel:           &rs.LoggingLevel,
+		LoggingLevel:           filled(rs.LoggingLevel),
 		ThrottlingBurstLimit:   rs.ThrottlingBurstLimit,
 		ThrottlingRateLimit:    rs.ThrottlingRateLimit,
 	}

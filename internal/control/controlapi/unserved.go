@@ -31,11 +31,6 @@ var unservedOperations = map[string]string{
 	"GET /v2/domainnames/{name}/routingrules/{id}":             "GetRoutingRule",
 	"PUT /v2/domainnames/{name}/routingrules/{id}":             "PutRoutingRule",
 	"DELETE /v2/domainnames/{name}/routingrules/{id}":          "DeleteRoutingRule",
-	"POST /v2/vpclinks":                                        "CreateVpcLink",
-	"GET /v2/vpclinks":                                         "GetVpcLinks",
-	"GET /v2/vpclinks/{id}":                                    "GetVpcLink",
-	"PATCH /v2/vpclinks/{id}":                                  "UpdateVpcLink",
-	"DELETE /v2/vpclinks/{id}":                                 "DeleteVpcLink",
 }
 
 // httpOnly are those of them that AWS has for HTTP APIs alone: they can't do

@@ -23,16 +23,16 @@ var leftOut = map[string]string{
 	"Authorizer.authorizerResultTtlInSeconds":   "HTTP APIs only",
 	"Authorizer.enableSimpleResponses":          "HTTP APIs only",
 	"Authorizer.jwtConfiguration":               "HTTP APIs only",
-	"RouteResponse.modelSelectionExpression":    "refused on input",
 	"Integration.apiGatewayManaged":             "only quick create sets it",
 	"Integration.integrationSubtype":            "refused on input",
 	"Integration.tlsConfig":                     "refused on input",
 	"Stage.apiGatewayManaged":                   "only quick create sets it",
 	"Stage.clientCertificateId":                 "refused on input",
+	"VpcLink.vpcLinkStatusMessage":              "nothing goes wrong with what is only kept",
 }
 
 // pathMembers travel in the path of a request.
-var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "authorizerId", "modelId", "integrationResponseId", "deploymentId", "resourceArn"}
+var pathMembers = []string{"apiId", "routeId", "routeResponseId", "integrationId", "authorizerId", "modelId", "integrationResponseId", "deploymentId", "vpcLinkId", "resourceArn"}
 
 // lower returns AWS's JSON name of a member of the SDK's.
 func lower(name string) string { return strings.ToLower(name[:1]) + name[1:] }
@@ -102,6 +102,7 @@ func TestOutputsHaveAWSMembers(t *testing.T) {
 		{stageOutput{}, types.Stage{}},
 		{routeSettings{}, types.RouteSettings{}},
 		{accessLogSettings{}, types.AccessLogSettings{}},
+		{vpcLinkOutput{}, types.VpcLink{}},
 		{parameterConstraints{}, types.ParameterConstraints{}},
 	} {
 		name := reflect.TypeOf(c.theirs).Name()
@@ -141,6 +142,7 @@ func TestInputsHaveAWSMembers(t *testing.T) {
 		{modelInput{}, sdk.CreateModelInput{}, sdk.UpdateModelInput{}},
 		{deploymentInput{}, sdk.CreateDeploymentInput{}, sdk.UpdateDeploymentInput{}},
 		{stageInput{}, sdk.CreateStageInput{}, sdk.UpdateStageInput{}},
+		{vpcLinkInput{}, sdk.CreateVpcLinkInput{}, sdk.UpdateVpcLinkInput{}},
 		{tagsBody{}, sdk.TagResourceInput{}, sdk.TagResourceInput{}},
 	} {
 		ours := members(reflect.TypeOf(c.ours), true)
@@ -183,6 +185,7 @@ func TestEveryOperationIsNamed(t *testing.T) {
 		CreateDeployment GetDeployments GetDeployment UpdateDeployment DeleteDeployment
 		CreateStage GetStages GetStage UpdateStage DeleteStage DeleteAccessLogSettings DeleteRouteSettings
 		CreateModel GetModels GetModel UpdateModel DeleteModel GetModelTemplate
+		CreateVpcLink GetVpcLinks GetVpcLink UpdateVpcLink DeleteVpcLink
 		TagResource GetTags UntagResource`)
 	for _, name := range served {
 		if named[name] {

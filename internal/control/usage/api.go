@@ -122,9 +122,11 @@ type face struct {
 	mux      *http.ServeMux
 }
 
-// Handler returns the handler of /apikeys and /usageplans.
+// Handler returns the handler of /apikeys, /usageplans and /account.
 func (s *Service) Handler(gate *awshttp.Gate) http.Handler {
 	f := &face{Service: s, protocol: awshttp.Protocol{Gate: gate, Service: "apigateway"}, mux: http.NewServeMux()}
+	f.on("GET /account", 200, f.getAccount)
+	f.on("PATCH /account", 200, f.updateAccount)
 	f.on("POST /apikeys", 201, f.createKey)
 	f.on("GET /apikeys", 200, f.listKeys)
 	f.on("GET /apikeys/{id}", 200, f.getKey)

@@ -197,3 +197,32 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("the plan still has %v", out)
 	}
 }
+
+func TestAccount(t *testing.T) {
+	b := newBench(t)
+	const role = "arn:aws:iam::000000000000:role/logs"
+	replace := func(value string) string {
+		return `{"patchOperations":[{"op":"replace","path":"/cloudwatchRoleArn","value":"` + value + `"}]}`
+	}
+	if status, got := b.call("GET", "/account", ""); status != 200 || got["cloudwatchRoleArn"] != nil || got["apiKeyVersion"] != "4" {
+		t.Errorf("a new account: %d %v", status, got)
+	}
+	for _, step := range []struct {
+		body   string
+		status int
+		role   any // afterwards
+	}{
+		{replace(role), 200, role},
+		{replace("nonsense"), 400, role},
+		{`{"patchOperations":[{"op":"replace","path":"/throttleSettings/rateLimit","value":"1"}]}`, 400, role},
+		{`{"patchOperations":[{"op":"add","path":"/features","value":"UsagePlans"}]}`, 200, role},
+		{replace(""), 200, nil},
+	} {
+		if status, got := b.call("PATCH", "/account", step.body); status != step.status {
+			t.Errorf("%s: %d %v", step.body, status, got)
+		}
+		if _, got := b.call("GET", "/account", ""); got["cloudwatchRoleArn"] != step.role {
+			t.Errorf("after %s the role is %v, want %v", step.body, got["cloudwatchRoleArn"], step.role)
+		}
+	}
+}
