@@ -142,7 +142,7 @@ func startBench(b *testing.B, dir string, args ...string) *benchRun {
 	_, port, _ := net.SplitHostPort(host)
 	free.Close()
 	r := &benchRun{b: b, host: host}
-	r.cmd = tidegate(context.Background(), dir, append([]string{"up", "--port", port}, args...)...)
+	r.cmd = tidegate(context.Background(), dir, append([]string{"up", "--mode", "extended", "--port", port}, args...)...)
 	var said bytes.Buffer
 	r.cmd.Stdout, r.cmd.Stderr = &said, &said
 	began := time.Now()

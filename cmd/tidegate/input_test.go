@@ -82,7 +82,11 @@ func TestRefusedFlags(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"template.yaml": "Resources: {T: {Type: AWS::SNS::Topic}}\n", "flat.json": `{"A": "b"}`})
 	for args, want := range map[string]string{
-		"up --mode extended":                         "--mode extended is not built yet",
+		"up --limit idle=30m":                        "idle is 10m in mode aws",
+		"up --mode extended --limit idle=soon":       "it is a duration such as 30m or 2h, or none",
+		"up --mode extended --limit message=1MiB":    "there is no limit \"message\"; there are message_size, frame_size",
+		"up --mode extended --limit routes":          "--limit takes NAME=VALUE",
+		"up --mode extended --limit frame_size=1MiB": "frame_size (1MiB) is larger than message_size (128KiB)",
 		"up --mode fast":                             "--mode is aws or extended",
 		"up --fallback-endpoint localhost:4566":      "--fallback-endpoint is http://HOST:PORT",
 		"up --port 0 --parameter-overrides A":        "parameter overrides are K=V",

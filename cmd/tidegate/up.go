@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/edge"
 	"tidegate/internal/stack"
 	"tidegate/internal/up"
@@ -42,7 +43,8 @@ template that is saved is applied; Ctrl-C ends it.`,
 	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: the one that serverless.yml or the CDK app names, $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
 	f.StringVar(&o.Stage, "stage", "", stageUsage)
 	inputFlags(f, &o)
-	mode := f.String("mode", "aws", "`MODE`: aws, the quotas and semantics of AWS")
+	mode := f.String("mode", string(apigw.ModeAWS), "`MODE`: aws, the quotas and semantics of AWS, or extended, where limits are settings")
+	limits := f.StringArray("limit", nil, "`NAME=VALUE` of a limit, such as message_size=1MiB, idle=30m, lifetime=none (repeatable; docs/quotas.md has all)")
 	fallback := f.String("fallback-endpoint", "", "`URL` that calls to AWS services go to which Tidegate lacks (default: they fail by name)")
 	f.StringVar(&o.StackName, "stack-name", "", stackNameUsage)
 	f.StringVar(&o.IAM, "iam", "", "`MODE`: enforce, warn or off, what a policy that doesn't allow a call does (default: warn)")
@@ -52,10 +54,13 @@ template that is saved is applied; Ctrl-C ends it.`,
 	f.StringVar(&o.LogFormat, "log-format", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON when piped")
 	cmd.Args = func(*cobra.Command, []string) error { return nil } // checked below: K=V may follow a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := upArguments(cmd, &o, args, *overrides, *mode, *fallback); err != nil {
+		if err := upArguments(cmd, &o, args, *overrides, *fallback); err != nil {
 			return err
 		}
 		var err error
+		if o.Limits, err = limitsOf(*mode, *limits); err != nil {
+			return err
+		}
 		if o.Inspect, err = inspections(*inspect); err != nil {
 			return err
 		}
@@ -72,7 +77,7 @@ const stageUsage = "`NAME` of the stage of a serverless.yml (default: the one th
 const stackNameUsage = "`NAME` of the stack (default: the template's folder), or which one of a cdk.out with several"
 
 // upArguments checks the flags and fills in what the environment says.
-func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mode, fallback string) error {
+func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, fallback string) error {
 	overrides, err := templateArguments(cmd, &o.Template, args, overrides)
 	if err != nil {
 		return err
@@ -100,13 +105,6 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mo
 			return usage("--port is a number up to 65535, not %d", p)
 		}
 	}
-	switch mode {
-	case "aws":
-	case "extended":
-		return usage("--mode extended is not built yet; aws is")
-	default:
-		return usage("--mode is aws or extended, not %q", mode)
-	}
 	if o.Endpoints, err = endpoints(os.Environ()); err != nil {
 		return err
 	}
@@ -118,6 +116,28 @@ func upArguments(cmd *cobra.Command, o *up.Options, args, overrides []string, mo
 		return usage("--fallback-endpoint is http://HOST:PORT or https://HOST:PORT, not %q", fallback)
 	}
 	return nil
+}
+
+// limitsOf are the mode's limits with what --limit sets.
+func limitsOf(mode string, set []string) (apigw.Limits, error) {
+	m := apigw.Mode(mode)
+	if m != apigw.ModeAWS && m != apigw.ModeExtended {
+		return apigw.Limits{}, usage("--mode is aws or extended, not %q", mode)
+	}
+	l := apigw.LimitsOf(m)
+	for _, text := range set {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return l, usage("--limit takes NAME=VALUE, such as message_size=1MiB, not %q", text)
+		}
+		if err := l.Set(name, value); err != nil {
+			return l, usage("--limit: %v", err)
+		}
+	}
+	if err := l.Check(); err != nil {
+		return l, usage("--limit: %v", err)
+	}
+	return l, nil
 }
 
 // endpoints reads where AWS's services are that integrations call, from the

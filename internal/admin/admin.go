@@ -36,6 +36,9 @@ type Config struct {
 	// StageURL is where clients reach a stage: ws://localhost:8420/dev.
 	StageURL    func(apiID, stage string) string
 	Connections func() []Connection
+	// Mode is aws or extended, and Limits are those that were set, as NAME=VALUE.
+	Mode   string
+	Limits []string
 	// Fire fires a rule by name. An *awshttp.Error reaches the caller.
 	Fire     func(ctx context.Context, rule string) error
 	Observer *observe.Observer

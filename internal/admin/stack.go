@@ -23,6 +23,8 @@ type record struct {
 
 // stackPage is /_tidegate/stack: what the applied stacks made.
 type stackPage struct {
+	Mode      string            `json:"mode,omitempty"`
+	Limits    []string          `json:"limits,omitempty"` // that were set, as NAME=VALUE
 	APIs      []apiLine         `json:"apis"`
 	Functions []resourceLine    `json:"functions"`
 	Rules     []resourceLine    `json:"rules"`
@@ -54,7 +56,7 @@ func (s *Service) getStack(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &stackPage{APIs: []apiLine{}, Functions: []resourceLine{}, Rules: []resourceLine{}, Schedules: []resourceLine{}, Tables: []resourceLine{}, Outputs: map[string]string{}}
+	page := &stackPage{Mode: s.Mode, Limits: s.Limits, APIs: []apiLine{}, Functions: []resourceLine{}, Rules: []resourceLine{}, Schedules: []resourceLine{}, Tables: []resourceLine{}, Outputs: map[string]string{}}
 	for _, e := range entries {
 		var r record
 		if err := json.Unmarshal(e.Value, &r); err != nil {

@@ -2,14 +2,21 @@ package apigw
 
 import "time"
 
-// AWS's quotas for WebSocket APIs, which mode aws holds to.
+// AWS's quotas for WebSocket APIs, which mode aws holds to. docs/quotas.md says
+// of each what happens there.
 //
-// Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+// Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html,
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 const (
 	MaxFrame              = 32 << 10  // bytes of one frame, in and out
 	MaxMessage            = 128 << 10 // bytes of one message, in and out
 	IdleTimeout           = 10 * time.Minute
 	ConnectionLifetime    = 2 * time.Hour
+	ConnectionRate        = 500    // new connections a second, an account and region
+	AccountRate           = 10_000 // messages, handshakes and calls of @connections a second, an account and region
+	AccountBurst          = 5_000  // of these at once
+	MaxURL                = 4096   // bytes of a handshake's path and query
+	MaxHeaderValues       = 10_240 // bytes of all of a handshake's header values
 	MinIntegrationTimeout = 50 * time.Millisecond
 	MaxIntegrationTimeout = 29 * time.Second
 	MaxRoutes             = 300       // an API
@@ -19,7 +26,9 @@ const (
 	MaxAuthorizerResource = 512       // characters of a resource in an authorizer's policy
 	MaxStages             = 10        // an API
 	MaxStageVariables     = 100       // a stage
+	MaxAccessLogFormat    = 3 << 10   // bytes
 	MaxTemplate           = 300 << 10 // bytes of a mapping template
+	MaxForeach            = 1000      // iterations of one #foreach in a mapping template
 	MaxModels             = 300       // an API; AWS documents no number for WebSocket APIs
 	MaxModel              = 400 << 10 // bytes of a model's schema
 	MaxAPIKeys            = 10000     // an account
@@ -27,6 +36,15 @@ const (
 	MaxPlansPerKey        = 10        // an API key
 	MaxAPIs               = 600       // a region
 	MaxTags               = 50        // a resource
+)
+
+// A client that sends this many messages in a row within RefusedWindow, each of
+// them over a throttle, misbehaves and is closed with 1008. AWS documents the
+// close code, and neither number: both are guesses, high enough that a client
+// which is merely too fast goes on getting Too Many Requests.
+const (
+	MaxRefused    = 100
+	RefusedWindow = 10 * time.Second
 )
 
 // Bounds that are Tidegate's own: how many messages may be on their way to

@@ -88,6 +88,10 @@ type Connection struct {
 	inFlight int32 // messages on their way to backends; guarded by mu
 	holds    int16 // guarded by mu
 	paused   bool  // guarded by mu
+
+	inRow   atomic.Bool // refused isn't 0
+	refused int32       // throttled messages in a row; guarded by mu
+	rowAt   int64       // when the first of them came, ms since 1970; guarded by mu
 }
 
 // ID returns the connection's address.
@@ -227,4 +231,28 @@ func (c *Connection) InFlight() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return int(c.inFlight)
+}
+
+// Refused counts a message that was over a throttle. It returns how many there
+// were in a row within the window that the first of them began.
+func (c *Connection) Refused(now time.Time, window time.Duration) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ms := now.UnixMilli(); c.refused == 0 || ms-c.rowAt > window.Milliseconds() {
+		c.refused, c.rowAt = 0, ms
+	}
+	c.refused++
+	c.inRow.Store(true)
+	return int(c.refused)
+}
+
+// Admitted ends a row of refused messages.
+func (c *Connection) Admitted() {
+	if !c.inRow.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = 0
+	c.inRow.Store(false)
 }

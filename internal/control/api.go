@@ -112,8 +112,8 @@ func (s *Service) CreateAPI(ctx context.Context, in APIInput) (*apigw.API, error
 	if err != nil {
 		return nil, err
 	}
-	if len(apis) >= apigw.MaxAPIs {
-		return nil, exceeded("APIs", "account", apigw.MaxAPIs)
+	if most := s.config.Limits.APIs; len(apis) >= most {
+		return nil, exceeded("APIs", "account", most)
 	}
 	custom, fixed := in.Tags[customIDTag]
 	if fixed && !validCustomID(custom) {

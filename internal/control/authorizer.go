@@ -113,8 +113,8 @@ func (s *Service) CreateAuthorizer(ctx context.Context, apiID string, in Authori
 	}
 	var out *apigw.Authorizer
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
-		if len(api.Authorizers) >= apigw.MaxAuthorizers {
-			return exceeded("Authorizers", "API", apigw.MaxAuthorizers)
+		if most := s.config.Limits.Authorizers; len(api.Authorizers) >= most {
+			return exceeded("Authorizers", "API", most)
 		}
 		out = &apigw.Authorizer{ID: freshID(api.Authorizers, authorizerIDLength)}
 		if err := in.apply(api, out); err != nil {

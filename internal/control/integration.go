@@ -35,7 +35,8 @@ type IntegrationInput struct {
 	TLSConfig          bool
 }
 
-func (in *IntegrationInput) check() error {
+// check checks all but what is in the API; longest is the longest timeout.
+func (in *IntegrationInput) check(longest time.Duration) error {
 	if err := checkEnum("IntegrationType", in.Type, "AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"); err != nil {
 		return err
 	}
@@ -78,11 +79,8 @@ func (in *IntegrationInput) check() error {
 	if err := checkMap("RequestTemplates", in.RequestTemplates, apigw.MaxTemplate); err != nil {
 		return err
 	}
-	if t := in.TimeoutInMillis; t != nil {
-		d := time.Duration(*t) * time.Millisecond
-		if *t < 0 || *t > int(apigw.MaxIntegrationTimeout/time.Millisecond) || d < apigw.MinIntegrationTimeout {
-			return badRequest("Timeout should be between %d ms and %d ms", apigw.MinIntegrationTimeout.Milliseconds(), apigw.MaxIntegrationTimeout.Milliseconds())
-		}
+	if t := in.TimeoutInMillis; t != nil && (int64(*t) < apigw.MinIntegrationTimeout.Milliseconds() || int64(*t) > longest.Milliseconds()) {
+		return badRequest("Timeout should be between %d ms and %d ms", apigw.MinIntegrationTimeout.Milliseconds(), longest.Milliseconds())
 	}
 	return nil
 }
@@ -205,13 +203,13 @@ func (s *Service) CreateIntegration(ctx context.Context, apiID string, in Integr
 	if in.Type == nil {
 		return nil, badRequest("IntegrationType is required")
 	}
-	if err := in.check(); err != nil {
+	if err := in.check(s.config.Limits.IntegrationTimeout); err != nil {
 		return nil, err
 	}
 	var out *apigw.Integration
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
-		if len(api.Integrations) >= apigw.MaxIntegrations {
-			return exceeded("Integrations", "API", apigw.MaxIntegrations)
+		if most := s.config.Limits.Integrations; len(api.Integrations) >= most {
+			return exceeded("Integrations", "API", most)
 		}
 		out = &apigw.Integration{
 			ID:                   freshID(api.Integrations, childIDLength),
@@ -262,7 +260,7 @@ func (s *Service) Integrations(ctx context.Context, apiID string) ([]*apigw.Inte
 
 // UpdateIntegration changes what the input names.
 func (s *Service) UpdateIntegration(ctx context.Context, apiID, id string, in IntegrationInput) (*apigw.Integration, error) {
-	if err := in.check(); err != nil {
+	if err := in.check(s.config.Limits.IntegrationTimeout); err != nil {
 		return nil, err
 	}
 	out, err := s.changeIntegration(ctx, apiID, id, in.apply)

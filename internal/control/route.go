@@ -153,8 +153,8 @@ func (s *Service) CreateRoute(ctx context.Context, apiID string, in RouteInput) 
 	}
 	var out *apigw.Route
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
-		if len(api.Routes) >= apigw.MaxRoutes {
-			return exceeded("Routes", "API", apigw.MaxRoutes)
+		if most := s.config.Limits.Routes; len(api.Routes) >= most {
+			return exceeded("Routes", "API", most)
 		}
 		out = &apigw.Route{ID: freshID(api.Routes, childIDLength), AuthorizationType: "NONE"}
 		if err := in.apply(api, out); err != nil {

@@ -26,6 +26,8 @@ type Config struct {
 	Catalog *catalog.Catalog
 	Region  string      // of endpoints and ARNs
 	Clock   clock.Clock // dates resources; nil means the machine's
+	// Limits bound resources; the zero value means AWS's.
+	Limits apigw.Limits
 	// Check compiles a definition for a stage and throws the result away. Its
 	// error refuses the deployment, and so does a change under auto-deploy. Nil
 	// means that everything compiles.
@@ -55,6 +57,7 @@ func New(c Config) *Service {
 	if c.Clock == nil {
 		c.Clock = clock.System
 	}
+	c.Limits = c.Limits.OrAWS()
 	if c.Check == nil {
 		c.Check = func(*apigw.Definition, *apigw.Stage) error { return nil }
 	}

@@ -604,7 +604,7 @@ func TestStages(t *testing.T) {
 		{"burst", StageInput{Name: ptr("x"), DefaultRouteSettings: &RouteSettingsInput{ThrottlingBurstLimit: ptr(-1)}}, BadRequest, "ThrottlingBurstLimit"},
 		{"rate", StageInput{Name: ptr("x"), DefaultRouteSettings: &RouteSettingsInput{ThrottlingRateLimit: ptr(-0.1)}}, BadRequest, "ThrottlingRateLimit"},
 		{"settings of no route", StageInput{Name: ptr("x"), RouteSettings: map[apigw.RouteKey]RouteSettingsInput{"none": {}}}, NotFound, "Unable to find Route by key none within the provided RouteSettings"},
-		{"long format", StageInput{Name: ptr("x"), AccessLog: &AccessLogInput{Format: ptr(strings.Repeat("x", maxAccessLogFormat+1))}}, BadRequest, "format"},
+		{"long format", StageInput{Name: ptr("x"), AccessLog: &AccessLogInput{Format: ptr(strings.Repeat("x", apigw.MaxAccessLogFormat+1))}}, BadRequest, "format"},
 		{"a log of nothing", StageInput{Name: ptr("x"), AccessLog: &AccessLogInput{Format: ptr("$context.status")}}, BadRequest, "$context.requestId"},
 		{"Firehose", StageInput{Name: ptr("x"), AccessLog: &AccessLogInput{DestinationARN: ptr("arn:aws:firehose:us-east-1:1:deliverystream/amazon-apigateway-x")}}, BadRequest, "Firehose"},
 		{"no log group", StageInput{Name: ptr("x"), AccessLog: &AccessLogInput{DestinationARN: ptr("arn:aws:s3:::bucket")}}, BadRequest, "log group"},

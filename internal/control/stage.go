@@ -14,9 +14,6 @@ import (
 // reservedStagePrefix begins Tidegate's own paths, which lie where stages do.
 const reservedStagePrefix = "_tidegate"
 
-// maxAccessLogFormat is the size in bytes of an access log's format (AWS: 3 KB).
-const maxAccessLogFormat = 3 << 10
-
 var (
 	stageName          = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	stageVariableName  = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
@@ -79,8 +76,8 @@ func (in *StageInput) check() error {
 			return err
 		}
 	}
-	if in.AccessLog != nil && in.AccessLog.Format != nil && len(*in.AccessLog.Format) > maxAccessLogFormat {
-		return badRequest("the format of the access log has %d bytes; at most %d fit", len(*in.AccessLog.Format), maxAccessLogFormat)
+	if in.AccessLog != nil && in.AccessLog.Format != nil && len(*in.AccessLog.Format) > apigw.MaxAccessLogFormat {
+		return badRequest("the format of the access log has %d bytes; at most %d fit", len(*in.AccessLog.Format), apigw.MaxAccessLogFormat)
 	}
 	if in.AccessLog != nil {
 		return in.AccessLog.check()
@@ -234,8 +231,8 @@ func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) 
 		if api.Stages[apigw.StageName(name)] != nil {
 			return "", nil, conflict("Stage already exists")
 		}
-		if len(api.Stages) >= apigw.MaxStages {
-			return "", nil, exceeded("Stages", "API", apigw.MaxStages)
+		if most := s.config.Limits.Stages; len(api.Stages) >= most {
+			return "", nil, exceeded("Stages", "API", most)
 		}
 		now := s.now()
 		out = &apigw.Stage{

@@ -36,6 +36,8 @@ type Config struct {
 	// Fallback is where calls to services that aren't among Services go, scheme and
 	// host; nil refuses them by name.
 	Fallback *url.URL
+	// Limits bound handshakes; the zero value means AWS's.
+	Limits apigw.Limits
 	// Own serves /_tidegate/*; nil answers 404.
 	Own http.Handler
 	// Guard keeps web pages out; nil lets every origin and host in.
@@ -54,6 +56,7 @@ type Edge struct {
 	own        http.Handler
 	guard      *Guard
 	events     EventListener
+	limits     apigw.Limits
 	blank      *http.Request // what those that an engine takes have in common
 }
 
@@ -76,6 +79,7 @@ func New(c Config) *Edge {
 	return &Edge{
 		fallback: fallback,
 		ctx:      c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
+		limits:   c.Limits.OrAWS(),
 		services: c.Services, own: c.Own, guard: c.Guard, events: c.Events,
 		blank: (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.Context),
 	}

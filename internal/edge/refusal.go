@@ -24,7 +24,9 @@ const (
 	ForeignOrigin    Reason = "foreign-origin"
 	CrossSite        Reason = "cross-site"
 	OwnPath          Reason = "own-path" // a handshake to /_tidegate
-	Panicked         Reason = "panic"    // a fault of Tidegate's
+	URLTooLong       Reason = "url-too-long"
+	HeaderTooLarge   Reason = "header-too-large"
+	Panicked         Reason = "panic" // a fault of Tidegate's
 )
 
 const textForbidden = "Forbidden"

@@ -27,7 +27,11 @@ var _ transport.Handler = (*Edge)(nil)
 // decide on a goroutine of its own, and answers the handshake.
 func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 	path, query := splitTarget(r.Target)
-	s, no := e.admissible(r.Host, path)
+	var s *stage.Stage
+	no := e.oversized(r)
+	if no == nil {
+		s, no = e.admissible(r.Host, path)
+	}
 	if no != nil {
 		requestID := newUUID()
 		e.report(no, RefusedInfo{
@@ -38,6 +42,30 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 		return
 	}
 	go e.connect(newConnectRequest(r, s, query), u)
+}
+
+// The statuses of handshakes that are too large. AWS documents the quotas and
+// neither status; these are the ones that RFC 9110 and RFC 6585 have for it.
+const (
+	statusURLTooLong     = http.StatusRequestURITooLong
+	statusHeaderTooLarge = http.StatusRequestHeaderFieldsTooLarge
+)
+
+// oversized holds a handshake against the quotas of its URL and its header values.
+func (e *Edge) oversized(r *transport.Request) *refusal {
+	if n := len(r.Target); n > e.limits.URLSize {
+		return &refusal{status: statusURLTooLong, reason: URLTooLong, text: http.StatusText(statusURLTooLong),
+			why: fmt.Sprintf("path and query have %d bytes; url_size is %d", n, e.limits.URLSize)}
+	}
+	n := 0
+	for i := range r.Header {
+		n += len(r.Header[i].Value)
+	}
+	if n > e.limits.HeaderSize {
+		return &refusal{status: statusHeaderTooLarge, reason: HeaderTooLarge, text: http.StatusText(statusHeaderTooLarge),
+			why: fmt.Sprintf("the header's values have %d bytes together; header_size is %d", n, e.limits.HeaderSize)}
+	}
+	return nil
 }
 
 // admissible returns the stage that a handshake means, or why it is refused.

@@ -227,6 +227,42 @@ func TestHandshakeResolution(t *testing.T) {
 	}
 }
 
+// TestOversizedHandshakes: AWS's quotas of URL and header values, to the byte.
+func TestOversizedHandshakes(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		url, header int // bytes
+		answer      string
+		reason      Reason
+	}{
+		{"the longest URL", apigw.MaxURL, 100, "101", ""},
+		{"a longer URL", apigw.MaxURL + 1, 100, "414", URLTooLong},
+		{"the largest header", 100, apigw.MaxHeaderValues, "101", ""},
+		{"a larger header", 100, apigw.MaxHeaderValues + 1, "431", HeaderTooLarge},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, nil, "abc/Prod")
+				r := handshake("localhost", "/Prod?"+strings.Repeat("q", tt.url-len("/Prod?")))
+				rest := tt.header
+				for _, field := range r.Header {
+					rest -= len(field.Value)
+				}
+				r.Header = append(r.Header, transport.Field{Name: "Cookie", Value: strings.Repeat("c", 50)}, transport.Field{Name: "X-Rest", Value: strings.Repeat("r", rest-50)})
+				u := &fakeUpgrade{}
+				f.edge.OnUpgrade(r, u)
+				synctest.Wait()
+				if u.answer != tt.answer {
+					t.Errorf("answered %s, want %s", u.answer, tt.answer)
+				}
+				if tt.reason != "" && (len(f.refused) != 1 || f.refused[0].Reason != tt.reason) {
+					t.Errorf("told %+v, want %s", f.refused, tt.reason)
+				}
+			})
+		})
+	}
+}
+
 func TestConnectRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)

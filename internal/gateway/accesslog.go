@@ -237,6 +237,9 @@ func appendPositive(dst []byte, n int) []byte {
 var responseTypes = map[Outcome]string{
 	MissingParameter:      "BAD_REQUEST_PARAMETERS",
 	Throttled:             "THROTTLED",
+	AccountThrottled:      "THROTTLED",
+	ConnectionThrottled:   "THROTTLED",
+	Misbehaving:           "THROTTLED",
 	IntegrationBusy:       "THROTTLED",
 	UnsupportedMediaType:  "UNSUPPORTED_MEDIA_TYPE",
 	NoIntegration:         "API_CONFIGURATION_ERROR",

@@ -72,12 +72,9 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	if !ok {
 		return nil, nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage, Err: errUnknownStage}
 	}
-	route, throttle := s.Connect(), s.Throttle
-	if route != nil {
-		throttle = route.Throttle
-	}
-	if !throttle.Allow(start) {
-		return nil, nil, &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: Throttled, Err: errThrottled}
+	route := s.Connect()
+	if no := g.admitRate(s, start); no != nil {
+		return nil, nil, no
 	}
 	c, err := g.registry.Reserve(connection.Info{
 		APIID: s.APIID, Stage: s.Name, DomainName: r.DomainName, Identity: r.Identity, ConnectedAt: start,

@@ -18,6 +18,7 @@ import (
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
 	"tidegate/internal/stage"
+	"tidegate/internal/throttle"
 )
 
 // A Config is what a Gateway needs. Only Registry must be set.
@@ -28,6 +29,8 @@ type Config struct {
 	Now      func() time.Time // nil means time.Now
 	// Keys admits API keys; nil means that there are none.
 	Keys APIKeys
+	// Limits are the account's; the zero value means AWS's.
+	Limits apigw.Limits
 
 	// Bounds on messages that are with backends; zero means apigw's constants.
 	InFlightConnection int
@@ -49,6 +52,9 @@ type Gateway struct {
 	perConnection int
 	wait          time.Duration
 	slots         chan struct{} // one for each message with a backend
+	limits        apigw.Limits
+	account       *throttle.Bucket // of all messages, handshakes and calls of @connections; nil: none
+	connects      *throttle.Bucket // of handshakes; nil: none
 
 	stages atomic.Pointer[map[stageKey]*stage.Stage]
 	// withdrawn holds, by connection, the snapshot of a stage that was withdrawn
@@ -81,9 +87,17 @@ func New(c Config) *Gateway {
 	if c.IntegrationWait == 0 {
 		c.IntegrationWait = time.Second
 	}
+	c.Limits = c.Limits.OrAWS()
 	g := &Gateway{
+		limits:   c.Limits,
 		registry: c.Registry, keys: c.Keys, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
 		wait: c.IntegrationWait, slots: make(chan struct{}, c.InFlightProcess), idle: make(chan struct{}, 1),
+	}
+	if l := c.Limits; l.AccountRate > 0 {
+		g.account = throttle.New(float64(l.AccountRate), l.AccountBurst)
+	}
+	if n := c.Limits.ConnectionRate; n > 0 {
+		g.connects = throttle.New(float64(n), n)
 	}
 	g.stages.Store(&map[stageKey]*stage.Stage{})
 	return g
@@ -171,6 +185,7 @@ func sortStages(list []*stage.Stage) {
 const (
 	closeGoingAway    = 1001
 	closeNoStatus     = 1005
+	closePolicy       = 1008 // the client misbehaves; AWS's text is not known
 	textGoingAway     = "Going away"
 	textStatusNotSet  = "Client-side close frame status not set"
 	drainingRejection = "Service Unavailable"

@@ -87,6 +87,9 @@ func newRig(t testing.TB, c Config, functions map[string]backend) *rig {
 		t.Fatal(err)
 	}
 	c.Registry = g.registry
+	if c.Limits.Mode == "" { // what isn't about an account's rates has none
+		c.Limits = apigw.LimitsOf(apigw.ModeExtended)
+	}
 	c.Events = EventListener{
 		ConnectEnd:    func(i ConnectInfo) { g.mu.Lock(); defer g.mu.Unlock(); g.connects = append(g.connects, i) },
 		MessageEnd:    func(i MessageInfo) { g.mu.Lock(); defer g.mu.Unlock(); g.messages = append(g.messages, i) },

@@ -46,12 +46,12 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 	}
 	p.stage = s
 	p.route = s.SelectRoute(payload)
+	if p.refusal, p.why = g.throttle(c, p.route, p.start); p.refusal.outcome != "" {
+		return p
+	}
 	switch {
 	case p.route == nil:
 		p.refusal, p.why = verdict{outcome: NoRoute, status: http.StatusForbidden, text: textForbidden}, s.Unrouted(payload)
-		return p
-	case !p.route.Throttle.Allow(p.start):
-		p.refusal, p.why = verdict{outcome: Throttled, status: http.StatusTooManyRequests, text: textTooManyRequests}, errThrottled
 		return p
 	case p.route.Integration == nil:
 		p.refusal, p.why = judge(errNoIntegration), errNoIntegration
@@ -170,7 +170,7 @@ func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
 	if !route.TwoWay || len(a.Body) == 0 {
 		return r
 	}
-	if len(a.Body) > apigw.MaxMessage {
+	if len(a.Body) > g.limits.MessageSize {
 		r.verdict, r.err = judge(errReplyTooLarge), errReplyTooLarge
 		return r
 	}
@@ -201,6 +201,9 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 			r.frame = nil
 			r.undelivered(err)
 		}
+	}
+	if r.outcome == Misbehaving {
+		p.connection.Close(closePolicy, textTooManyRequests)
 	}
 	if g.events.MessageEnd == nil && g.events.ExchangeEnd == nil {
 		return

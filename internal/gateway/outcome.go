@@ -41,9 +41,12 @@ const (
 	InvalidKey            Outcome = "invalid-api-key"
 	KeyThrottled          Outcome = "api-key-throttled"
 	KeyQuota              Outcome = "api-key-quota"
-	Throttled             Outcome = "throttled"
-	IntegrationBusy       Outcome = "integration-busy" // at its bound for longer than a message waits
-	InvalidBody           Outcome = "invalid-body"     // it fits no model of the route
+	Throttled             Outcome = "throttled"          // by the route's or the stage's settings
+	AccountThrottled      Outcome = "account-throttled"  // by the account's rate and burst
+	ConnectionThrottled   Outcome = "connection-rate"    // by the account's rate of new connections
+	Misbehaving           Outcome = "misbehaving-client" // throttled so often that its connection is closed with 1008
+	IntegrationBusy       Outcome = "integration-busy"   // at its bound for longer than a message waits
+	InvalidBody           Outcome = "invalid-body"       // it fits no model of the route
 	UnsupportedMediaType  Outcome = "unsupported-media-type"
 	NoIntegrationResponse Outcome = "no-integration-response"
 	MappingFailed         Outcome = "mapping-failed" // a template, or content handling
@@ -63,6 +66,8 @@ const (
 var (
 	errUnknownStage  = errors.New("the API has no such stage, or has it no more")
 	errThrottled     = errors.New("the rate or burst of the route's or the stage's throttling settings is used up")
+	errAccount       = errors.New("the account's rate or burst (account_rate, account_burst) is used up")
+	errConnections   = errors.New("the account's rate of new connections (connection_rate) is used up")
 	errNoIntegration = errors.New("the route has no integration")
 	errBusy          = errors.New("the integration has as many messages as it may have, and none ended in time")
 	errStopped       = errors.New("the process stops")

@@ -417,7 +417,7 @@ func benchmarkMessage(b *testing.B, payload string, events EventListener, publis
 	if err != nil {
 		b.Fatal(err)
 	}
-	g := New(Config{Registry: registry, Events: events})
+	g := New(Config{Registry: registry, Events: events, Limits: apigw.LimitsOf(apigw.ModeExtended)})
 	publish(g)
 	a, err := g.Connect(context.Background(), request())
 	if err != nil {

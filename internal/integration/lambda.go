@@ -74,9 +74,9 @@ func NewFunction(c LambdaConfig, functionARN string) *Function {
 	return f
 }
 
-// orMax returns an integration's timeout, which is never over AWS's bound.
+// orMax returns an integration's timeout; one that isn't set is AWS's longest.
 func orMax(timeout time.Duration) time.Duration {
-	if timeout <= 0 || timeout > apigw.MaxIntegrationTimeout {
+	if timeout <= 0 {
 		return apigw.MaxIntegrationTimeout
 	}
 	return timeout

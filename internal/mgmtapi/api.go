@@ -35,11 +35,16 @@ type Router interface {
 	Delete(ctx context.Context, target cluster.Target) error
 }
 
-// A Config is what an API needs; every field must be set.
+// A Config is what an API needs; Gate, Router and Codec must be set.
 type Config struct {
 	Gate   *awshttp.Gate
 	Router Router
 	Codec  *connection.Codec // reads connection ids
+	// Admit takes a call from the account's rate, and returns false when that is
+	// used up; nil admits every call.
+	Admit func() bool
+	// MaxPayload is the most bytes of a message; 0 means apigw.MaxMessage.
+	MaxPayload int
 }
 
 // An API serves the Management API. It is safe for concurrent use.
@@ -47,11 +52,19 @@ type API struct {
 	gate   *awshttp.Gate
 	router Router
 	codec  *connection.Codec
+	admit  func() bool
+	most   int // bytes of a message
 }
 
 // New returns the Management API over c.
 func New(c Config) *API {
-	return &API{gate: c.Gate, router: c.Router, codec: c.Codec}
+	if c.Admit == nil {
+		c.Admit = func() bool { return true }
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = apigw.MaxMessage
+	}
+	return &API{gate: c.Gate, router: c.Router, codec: c.Codec, admit: c.Admit, most: c.MaxPayload}
 }
 
 // ServeConnection answers one request for the connection whose id is text
@@ -85,12 +98,19 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 		// What API Gateway says to a method that a resource doesn't have.
 		return awshttp.NewRequestID(), nil, awshttp.Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
-	if r.ContentLength > apigw.MaxMessage {
-		return awshttp.NewRequestID(), nil, errTooLarge
+	if !a.admit() {
+		return awshttp.NewRequestID(), nil, errThrottled
 	}
-	call, err := a.gate.Open(r, Service, apigw.MaxMessage)
+	if r.ContentLength > int64(a.most) {
+		return awshttp.NewRequestID(), nil, a.tooLarge()
+	}
+	call, err := a.gate.Open(r, Service, int64(a.most))
 	if err != nil {
-		return call.RequestID, nil, tooLarge(err)
+		var e *awshttp.Error
+		if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
+			err = a.tooLarge() // the gate's words aren't this API's
+		}
+		return call.RequestID, nil, err
 	}
 	if apiID != "" {
 		if err := a.authorize(call, apiID, stage); err != nil {
@@ -153,17 +173,14 @@ type told struct{ error }
 // Unwrap returns the error itself.
 func (t told) Unwrap() error { return t.error }
 
-// errTooLarge is AWS's code; the text of its message is not known.
-var errTooLarge = awshttp.Errorf(http.StatusRequestEntityTooLarge, "PayloadTooLargeException", "The payload is larger than %d bytes", apigw.MaxMessage)
-
-// tooLarge turns the gate's answer to a body over the bound into this API's.
-func tooLarge(err error) error {
-	var e *awshttp.Error
-	if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
-		return errTooLarge
-	}
-	return err
+// tooLarge has AWS's code; the text of its message is not known.
+func (a *API) tooLarge() error {
+	return awshttp.Errorf(http.StatusRequestEntityTooLarge, "PayloadTooLargeException", "The payload is larger than %d bytes", a.most)
 }
+
+// errThrottled is the account's throttle: the one code of status 429 that this
+// API's model has.
+var errThrottled = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "Too Many Requests")
 
 // failed returns what the caller sees, and tells the gate's listener what no
 // other was told. text is the connection's id as the caller wrote it.

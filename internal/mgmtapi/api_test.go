@@ -77,6 +77,7 @@ type fixture struct {
 	codec  *connection.Codec
 	url    string
 	id     string
+	full   bool // the account's rate is used up
 	// refused is what the gate's listener heard last.
 	refused atomic.Pointer[awshttp.Error]
 }
@@ -102,7 +103,7 @@ func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
 		Gate: &awshttp.Gate{Identities: identities{}, Mode: mode, Account: account, Region: region, Events: awshttp.EventListener{
 			Refused: func(_, _ string, e *awshttp.Error) { f.refused.Store(e) },
 		}},
-		Router: f.router, Codec: codec,
+		Router: f.router, Codec: codec, Admit: func() bool { return !f.full },
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ok := strings.CutPrefix(r.URL.Path, "/Prod/@connections/")
@@ -309,6 +310,21 @@ func TestChunkedTooLarge(t *testing.T) {
 	}
 	if len(f.router.asked) > 0 {
 		t.Error("it was pushed")
+	}
+}
+
+// TestAccountThrottle: every call takes from the account's rate; without it, 429.
+func TestAccountThrottle(t *testing.T) {
+	f := newFixture(t, awshttp.Warn)
+	f.full = true
+	for _, method := range []string{"POST", "GET", "DELETE"} {
+		resp, text := raw(t, method, f.url+"/Prod/@connections/"+f.id, strings.NewReader("x"))
+		if resp.StatusCode != 429 || resp.Header.Get("x-amzn-ErrorType") != "LimitExceededException" || text != `{"message":"Too Many Requests"}` {
+			t.Errorf("%s: %d %v %q", method, resp.StatusCode, resp.Header, text)
+		}
+	}
+	if len(f.router.asked) > 0 {
+		t.Errorf("the router was asked: %v", f.router.asked)
 	}
 }
 

@@ -32,7 +32,11 @@ type binder struct {
 	note      func(observe.Notice)
 	told      sync.Map // services that are missing, by name
 	iam       *authorizer.IAM
+	limits    apigw.Limits
 }
+
+// Limits implements stage.Bounded.
+func (b *binder) Limits() apigw.Limits { return b.limits }
 
 // debugTime is the timeout of an integration whose function is under a debugger.
 const debugTime = 24 * time.Hour

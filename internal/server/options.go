@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/awshttp"
 	"tidegate/internal/clock"
 	"tidegate/internal/observe"
@@ -40,6 +41,8 @@ type Options struct {
 	// Endpoints say where services are that integrations call, by the environment
 	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
 	Endpoints map[string]*url.URL
+	// Limits are the account's; the zero value means AWS's.
+	Limits apigw.Limits
 	// Fallback is where calls to services that Tidegate lacks go; nil refuses them.
 	Fallback *url.URL
 	// Clock is what connections' idle time and lifetime, throttles, schedules and

@@ -100,6 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
+	o.Limits = o.Limits.OrAWS()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{options: o, metrics: observe.NewMetrics(), memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
 	defer func() {
@@ -321,6 +322,7 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 		},
 	})
 	return &binder{
+		limits: s.options.Limits,
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
 		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},
@@ -347,8 +349,9 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	if s.keys, err = usage.Open(ctx, plans, s.options.Clock.Now); err != nil {
 		return err
 	}
+	s.keys.Bound(s.options.Limits.APIKeys, s.options.Limits.UsagePlans)
 	s.running.Go(func() { s.keys.Run(ctx) })
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Now: s.options.Clock.Now, Keys: s.keys, Events: s.gatewayEvents(), Logs: s.stageLogs})
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.stageLogs})
 	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
 
 	resources, err := catalog.Open(ctx, s.store)
@@ -370,7 +373,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		return errors.New("the stages of the data dir could not be read in time; try again, or choose another --data-dir")
 	}
 	plane := control.New(control.Config{
-		Catalog: resources, Region: s.options.Region, Clock: s.options.Clock,
+		Catalog: resources, Region: s.options.Region, Clock: s.options.Clock, Limits: s.options.Limits,
 		Check: func(d *apigw.Definition, st *apigw.Stage) error {
 			_, err := stage.Compile(d, st, bind)
 			return err
@@ -395,8 +398,9 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	if err != nil {
 		return err
 	}
-	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec()})
+	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec(), Admit: s.gateway.AdmitCall, MaxPayload: s.options.Limits.MessageSize})
 	s.admin = admin.New(admin.Config{Replays: s.replayer,
+		Mode: string(s.options.Limits.Mode), Limits: s.options.Limits.Changed(),
 		Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
 		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
 			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
@@ -409,6 +413,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 		Context:    ctx,
 		Gateway:    s.gateway,
 		Registry:   s.registry,
+		Limits:     s.options.Limits,
 		Management: management,
 		Services:   handlers,
 		Fallback:   s.options.Fallback,
@@ -481,7 +486,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
-	s.engine, err = goconn.New(goconn.Config{Limits: transport.DefaultLimits(), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(), Clock: s.options.Clock})
+	s.engine, err = goconn.New(goconn.Config{Limits: socketLimits(&s.options.Limits), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(), Clock: s.options.Clock})
 	if err != nil {
 		return err
 	}
@@ -497,6 +502,18 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		})
 	}
 	return nil
+}
+
+// socketLimits are the account's limits as sockets are held to them.
+func socketLimits(l *apigw.Limits) transport.Limits {
+	t := transport.DefaultLimits()
+	t.Frame, t.Message, t.BinaryAllowed = l.FrameSize, l.MessageSize, l.Binary
+	t.Idle, t.Lifetime, t.Ping = l.Idle, l.Lifetime, l.Ping
+	t.SendQueue = max(t.SendQueue, 2*l.MessageSize) // one that may be sent fits behind one that is
+	// Names and the rest of a head are beside what is bounded; a handshake beyond
+	// the limits is the door's to answer.
+	t.Header = max(t.Header, l.URLSize+l.HeaderSize+8<<10)
+	return t
 }
 
 // Drain ends what clients see: none is admitted any more, all are closed, and

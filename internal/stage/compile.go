@@ -43,12 +43,17 @@ type Patient interface {
 	Patience(functionARN string) time.Duration
 }
 
+// A Bounded is a Binder that knows other limits than AWS's.
+type Bounded interface {
+	Limits() apigw.Limits
+}
+
 // Compile makes the snapshot of a deployment for a stage. Every mistake is
 // reported, joined into one error, each with its route, integration or
 // template; so is what Tidegate doesn't support yet.
 func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 	c := compiler{
-		def: def, binder: b,
+		def: def, binder: b, limits: apigw.LimitsOf(apigw.ModeAWS),
 		stage: &Stage{
 			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables,
 			Throttle: newThrottle(st.DefaultRouteSettings),
@@ -62,6 +67,9 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 	}
 	if strings.HasPrefix(string(st.Name), reservedPrefix) {
 		c.errs = append(c.errs, fmt.Errorf("stage names that begin with %s are Tidegate's own; %q can't be one of an API", reservedPrefix, st.Name))
+	}
+	if bounded, ok := b.(Bounded); ok {
+		c.limits = bounded.Limits().OrAWS()
 	}
 	c.compileLogs(st)
 	c.compileIntegrations()
@@ -85,6 +93,7 @@ const reservedPrefix = "_tidegate"
 type compiler struct {
 	def          *apigw.Definition
 	binder       Binder
+	limits       apigw.Limits
 	stage        *Stage
 	integrations map[string]*Integration
 	failed       map[string]bool // ids of integrations that did not compile
@@ -249,9 +258,10 @@ func (c *compiler) compileIntegration(def *apigw.Integration) (*Integration, err
 		// a function behind a proxy integration gets an event, never bytes.
 		binary: def.ContentHandlingStrategy == convertToBinary && def.Type != apigw.IntegrationAWSProxy,
 	}
-	if i.Timeout <= 0 || i.Timeout > apigw.MaxIntegrationTimeout {
+	if i.Timeout <= 0 {
 		i.Timeout = apigw.MaxIntegrationTimeout
 	}
+	i.Timeout = min(i.Timeout, c.limits.IntegrationTimeout)
 	if i.behavior == "" {
 		i.behavior = apigw.PassthroughWhenNoMatch
 	}
@@ -326,6 +336,7 @@ func credentials(arn string) error {
 // bind gives the integration its invoker.
 func (c *compiler) bind(def *apigw.Integration, i *Integration) error {
 	filled := *def
+	filled.Timeout = i.Timeout
 	filled.CredentialsARN = mapping.SubstituteStageVariables(def.CredentialsARN, c.stage.Variables)
 	if err := credentials(filled.CredentialsARN); err != nil {
 		return err

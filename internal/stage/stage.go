@@ -14,6 +14,7 @@ import (
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
+	"tidegate/internal/throttle"
 	"tidegate/selection"
 )
 
@@ -30,7 +31,7 @@ type Stage struct {
 	DisableExecuteAPIEndpoint bool
 	// Throttle is that of the stage's default settings: it admits handshakes when
 	// there is no $connect route, and is shared by routes without their own.
-	Throttle *Throttle
+	Throttle *throttle.Bucket
 	// AccessLog is nil when the stage has none.
 	AccessLog *AccessLog
 	// ExecutionLog is where the execution log goes, of the routes that have one.
@@ -61,7 +62,7 @@ type Route struct {
 	Integration *Integration
 	// Throttle admits events of the route; routes without settings of their own
 	// share the stage's.
-	Throttle *Throttle
+	Throttle *throttle.Bucket
 	// Logging says what of its events the execution log has.
 	Logging LogSetting
 

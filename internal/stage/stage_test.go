@@ -13,6 +13,7 @@ import (
 	"tidegate/internal/event"
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
+	"tidegate/internal/throttle"
 )
 
 const uriPrefix = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
@@ -410,7 +411,7 @@ func TestThrottle(t *testing.T) {
 	allow("a", true)
 	allow("a", true)
 	allow("a", false)
-	if !(*Throttle)(nil).Allow(now) {
+	if !(*throttle.Bucket)(nil).Allow(now) {
 		t.Error("without settings nothing is throttled")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/awshttp"
 	"tidegate/internal/client"
 	"tidegate/internal/observe"
@@ -56,6 +57,7 @@ type Options struct {
 	// Endpoints say where services are that integrations call, by the environment
 	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
 	Endpoints map[string]*url.URL
+	Limits    apigw.Limits
 	Fallback  *url.URL // where calls to services that Tidegate lacks go; nil refuses them
 	StackName string
 	IAM       string // enforce, warn or off; "" means warn
@@ -78,6 +80,7 @@ func (e UsageError) Error() string { return string(e) }
 // Run runs the template until ctx ends. A template that can't run is a
 // stack.Diagnostics or ErrNoTemplate.
 func Run(ctx context.Context, o Options) error {
+	o.Limits = o.Limits.OrAWS()
 	template, err := Load(o)
 	if err != nil {
 		return err
@@ -228,7 +231,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 		mode = awshttp.Warn
 	}
 	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
-		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
+		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Limits: o.Limits, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
 }
 
 // dataDir is where everything durable lies: the flag's, or in the project's folder.
@@ -304,7 +307,7 @@ func (r *run) announce(result *stack.Result) {
 		}
 	}
 	if r.tale.json {
-		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs)}
+		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs), slog.String("mode", string(r.Limits.Mode))}
 		if f := r.server.RootKeyFile(); f != "" {
 			attrs = append(attrs, slog.String("rootKeyFile", f))
 		}
@@ -322,6 +325,7 @@ func (r *run) announce(result *stack.Result) {
 		lines[1] = "Ready. The template has no stage of a WebSocket API, so there is nothing for clients to connect to."
 	}
 	lines = append(lines, "AWS APIs: "+r.server.Endpoint()+`   (eval "$(tidegate env)" points aws and SDKs there)`)
+	lines = append(lines, "Limits:   "+limitsLine(&r.Limits))
 	if f := r.server.RootKeyFile(); f != "" {
 		lines = append(lines, "Root key: "+r.server.RootKey().AccessKeyID+", its secret in "+f)
 	}
@@ -340,6 +344,18 @@ func (r *run) announce(result *stack.Result) {
 		lines = append(lines, "Schedule "+schedule.LogicalID+" fires on its own; now: tidegate fire "+schedule.LogicalID)
 	}
 	r.tale.say(append(lines, "Ctrl-C ends.", "")...)
+}
+
+// limitsLine says which limits hold.
+func limitsLine(l *apigw.Limits) string {
+	line := "AWS's quotas (--mode aws)"
+	if l.Mode == apigw.ModeExtended {
+		line = "Tidegate's own (--mode extended)"
+	}
+	if changed := l.Changed(); len(changed) > 0 {
+		line += ", " + strings.Join(changed, ", ")
+	}
+	return line
 }
 
 // unreachable says which APIs no client can reach.

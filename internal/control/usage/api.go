@@ -264,8 +264,8 @@ func (f *face) createKey(c *awshttp.Call) (any, error) {
 		return nil, badRequest("a key has at most %d tags", apigw.MaxTags)
 	}
 	all := f.allKeys()
-	if len(all) >= apigw.MaxAPIKeys {
-		return nil, fmt.Errorf("%w: the account has %d API keys, which is the quota", errTooMany, apigw.MaxAPIKeys)
+	if len(all) >= f.most.keys {
+		return nil, fmt.Errorf("%w: the account has %d API keys, which is the quota", errTooMany, f.most.keys)
 	}
 	if slices.ContainsFunc(all, func(k *Key) bool { return k.Value == in.Value }) {
 		return nil, fmt.Errorf("%w: API Key already exists", errConflict)
@@ -384,8 +384,8 @@ func (f *face) createPlan(c *awshttp.Call) (any, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if len(f.allPlans()) >= apigw.MaxUsagePlans {
-		return nil, fmt.Errorf("%w: the account has %d usage plans, which is the quota", errTooMany, apigw.MaxUsagePlans)
+	if len(f.allPlans()) >= f.most.plans {
+		return nil, fmt.Errorf("%w: the account has %d usage plans, which is the quota", errTooMany, f.most.plans)
 	}
 	return wirePlan(p), f.putPlan(c.Context(), p)
 }

@@ -89,13 +89,14 @@ type Service struct {
 	byValue map[[sha256.Size]byte]string // key ids by their values' hashes: looking a value up tells nothing about others
 	counts  map[string]*count            // by plan id "." key id
 	buckets map[string]*bucket
+	most    quotas
 	wake    chan struct{}
 }
 
 // Open reads what the store holds.
 func Open(ctx context.Context, store kv.Bucket, now func() time.Time) (*Service, error) {
 	s := &Service{store: store, now: now, keys: map[string]*Key{}, plans: map[string]*Plan{}, byValue: map[[sha256.Size]byte]string{},
-		counts: map[string]*count{}, buckets: map[string]*bucket{}, wake: make(chan struct{}, 1)}
+		counts: map[string]*count{}, buckets: map[string]*bucket{}, most: quotas{apigw.MaxAPIKeys, apigw.MaxUsagePlans}, wake: make(chan struct{}, 1)}
 	entries, err := store.List(ctx, "")
 	if err != nil {
 		return nil, err
@@ -122,6 +123,13 @@ func Open(ctx context.Context, store kv.Bucket, now func() time.Time) (*Service,
 	}
 	return s, nil
 }
+
+// quotas are how many keys and plans there may be.
+type quotas struct{ keys, plans int }
+
+// Bound sets how many keys and plans there may be, before anything is served.
+// Without it they are AWS's quotas.
+func (s *Service) Bound(keys, plans int) { s.most = quotas{keys, plans} }
 
 // Run writes counts down until ctx ends, and then a last time.
 func (s *Service) Run(ctx context.Context) {

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+	"tidegate/internal/stage"
+)
+
+// AdmitCall takes a call of @connections from the account's rate and burst, of
+// which messages and handshakes take too. It returns false when they are used up.
+func (g *Gateway) AdmitCall() bool { return g.account.Allow(g.now()) }
+
+// admitRate holds a handshake against every throttle: the account's rate of new
+// connections, the route's or the stage's, the account's. The order of the last
+// two is AWS's.
+func (g *Gateway) admitRate(s *stage.Stage, now time.Time) *Rejection {
+	own := s.Throttle
+	if route := s.Connect(); route != nil {
+		own = route.Throttle
+	}
+	no := &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests}
+	switch {
+	case !g.connects.Allow(now):
+		no.Outcome, no.Err = ConnectionThrottled, errConnections
+	case !own.Allow(now):
+		no.Outcome, no.Err = Throttled, errThrottled
+	case !g.account.Allow(now):
+		no.Outcome, no.Err = AccountThrottled, errAccount
+	default:
+		return nil
+	}
+	return no
+}
+
+// throttle holds a message against its route's or stage's throttle and the
+// account's; route may be nil. It returns the zero verdict when there is room. A
+// client that goes on and on nevertheless is to be closed.
+func (g *Gateway) throttle(c *connection.Connection, route *stage.Route, now time.Time) (verdict, error) {
+	v := verdict{status: http.StatusTooManyRequests, text: textTooManyRequests}
+	var why error
+	switch {
+	case route != nil && !route.Throttle.Allow(now):
+		v.outcome, why = Throttled, errThrottled
+	case !g.account.Allow(now):
+		v.outcome, why = AccountThrottled, errAccount
+	default:
+		c.Admitted()
+		return verdict{}, nil
+	}
+	if g.limits.Refused > 0 && c.Refused(now, apigw.RefusedWindow) >= g.limits.Refused {
+		v.outcome = Misbehaving
+		why = fmt.Errorf("%w, and this was the client's message number %d in a row over it within %v: it is closed with %d", why, g.limits.Refused, apigw.RefusedWindow, closePolicy)
+	}
+	return v, why
+}
