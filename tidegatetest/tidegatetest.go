@@ -32,6 +32,9 @@ const (
 // must come. It is no assertion about speed.
 const patience = 30 * time.Second
 
+// logLines is how much of its log a Server keeps.
+const logLines = 200
+
 // Options say what a Server runs. The zero value runs nothing: no API, no function.
 type Options struct {
 	Template   string   // a template's file or its folder; "" for none
@@ -108,7 +111,7 @@ func (s *Server) follow(t testing.TB, observer *observe.Observer) {
 		for n := range notices {
 			line := fmt.Sprintf("%s %s %s", n.Time.Format("15:04:05.000"), n.Kind, n.Text)
 			s.mu.Lock()
-			s.log = append(s.log[max(0, len(s.log)-1999):], line)
+			s.log = append(s.log[max(0, len(s.log)-logLines+1):], line)
 			s.mu.Unlock()
 		}
 	}()
@@ -172,7 +175,7 @@ func (s *Server) Advance(d time.Duration) {
 	s.clock.Advance(d)
 }
 
-// Log returns the newest lines (2,000 at most) of what `tidegate up` would say.
+// Log returns the newest lines (200 at most) of what `tidegate up` would say.
 func (s *Server) Log() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,350 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// build makes the script's API: each part is one call of apigatewayv2.
+func (r *run) build(d *definition) error {
+	r.stage = "prod"
+	api := maps.Clone(d.api)
+	if api["name"] == nil {
+		api["name"] = "conformance " + r.script.id
+	}
+	out, err := r.create("/v2/apis", api)
+	if err != nil {
+		return err
+	}
+	r.apiID, _ = out["apiId"].(string)
+	r.values["apiId"], r.values["host"] = r.apiID, r.target.host(r.apiID)
+	if err := r.bind(d); err != nil {
+		return err
+	}
+	base := "/v2/apis/" + r.apiID
+	for _, name := range slices.Sorted(maps.Keys(d.models)) {
+		members := map[string]any{"name": name, "contentType": "application/json"}
+		maps.Copy(members, d.models[name])
+		if schema, ok := members["schema"].(map[string]any); ok {
+			members["schema"] = asJSON(schema)
+		}
+		if _, err := r.create(base+"/models", members); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.authorizers)) {
+		members := maps.Clone(d.authorizers[name].members)
+		if members["authorizerUri"] == nil {
+			members["authorizerUri"] = r.invocation(d.authorizers[name].function)
+		}
+		if err := r.createNamed(base+"/authorizers", members, "authorizerId", name); err != nil {
+			return err
+		}
+	}
+	if err := r.buildIntegrations(d, base); err != nil {
+		return err
+	}
+	if err := r.buildRoutes(d, base); err != nil {
+		return err
+	}
+	if d.stage == nil {
+		return nil
+	}
+	return r.buildStage(d, base)
+}
+
+// bind gives every backend of the script its place: a function a relay, an HTTP
+// backend a path.
+func (r *run) bind(d *definition) error {
+	for _, name := range slices.Sorted(maps.Keys(d.backends)) {
+		b := newBackend(name, d.backends[name])
+		r.named[name] = b
+		if !b.function {
+			segment := strings.ToLower(r.script.id) + "-" + r.apiID + "-" + name
+			r.segments = append(r.segments, segment)
+			r.backends.bind(segment, b, r.apiID)
+			r.values["backendUrl."+name] = r.backends.base + "/" + segment
+			continue
+		}
+		relay, err := r.relays.lease(r.ctx)
+		if err != nil {
+			return fmt.Errorf("make a function: %w", err)
+		}
+		r.leased = append(r.leased, relay)
+		r.backends.bind(relay.segment, b, r.apiID)
+		r.values["functionArn."+name] = relay.arn
+	}
+	return nil
+}
+
+// invocation is the URI by which API Gateway invokes a function.
+func (r *run) invocation(function string) string {
+	return fmt.Sprintf("arn:aws:apigateway:%s:lambda:path/2015-03-31/functions/%s/invocations", r.target.region, r.values["functionArn."+function])
+}
+
+func (r *run) buildIntegrations(d *definition, base string) error {
+	for _, name := range slices.Sorted(maps.Keys(d.integrations)) {
+		i := d.integrations[name]
+		members := maps.Clone(i.members)
+		if members["integrationUri"] == nil && i.backend != "" {
+			if r.named[i.backend].function {
+				members["integrationUri"] = r.invocation(i.backend)
+			} else {
+				members["integrationUri"] = r.values["backendUrl."+i.backend] + i.path
+			}
+		}
+		if err := r.createNamed(base+"/integrations", members, "integrationId", name); err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(i.responses)) {
+			response := map[string]any{"integrationResponseKey": key}
+			maps.Copy(response, i.responses[key])
+			if _, err := r.create(base+"/integrations/"+r.values["integrationId."+name]+"/integrationresponses", response); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) buildRoutes(d *definition, base string) error {
+	for _, key := range slices.Sorted(maps.Keys(d.routes)) {
+		route := d.routes[key]
+		members := maps.Clone(route.members)
+		if route.target != "" {
+			members["target"] = "integrations/" + r.values["integrationId."+route.target]
+		}
+		if route.authorizer != "" {
+			members["authorizationType"], members["authorizerId"] = "CUSTOM", r.values["authorizerId."+route.authorizer]
+		}
+		if err := r.createNamed(base+"/routes", members, "routeId", key); err != nil {
+			return err
+		}
+		if route.response != nil {
+			if _, err := r.create(base+"/routes/"+r.values["routeId."+key]+"/routeresponses", route.response); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) buildStage(d *definition, base string) error {
+	stage := maps.Clone(d.stage)
+	r.stage, _ = stage["stageName"].(string)
+	if stage["autoDeploy"] != true {
+		if err := r.createNamed(base+"/deployments", map[string]any{}, "deploymentId", ""); err != nil {
+			return err
+		}
+		stage["deploymentId"] = r.values["deploymentId"]
+	}
+	if _, err := r.create(base+"/stages", stage); err != nil {
+		return err
+	}
+	r.values["stage"] = r.stage
+	r.settle()
+	return nil
+}
+
+// settle waits until a deployment is everywhere, where that takes a while.
+func (r *run) settle() {
+	select {
+	case <-time.After(r.target.settle):
+	case <-r.ctx.Done():
+	}
+}
+
+// create makes a resource; AWS asks for patience, two hundred calls later.
+func (r *run) create(path string, members map[string]any) (map[string]any, error) {
+	filled := fillAll(r.values, members)
+	for attempt := 0; ; attempt++ {
+		resp, err := r.target.call(r.ctx, "apigateway", http.MethodPost, path, filled)
+		if err != nil {
+			return nil, err
+		}
+		if resp.status == http.StatusTooManyRequests && attempt < 8 && r.target.isAWS() {
+			time.Sleep(time.Second << min(attempt, 4))
+			continue
+		}
+		if resp.status/100 != 2 {
+			return nil, fmt.Errorf("POST %s %s: %d %s", path, asJSON(filled), resp.status, resp.body)
+		}
+		var out map[string]any
+		return out, json.Unmarshal([]byte(resp.body), &out)
+	}
+}
+
+// createNamed makes a resource and remembers its id as <field.name>.
+func (r *run) createNamed(path string, members map[string]any, field, name string) error {
+	out, err := r.create(path, members)
+	if err != nil {
+		return err
+	}
+	id, ok := out[field].(string)
+	if !ok {
+		return fmt.Errorf("POST %s answered no %s: %s", path, field, asJSON(out))
+	}
+	if name != "" {
+		field += "." + name
+	}
+	r.values[field] = id
+	return nil
+}
+
+// deploy deploys the API to its stage again.
+func (r *run) deploy(*step) error {
+	resp, err := r.target.call(r.ctx, "apigateway", http.MethodPost, "/v2/apis/"+r.apiID+"/deployments", map[string]any{"stageName": r.stage})
+	if err != nil {
+		return err
+	}
+	if resp.status != http.StatusCreated {
+		return fmt.Errorf("the deployment was answered %d %s", resp.status, resp.body)
+	}
+	r.settle()
+	return nil
+}
+
+// operate sends a control plane's request as the script writes it.
+func (r *run) operate(s *step) error {
+	path, err := r.values.fill(s.args[1])
+	if err != nil {
+		return err
+	}
+	var body any
+	if text := s.bodyOf(2); text != "" {
+		if body, err = parseValue(text); err != nil {
+			return err
+		}
+		body = fillAll(r.values, body)
+	}
+	service := "apigateway"
+	if strings.HasPrefix(path, "/2015-03-31/functions") {
+		service = "lambda"
+	}
+	r.operator, err = r.target.call(r.ctx, service, s.args[0], path, body)
+	return err
+}
+
+// taken returns an answer that is looked at now.
+func taken(from **reply, who string) (*reply, error) {
+	got := *from
+	if got == nil {
+		return nil, fmt.Errorf("%s has asked nothing since it was last answered", who)
+	}
+	*from = nil
+	return got, nil
+}
+
+func (r *run) operated(s *step) error {
+	got, err := taken(&r.operator, "operator")
+	if err != nil {
+		return err
+	}
+	return r.matchReply(s, got)
+}
+
+// matchReply wants a status and a JSON body that has at least some members.
+func (r *run) matchReply(s *step, got *reply) error {
+	if strconv.Itoa(got.status) != s.args[0] {
+		return &failure{mismatches: []mismatch{{"status", s.args[0], fmt.Sprintf("%d %s", got.status, got.body)}}}
+	}
+	text := s.bodyOf(1)
+	if text == "" {
+		return nil
+	}
+	pattern, err := parseValue(text)
+	if err != nil {
+		return err
+	}
+	var body any
+	if json.Unmarshal([]byte(got.body), &body) != nil {
+		return &failure{mismatches: []mismatch{{"body", asJSON(pattern), got.body}}}
+	}
+	return differs(r.values.matchJSON(pattern, body, false, ""))
+}
+
+func (r *run) operatorRefused(s *step) error {
+	got, err := taken(&r.operator, "operator")
+	if err != nil {
+		return err
+	}
+	var body struct{ Message string }
+	json.Unmarshal([]byte(got.body), &body) // what isn't JSON has no message
+	kind, _, _ := strings.Cut(got.header.Get("x-amzn-ErrorType"), ":")
+	want, have := s.args[0]+" "+s.args[1], fmt.Sprintf("%d %s", got.status, kind)
+	if s.args[2] != "" {
+		want, have = want+": "+s.args[2], have+": "+body.Message
+	}
+	return differs(r.values.matchText(want, have))
+}
+
+// post pushes a text to a connection.
+func (r *run) post(s *step) error { return r.manage(http.MethodPost, s.args[0], s.bodyOf(1)) }
+
+// manage calls @connections on a connection's id.
+func (r *run) manage(method, id, body string) error {
+	id, err := r.values.fill(id)
+	if err != nil {
+		return err
+	}
+	if body, err = r.values.fill(body); err != nil {
+		return err
+	}
+	path := "/" + r.stage + "/@connections/" + strings.ReplaceAll(id, "=", "%3D")
+	r.caller, err = r.target.request(r.ctx, r.target.host(r.apiID), method, path, nil, body, true)
+	return err
+}
+
+// request sends any request to the API's host.
+func (r *run) request(s *step) error {
+	path, err := r.values.fill(s.args[1])
+	if err != nil {
+		return err
+	}
+	m, err := s.message("")
+	if err != nil {
+		return err
+	}
+	host := r.target.host(r.apiID)
+	var header []headerLine
+	for _, line := range m.header {
+		if line.value, err = r.values.fill(line.value); err != nil {
+			return err
+		}
+		if strings.EqualFold(line.name, "Host") {
+			host = line.value
+			continue
+		}
+		header = append(header, line)
+	}
+	if m.body, err = r.values.fill(m.body); err != nil {
+		return err
+	}
+	r.caller, err = r.target.request(r.ctx, host, s.args[0], path, header, m.body, s.args[2] == "")
+	return err
+}
+
+func (r *run) answered(s *step) error {
+	got, err := taken(&r.caller, "caller")
+	if err != nil {
+		return err
+	}
+	if strconv.Itoa(got.status) != s.args[0] {
+		return &failure{mismatches: []mismatch{{"status", s.args[0], fmt.Sprintf("%d %s", got.status, got.body)}}}
+	}
+	return r.matchHead(s, s.args[1], got.header, got.body)
+}
+
+func (r *run) answeredJSON(s *step) error {
+	got, err := taken(&r.caller, "caller")
+	if err != nil {
+		return err
+	}
+	return r.matchReply(s, got)
+}
