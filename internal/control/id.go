@@ -60,7 +60,7 @@ func findByID[V any](m map[string]*V, resourceType, id string) (*V, error) {
 	if v := m[id]; v != nil {
 		return v, nil
 	}
-	return nil, notFound(resourceType, "Invalid %s identifier specified %s", resourceType, id)
+	return nil, notFound(resourceType, "Invalid %s identifier specified %s", resourceType, cut(id))
 }
 
 func findStage(api *apigw.API, name apigw.StageName) (*apigw.Stage, error) {

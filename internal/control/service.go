@@ -165,7 +165,7 @@ func (s *Service) applied(ctx context.Context, apiID string, revision uint64) {
 func translate(err error, apiID string) error {
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		return notFound("Api", "Invalid API identifier specified %s", apiID)
+		return notFound("Api", "Invalid API identifier specified %s", cut(apiID))
 	case errors.Is(err, catalog.ErrBusy):
 		return conflict("Unable to complete operation due to concurrent modification. Please try again later.")
 	case errors.Is(err, catalog.ErrTooLarge):

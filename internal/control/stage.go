@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"strings"
 
@@ -103,8 +104,9 @@ func (in *AccessLogInput) check() error {
 }
 
 func (in *RouteSettingsInput) check() error {
-	if in.ThrottlingBurstLimit != nil && *in.ThrottlingBurstLimit < 0 {
-		return badRequest("ThrottlingBurstLimit must not be negative")
+	// The SDKs read it back into 32 bits.
+	if b := in.ThrottlingBurstLimit; b != nil && (*b < 0 || *b > math.MaxInt32) {
+		return badRequest("ThrottlingBurstLimit must be from 0 to %d", math.MaxInt32)
 	}
 	// The second comparison is false for NaN, which JSON can't hold anyway.
 	if r := in.ThrottlingRateLimit; r != nil && !(*r >= 0) {

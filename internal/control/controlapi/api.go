@@ -92,7 +92,7 @@ func (f *face) api(a *apigw.API) apiOutput {
 func (f *face) apis() {
 	f.on("POST", "/v2/apis", 201, func(c *awshttp.Call) (any, error) {
 		var in apiInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		a, err := f.service.CreateAPI(c.Context(), in.domain())
@@ -117,7 +117,7 @@ func (f *face) apis() {
 	})
 	f.on("PATCH", "/v2/apis/{apiId}", 200, func(c *awshttp.Call) (any, error) {
 		var in apiInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		a, err := f.service.UpdateAPI(c.Context(), apiID(c), in.domain())

@@ -63,7 +63,7 @@ func (f *face) authorizers() {
 	const all, one = "/v2/apis/{apiId}/authorizers", "/v2/apis/{apiId}/authorizers/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in authorizerInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		a, err := f.service.CreateAuthorizer(c.Context(), apiID(c), in.domain())
@@ -88,7 +88,7 @@ func (f *face) authorizers() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in authorizerInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		a, err := f.service.UpdateAuthorizer(c.Context(), apiID(c), childID(c), in.domain())

@@ -41,7 +41,7 @@ func (f *face) deployments() {
 	const all, one = "/v2/apis/{apiId}/deployments", "/v2/apis/{apiId}/deployments/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in deploymentInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		d, err := f.service.CreateDeployment(c.Context(), apiID(c), in.domain())
@@ -66,7 +66,7 @@ func (f *face) deployments() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in deploymentInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		d, err := f.service.UpdateDeployment(c.Context(), apiID(c), childID(c), in.domain())

@@ -106,7 +106,7 @@ func (f *face) integrations() {
 	const all, one = "/v2/apis/{apiId}/integrations", "/v2/apis/{apiId}/integrations/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in integrationInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		i, err := f.service.CreateIntegration(c.Context(), apiID(c), in.domain())
@@ -131,7 +131,7 @@ func (f *face) integrations() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in integrationInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		i, err := f.service.UpdateIntegration(c.Context(), apiID(c), childID(c), in.domain())

@@ -52,7 +52,7 @@ func (f *face) integrationResponses() {
 	const one = all + "/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in integrationResponseInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.CreateIntegrationResponse(c.Context(), apiID(c), parentID(c), in.domain())
@@ -77,7 +77,7 @@ func (f *face) integrationResponses() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in integrationResponseInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.UpdateIntegrationResponse(c.Context(), apiID(c), parentID(c), childID(c), in.domain())

@@ -40,7 +40,7 @@ func (f *face) models() {
 	const all, one = "/v2/apis/{apiId}/models", "/v2/apis/{apiId}/models/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in modelInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		m, err := f.service.CreateModel(c.Context(), apiID(c), in.domain())
@@ -65,7 +65,7 @@ func (f *face) models() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in modelInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		m, err := f.service.UpdateModel(c.Context(), apiID(c), childID(c), in.domain())

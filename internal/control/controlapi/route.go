@@ -98,7 +98,7 @@ func (f *face) routes() {
 	const all, one = "/v2/apis/{apiId}/routes", "/v2/apis/{apiId}/routes/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in routeInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.CreateRoute(c.Context(), apiID(c), in.domain())
@@ -123,7 +123,7 @@ func (f *face) routes() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in routeInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.UpdateRoute(c.Context(), apiID(c), childID(c), in.domain())

@@ -47,7 +47,7 @@ func (f *face) routeResponses() {
 	const one = all + "/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in routeResponseInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.CreateRouteResponse(c.Context(), apiID(c), parentID(c), in.domain())
@@ -72,7 +72,7 @@ func (f *face) routeResponses() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in routeResponseInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		r, err := f.service.UpdateRouteResponse(c.Context(), apiID(c), parentID(c), childID(c), in.domain())

@@ -136,7 +136,7 @@ func (f *face) stages() {
 	const all, one = "/v2/apis/{apiId}/stages", "/v2/apis/{apiId}/stages/{stage}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in stageInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		st, err := f.service.CreateStage(c.Context(), apiID(c), in.domain())
@@ -161,7 +161,7 @@ func (f *face) stages() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in stageInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		st, err := f.service.UpdateStage(c.Context(), apiID(c), stageName(c), in.domain())

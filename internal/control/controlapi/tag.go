@@ -13,7 +13,7 @@ func (f *face) tags() {
 	arn := func(c *awshttp.Call) string { return c.Request.PathValue("arn") }
 	f.on("POST", path, 201, func(c *awshttp.Call) (any, error) {
 		var in tagsBody
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		return struct{}{}, f.service.TagResource(c.Context(), arn(c), in.Tags)

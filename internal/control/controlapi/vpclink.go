@@ -45,7 +45,7 @@ func (f *face) vpcLinks() {
 	const all, one = "/v2/vpclinks", "/v2/vpclinks/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in vpcLinkInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		l, err := f.service.CreateVPCLink(c.Context(), in.domain())
@@ -70,7 +70,7 @@ func (f *face) vpcLinks() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in vpcLinkInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		l, err := f.service.UpdateVPCLink(c.Context(), childID(c), in.domain())
