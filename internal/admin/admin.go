@@ -34,7 +34,9 @@ type Config struct {
 	Gate    *awshttp.Gate
 	Records kv.Bucket // stacks' records by name
 	// StageURL is where clients reach a stage: ws://localhost:8420/dev.
-	StageURL    func(apiID, stage string) string
+	StageURL func(apiID, stage string) string
+	// DomainURLs are where they reach it by custom domain names.
+	DomainURLs  func(apiID, stage string) []string
 	Connections func() []Connection
 	// Mode is aws or extended, and Limits are those that were set, as NAME=VALUE.
 	Mode   string

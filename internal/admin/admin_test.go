@@ -43,9 +43,10 @@ func newPages(t *testing.T, mode awshttp.Mode) (*Service, *observe.Observer) {
 	}
 	o := observe.New()
 	return New(Config{
-		Gate:     &awshttp.Gate{Identities: rootOnly{}, Mode: mode, Region: "us-east-1"},
-		Records:  records,
-		StageURL: func(api, stage string) string { return "ws://h/" + api + "/" + stage },
+		Gate:       &awshttp.Gate{Identities: rootOnly{}, Mode: mode, Region: "us-east-1"},
+		Records:    records,
+		StageURL:   func(api, stage string) string { return "ws://h/" + api + "/" + stage },
+		DomainURLs: func(api, stage string) []string { return []string{"wss://" + api + ".test/" + stage + "/"} },
 		Connections: func() []Connection {
 			return []Connection{{ID: "b", ConnectedAt: time.Unix(2, 0)}, {ID: "a", ConnectedAt: time.Unix(1, 0)}}
 		},
@@ -101,7 +102,7 @@ func TestStackPage(t *testing.T) {
 	if w := ask(s, "GET", "/_tidegate/stacks/chat%20%2B", "", ""); w.Body.String() != chatRecord {
 		t.Errorf("GET gave %s", w.Body)
 	}
-	want := `{"apis":[{"logicalId":"Api","id":"abc","name":"My API","stages":[{"name":"Prod","url":"ws://h/abc/Prod"}]}],` +
+	want := `{"apis":[{"logicalId":"Api","id":"abc","name":"My API","stages":[{"name":"Prod","url":"ws://h/abc/Prod","domains":["wss://abc.test/Prod/"]}]}],` +
 		`"functions":[{"logicalId":"Fn","name":"chat-Fn","arn":"arn:fn"}],"rules":[{"logicalId":"Every","name":"chat-Every","arn":"arn:rule"}],"schedules":[],` +
 		`"tables":[{"logicalId":"Table","name":"chat-Table","arn":"arn:table"}],"outputs":{"Out":"value"}}`
 	if w := ask(s, "GET", "/_tidegate/stack", "", ""); w.Body.String() != want {

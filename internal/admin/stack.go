@@ -43,6 +43,8 @@ type apiLine struct {
 type stageLine struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
+	// Domains are the URLs by custom domain names.
+	Domains []string `json:"domains,omitempty"`
 }
 
 type resourceLine struct {
@@ -85,7 +87,7 @@ func (s *Service) addRecord(page *stackPage, r *record) {
 		switch res.Type {
 		case "AWS::ApiGatewayV2::Stage":
 			if api := apis[res.Details["ApiId"]]; api != nil {
-				api.Stages = append(api.Stages, stageLine{Name: res.PhysicalID, URL: s.StageURL(api.ID, res.PhysicalID)})
+				api.Stages = append(api.Stages, stageLine{Name: res.PhysicalID, URL: s.StageURL(api.ID, res.PhysicalID), Domains: s.DomainURLs(api.ID, res.PhysicalID)})
 			}
 		case "AWS::Lambda::Function":
 			page.Functions = append(page.Functions, line)

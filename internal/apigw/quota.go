@@ -35,6 +35,8 @@ const (
 	MaxUsagePlans         = 300       // an account
 	MaxPlansPerKey        = 10        // an API key
 	MaxAPIs               = 600       // a region
+	MaxDomains            = 120       // custom domain names, a region
+	MaxMappings           = 200       // a custom domain name; AWS documents it for keys with '/'
 	MaxTags               = 50        // a resource
 )
 

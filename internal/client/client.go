@@ -209,6 +209,8 @@ type API struct {
 type Stage struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
+	// Domains are the URLs by custom domain names.
+	Domains []string `json:"domains,omitempty"`
 }
 
 // A Resource of a Stack.

@@ -162,8 +162,14 @@ func (s *Service) UpdateAPI(ctx context.Context, id string, in APIInput) (*apigw
 	return out, err
 }
 
-// DeleteAPI removes the API with all that it owns; its clients are closed.
+// DeleteAPI removes the API with all that it owns, unless a custom domain leads to
+// it; its clients are closed.
 func (s *Service) DeleteAPI(ctx context.Context, id string) error {
+	s.domains.Lock()
+	defer s.domains.Unlock()
+	if err := s.unmapped(ctx, id, ""); err != nil {
+		return err
+	}
 	revision, err := s.config.Catalog.Delete(ctx, id)
 	if err != nil {
 		return translate(err, id)

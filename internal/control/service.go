@@ -36,6 +36,8 @@ type Config struct {
 	// call created can be used when it returns. Its error is noticed, and the call
 	// succeeds all the same. Nil means not to wait.
 	Applied func(ctx context.Context, apiID string, revision uint64) error
+	// DomainApplied is Applied for a custom domain name.
+	DomainApplied func(ctx context.Context, name string, revision uint64) error
 	// Notice is told about settings that are kept and read back but have no
 	// effect yet. It must not block. Nil means that nobody listens.
 	Notice func(text string)
@@ -50,6 +52,9 @@ type Service struct {
 	locks [64]sync.Mutex
 	// create keeps the count of APIs exact.
 	create sync.Mutex
+	// domains keeps mappings and the stages they lead to in step: whoever changes a
+	// domain or deletes a stage or an API holds it.
+	domains sync.Mutex
 }
 
 // New returns a service.

@@ -669,7 +669,7 @@ func TestTags(t *testing.T) {
 		refused(t, arn, err, BadRequest, "Invalid ARN specified")
 	}
 	_, err := b.Tags(ctx, "arn:aws:apigateway:us-east-1::/domainnames/x")
-	refused(t, "a domain name", err, BadRequest, "does not serve tags of domainnames yet")
+	refused(t, "a domain name", err, NotFound, "The domain name resource specified in the request was not found.")
 	_, err = b.Tags(ctx, "arn:aws:apigateway:us-east-1::/apis/"+b.api+"/stages/none")
 	refused(t, "no stage", err, NotFound, "Invalid stage identifier specified")
 	refused(t, "no API", b.TagResource(ctx, "arn:aws:apigateway:us-east-1::/apis/none", nil), NotFound, "none")

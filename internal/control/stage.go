@@ -299,8 +299,14 @@ func (s *Service) Stages(ctx context.Context, apiID string) ([]*apigw.Stage, err
 	return sorted(api.Stages), nil
 }
 
-// DeleteStage removes the stage; its clients are closed.
+// DeleteStage removes the stage, unless a custom domain leads to it; its clients
+// are closed.
 func (s *Service) DeleteStage(ctx context.Context, apiID string, name apigw.StageName) error {
+	s.domains.Lock()
+	defer s.domains.Unlock()
+	if err := s.unmapped(ctx, apiID, name); err != nil {
+		return err
+	}
 	return s.change(ctx, apiID, notFrozen, func(api *apigw.API) error {
 		_, err := findStage(api, name)
 		delete(api.Stages, name)

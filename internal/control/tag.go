@@ -36,13 +36,13 @@ func checkTags(present, added map[string]string) error {
 
 // A tagged is what an ARN of a resource with tags names.
 type tagged struct {
-	apiID   string
-	stage   apigw.StageName // empty: the API itself
-	vpcLink string          // instead of an API
+	apiID           string
+	stage           apigw.StageName // empty: the API itself
+	vpcLink, domain string          // one of them instead of an API
 }
 
 // parseTagARN reads arn:aws:apigateway:{region}::/apis/{id}, with or without
-// /stages/{name}, or /vpclinks/{id}.
+// /stages/{name}, or /vpclinks/{id}, or /domainnames/{name}.
 func parseTagARN(arn string) (tagged, error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "apigateway" || !strings.HasPrefix(parts[5], "/") {
@@ -56,8 +56,8 @@ func parseTagARN(arn string) (tagged, error) {
 		return tagged{apiID: path[1], stage: apigw.StageName(path[3])}, nil
 	case len(path) == 2 && path[0] == "vpclinks":
 		return tagged{vpcLink: path[1]}, nil
-	case path[0] == "domainnames":
-		return tagged{}, unserved("tags of "+path[0], "APIs, stages and VPC links have tags")
+	case len(path) == 2 && path[0] == "domainnames" && path[1] != "":
+		return tagged{domain: path[1]}, nil
 	}
 	return tagged{}, badRequest("Invalid ARN specified: %q", cut(arn))
 }
@@ -74,7 +74,7 @@ func (t tagged) of(api *apigw.API) (*map[string]string, error) {
 	return &st.Tags, nil
 }
 
-// Tags returns the tags of the API or stage.
+// Tags returns the tags of the API, stage, VPC link or domain name.
 func (s *Service) Tags(ctx context.Context, arn string) (map[string]string, error) {
 	t, err := parseTagARN(arn)
 	if err != nil {
@@ -87,6 +87,13 @@ func (s *Service) Tags(ctx context.Context, arn string) (map[string]string, erro
 		}
 		return link.Tags, nil
 	}
+	if t.domain != "" {
+		d, err := s.Domain(ctx, t.domain)
+		if err != nil {
+			return nil, err
+		}
+		return d.Tags, nil
+	}
 	api, err := s.get(ctx, t.apiID)
 	if err != nil {
 		return nil, err
@@ -98,7 +105,7 @@ func (s *Service) Tags(ctx context.Context, arn string) (map[string]string, erro
 	return *tags, nil
 }
 
-// TagResource adds tags to the API or stage, or gives them new values.
+// TagResource adds tags to the API, stage, VPC link or domain name, or gives them new values.
 func (s *Service) TagResource(ctx context.Context, arn string, tags map[string]string) error {
 	return s.changeTags(ctx, arn, func(present map[string]string) error {
 		if err := checkTags(present, tags); err != nil {
@@ -129,6 +136,10 @@ func (s *Service) changeTags(ctx context.Context, arn string, fn func(present ma
 			*tags = map[string]string{}
 		}
 		return fn(*tags)
+	}
+	if t.domain != "" {
+		_, err := s.changeDomain(ctx, t.domain, func(d *apigw.Domain) error { return on(&d.Tags) })
+		return err
 	}
 	if t.vpcLink != "" {
 		_, err := s.changeVPCLink(ctx, t.vpcLink, func(link *apigw.VPCLink) error { return on(&link.Tags) })

@@ -40,6 +40,8 @@ type Config struct {
 	Limits apigw.Limits
 	// Own serves /_tidegate/*; nil answers 404.
 	Own http.Handler
+	// Domains are the custom domain names; nil means that there are none.
+	Domains *Domains
 	// Guard keeps web pages out; nil lets every origin and host in.
 	Guard  *Guard
 	Events EventListener
@@ -55,6 +57,7 @@ type Edge struct {
 	fallback   http.Handler // nil without one
 	own        http.Handler
 	guard      *Guard
+	domains    *Domains
 	events     EventListener
 	limits     apigw.Limits
 	blank      *http.Request // what those that an engine takes have in common
@@ -80,13 +83,13 @@ func New(c Config) *Edge {
 		fallback: fallback,
 		ctx:      c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
 		limits:   c.Limits.OrAWS(),
-		services: c.Services, own: c.Own, guard: c.Guard, events: c.Events,
+		services: c.Services, own: c.Own, guard: c.Guard, domains: c.Domains, events: c.Events,
 		blank: (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.Context),
 	}
 }
 
 // ServeHTTP answers every request that is not a WebSocket handshake. In this
-// order it is: one to an execute-api host, Tidegate's own path, @connections, a
+// order it is: one to a custom domain name, to an execute-api host, Tidegate's own path, @connections, a
 // service named by X-Amz-Target, by the credential scope, or by the path, and
 // at last a stage's URL, which wants a handshake (426).
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -98,6 +101,10 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if e.guard.share(w, r) {
 			return
 		}
+	}
+	if d := e.domains.Lookup(r.Host); d != nil {
+		e.serveDomain(w, r, d)
+		return
 	}
 	switch path := r.URL.Path; {
 	case path == "/ping" && len(e.gateway.StagesNamed("ping")) == 0:

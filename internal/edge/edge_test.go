@@ -65,7 +65,7 @@ func newFixture(t testing.TB, guard *Guard, stages ...string) *fixture {
 		publish(t, f.gateway, api, name)
 	}
 	f.edge = New(Config{
-		Gateway: f.gateway, Registry: f.registry, Management: fakeManagement{}, Guard: guard, Own: echo("own"),
+		Gateway: f.gateway, Registry: f.registry, Management: fakeManagement{}, Guard: guard, Domains: domainsOf(guard), Own: echo("own"),
 		Services: map[string]http.Handler{
 			"lambda": echo("lambda"), "dynamodb": echo("dynamodb"), "apigateway": echo("apigateway"), "events": echo("events"), "iam": echo("iam"),
 		},
@@ -287,7 +287,7 @@ func TestGuard(t *testing.T) {
 	guard := &Guard{
 		AllowOrigins: []string{"https://friend.example"},
 		Addresses:    []netip.Addr{netip.MustParseAddr("192.0.2.5")},
-		Domains:      []string{"ws.dev.example"},
+		Domains:      newDomains(domain("ws.dev.example", "=aaa/one")),
 	}
 	for _, tt := range []struct {
 		name, url    string
@@ -302,7 +302,7 @@ func TestGuard(t *testing.T) {
 		{name: "our address", url: "http://192.0.2.5/v2/apis"},
 		{name: "another address", url: "http://192.0.2.6/v2/apis", status: 421, reason: WrongHost},
 		{name: "below localhost", url: "http://x.localhost/v2/apis"},
-		{name: "a domain", url: "http://WS.dev.example/v2/apis"},
+		{name: "a domain", url: "http://WS.dev.example/", status: 426},
 		{name: "below a domain", url: "http://x.ws.dev.example/v2/apis", status: 421, reason: WrongHost},
 		{name: "amazonaws", url: "https://dynamodb.us-east-1.amazonaws.com/v2/apis"},
 		{name: "amazonaws with more behind", url: "https://dynamodb.us-east-1.amazonaws.com.evil.example/v2/apis", status: 421, reason: WrongHost},

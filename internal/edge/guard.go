@@ -17,8 +17,9 @@ type Guard struct {
 	AllowOrigins []string
 	// Addresses are those that we listen on; loopback is always among them.
 	Addresses []netip.Addr
-	// Domains are configured host names.
-	Domains []string
+	// Domains are custom domain names. Nothing but stages is served there, so that
+	// a page of theirs is as foreign as one of an API's host.
+	Domains *Domains
 }
 
 // check returns why the request is refused, or nil.
@@ -34,12 +35,12 @@ func (g *Guard) check(r *http.Request) *refusal {
 // Host alone.
 func (g *Guard) checkHost(host string) *refusal {
 	name := hostname(host)
-	if g.isOwnHost(name) || apiOf(host) != "" || strings.HasSuffix(name, ".amazonaws.com") {
+	if g.isOwnHost(name) || g.Domains.Lookup(host) != nil || apiOf(host) != "" || strings.HasSuffix(name, ".amazonaws.com") {
 		return nil
 	}
-	const text = "This Tidegate does not serve the host of this request. Use localhost, or a configured domain."
+	const text = "This Tidegate does not serve the host of this request. Use localhost, or a custom domain name that is made here."
 	return &refusal{status: http.StatusMisdirectedRequest, reason: WrongHost, text: text,
-		why: "the host " + name + " is neither loopback, an address we listen on, nor a configured domain"}
+		why: "the host " + name + " is neither loopback, an address we listen on, nor a custom domain name"}
 }
 
 // isOwnHost says that only this machine's user can serve pages of that host.
@@ -51,13 +52,13 @@ func (g *Guard) isOwnHost(name string) bool {
 		a = a.Unmap().WithZone("")
 		return a.IsLoopback() || slices.Contains(g.Addresses, a)
 	}
-	return slices.ContainsFunc(g.Domains, func(d string) bool { return strings.EqualFold(d, name) })
+	return false
 }
 
 // checkOrigin refuses what a foreign page sends. SDKs and command line tools
 // send neither Origin nor Sec-Fetch-Site.
 func (g *Guard) checkOrigin(r *http.Request) *refusal {
-	own := g.isOwnHost(hostname(r.Host)) && apiOf(r.Host) == ""
+	own := g.isOwnHost(hostname(r.Host)) && apiOf(r.Host) == "" && g.Domains.Lookup(r.Host) == nil
 	origins := r.Header.Values("Origin")
 	for _, origin := range origins {
 		if g.allows(origin) || own && isOrigin(origin, r) {

@@ -18,6 +18,7 @@ type Reason string
 // The reasons of refusals.
 const (
 	NoSuchStage      Reason = "no-such-stage"
+	NoMapping        Reason = "no-mapping" // on a custom domain name
 	AmbiguousStage   Reason = "ambiguous-stage"
 	EndpointDisabled Reason = "endpoint-disabled"
 	WrongHost        Reason = "wrong-host"

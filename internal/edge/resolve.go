@@ -92,6 +92,9 @@ func (e *Edge) candidates(segs []string) []*stage.Stage {
 // resolve returns the stage that a host and path mean to a client, or why there
 // is none.
 func (e *Edge) resolve(host, path string) (*stage.Stage, *refusal) {
+	if d := e.domains.Lookup(host); d != nil {
+		return e.resolveDomain(d, path)
+	}
 	segs := segments(path)
 	if apiID := apiOf(host); apiID != "" {
 		name := apigw.StageName(apigw.RouteDefault) // the stage $default has no path

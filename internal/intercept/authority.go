@@ -79,8 +79,13 @@ func Open(dir string, domains ...string) (*Authority, error) {
 		}
 		all = append(all, d)
 	}
-	slices.Sort(all)
-	a := &Authority{dir: dir, domains: slices.Compact(all)}
+	return open(dir, all)
+}
+
+// open is Open for exactly these domains.
+func open(dir string, domains []string) (*Authority, error) {
+	slices.Sort(domains)
+	a := &Authority{dir: dir, domains: slices.Compact(domains)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("intercept: the certificate authority's folder: %w", err)
 	}

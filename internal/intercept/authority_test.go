@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-func open(t testing.TB, dir string, domains ...string) *Authority {
+func mustOpen(t testing.TB, dir string, domains ...string) *Authority {
 	t.Helper()
 	a, err := Open(dir, domains...)
 	if err != nil {
@@ -35,8 +35,8 @@ func open(t testing.TB, dir string, domains ...string) *Authority {
 
 func TestOpenKeepsTheAuthority(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state", "ca")
-	a := open(t, dir)
-	again := open(t, dir)
+	a := mustOpen(t, dir)
+	again := mustOpen(t, dir)
 	if !bytes.Equal(a.CertPEM(), again.CertPEM()) {
 		t.Error("a second Open made another authority")
 	}
@@ -51,7 +51,7 @@ func TestOpenKeepsTheAuthority(t *testing.T) {
 	if bytes.Contains(a.CertPEM(), []byte("PRIVATE")) {
 		t.Error("CertPEM holds the key")
 	}
-	other := open(t, dir, "Chat.Example.com.")
+	other := mustOpen(t, dir, "Chat.Example.com.")
 	if bytes.Equal(a.CertPEM(), other.CertPEM()) || !other.Covers("ws.chat.example.com") {
 		t.Error("other domains did not make another authority")
 	}
@@ -95,7 +95,7 @@ func TestOpenRefuses(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, certFile), []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o644)
 		},
 		"another's key": func(dir string) error {
-			b, err := os.ReadFile(filepath.Join(open(t, t.TempDir()).dir, keyFile))
+			b, err := os.ReadFile(filepath.Join(mustOpen(t, t.TempDir()).dir, keyFile))
 			if err != nil {
 				return err
 			}
@@ -107,7 +107,7 @@ func TestOpenRefuses(t *testing.T) {
 			continue
 		}
 		dir := t.TempDir()
-		open(t, dir)
+		mustOpen(t, dir)
 		if err := do(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestOpenRefuses(t *testing.T) {
 // serve answers every TLS connection with its SNI, and returns the address.
 func serve(t testing.TB, a *Authority) string {
 	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", a.TLSConfig())
+	l, err := tls.Listen("tcp", "127.0.0.1:0", a.TLSConfig(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func serve(t testing.TB, a *Authority) string {
 }
 
 func TestHandshakeByName(t *testing.T) {
-	a := open(t, t.TempDir(), "ws.example.com")
+	a := mustOpen(t, t.TempDir(), "ws.example.com")
 	addr := serve(t, a)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(a.CertPEM())
@@ -187,7 +187,7 @@ func TestHandshakeByName(t *testing.T) {
 // TestHTTP2Alone: services speak HTTP/2 with who speaks nothing else; stages and
 // this machine's own names don't, and the refusal names the host.
 func TestHTTP2Alone(t *testing.T) {
-	config := open(t, t.TempDir()).TLSConfig()
+	config := mustOpen(t, t.TempDir()).TLSConfig(nil)
 	const service = "bedrock-runtime.us-east-1.amazonaws.com"
 	for _, tt := range []struct {
 		host   string
@@ -222,7 +222,7 @@ func TestHTTP2Alone(t *testing.T) {
 }
 
 func TestLeavesAreKeptAndBounded(t *testing.T) {
-	a := open(t, t.TempDir())
+	a := mustOpen(t, t.TempDir())
 	first, err := a.Certificate("x.localhost")
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func forge(t *testing.T, a *Authority, name string, ip net.IP) tls.Certificate {
 }
 
 func TestNameConstraints(t *testing.T) {
-	a := open(t, t.TempDir())
+	a := mustOpen(t, t.TempDir())
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(a.CertPEM())
 	for _, forged := range []struct {
@@ -287,7 +287,7 @@ func TestNameConstraintsWithOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Skip("needs openssl on PATH")
 	}
-	a := open(t, t.TempDir())
+	a := mustOpen(t, t.TempDir())
 	good, err := a.Certificate("dynamodb.us-east-1.amazonaws.com")
 	if err != nil {
 		t.Fatal(err)
@@ -316,7 +316,7 @@ func TestNameConstraintsWithNode(t *testing.T) {
 	if err != nil {
 		t.Skip("needs node on PATH")
 	}
-	a := open(t, t.TempDir())
+	a := mustOpen(t, t.TempDir())
 	bad := forge(t, a, "www.example.com", nil)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{bad}})
 	if err != nil {
@@ -352,11 +352,11 @@ s.on('error', (e) => console.log(e.message));`
 }
 
 func TestBundle(t *testing.T) {
-	a := open(t, t.TempDir())
-	roots := open(t, t.TempDir()) // another authority stands for the system's roots
+	a := mustOpen(t, t.TempDir())
+	roots := mustOpen(t, t.TempDir()) // another authority stands for the system's roots
 	t.Setenv("SSL_CERT_FILE", roots.CertPath())
 	path := filepath.Join(t.TempDir(), "bundle.pem")
-	if err := a.Bundle(path); err != nil {
+	if err := a.Bundle(path, nil); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -367,13 +367,13 @@ func TestBundle(t *testing.T) {
 		t.Errorf("the bundle lacks one of the two:\n%s", b)
 	}
 	t.Setenv("SSL_CERT_FILE", filepath.Join(t.TempDir(), "absent"))
-	if err := a.Bundle(path); err == nil {
+	if err := a.Bundle(path, nil); err == nil {
 		t.Error("a bundle without roots was written")
 	}
 }
 
 func FuzzCertificate(f *testing.F) {
-	a := open(f, f.TempDir())
+	a := mustOpen(f, f.TempDir())
 	for _, name := range []string{"", "localhost", "a.amazonaws.com", "*.localhost", "x\x00.localhost", "127.0.0.1", "..localhost", "ü.localhost"} {
 		f.Add(name)
 	}
@@ -391,7 +391,7 @@ func FuzzCertificate(f *testing.F) {
 }
 
 func BenchmarkCertificate(b *testing.B) {
-	a := open(b, b.TempDir())
+	a := mustOpen(b, b.TempDir())
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := a.Certificate("abc.execute-api.us-east-1.amazonaws.com"); err != nil {

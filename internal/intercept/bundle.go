@@ -25,8 +25,9 @@ const maxBundle = 16 << 20
 // for clients whose setting replaces the roots they trust (SSL_CERT_FILE,
 // AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE). What the user's own SSL_CERT_FILE names
 // comes in place of the system's. It fails when there are no roots to be found,
-// since a bundle without them would cut the client off from the world.
-func (a *Authority) Bundle(path string) error {
+// since a bundle without them would cut the client off from the world. more is
+// appended: certificates of other authorities, PEM.
+func (a *Authority) Bundle(path string, more []byte) error {
 	roots, err := readRoots()
 	if err != nil {
 		return err
@@ -35,6 +36,7 @@ func (a *Authority) Bundle(path string) error {
 	b.Write(bytes.TrimRight(roots, "\n"))
 	b.WriteByte('\n')
 	b.Write(a.pem)
+	b.Write(more)
 	if err := writeFile(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("intercept: writing the bundle of roots: %w", err)
 	}
@@ -60,4 +62,13 @@ func readRoots() ([]byte, error) {
 		return nil, errors.New("intercept: Windows keeps its roots in no file, so there is nothing to bundle; set SSL_CERT_FILE to one")
 	}
 	return nil, fmt.Errorf("intercept: no file of trusted roots found (looked at %v); set SSL_CERT_FILE to one", files)
+}
+
+// Trust writes the authority's certificate and more, PEM, to a file: what a client
+// that keeps the system's roots is to trust beside them (NODE_EXTRA_CA_CERTS).
+func (a *Authority) Trust(path string, more []byte) error {
+	if err := writeFile(path, append(a.CertPEM(), more...), 0o644); err != nil {
+		return fmt.Errorf("intercept: writing the authorities' certificates: %w", err)
+	}
+	return nil
 }

@@ -29,8 +29,8 @@ const (
 
 // A DoorConfig says where the door leads.
 type DoorConfig struct {
-	// Covers says which hosts are answered here, on port 443.
-	Covers func(host string) bool
+	// Covers says which hosts and ports are answered here; the host is in lower case.
+	Covers func(host, port string) bool
 	// Answer serves a connection whose next bytes are a TLS handshake for such a
 	// host; read is what has been read of it. The connection is its from then on.
 	Answer func(c net.Conn, read []byte)
@@ -161,7 +161,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil || host == "" || port == "":
 		http.Error(w, "CONNECT needs host:port.", http.StatusBadRequest)
 		return
-	case port == "443" && d.cfg.Covers(strings.ToLower(strings.TrimSuffix(host, "."))):
+	case d.cfg.Covers(strings.ToLower(strings.TrimSuffix(host, ".")), port):
 		if c, read := d.established(w); c != nil {
 			d.cfg.Answer(c, read)
 		}

@@ -29,10 +29,12 @@ func openDoor(t *testing.T, proxy func(*http.Request) (*url.URL, error)) (*Door,
 		t.Fatal(err)
 	}
 	d := NewDoor(DoorConfig{
-		Covers: func(host string) bool { return strings.HasSuffix(host, ".amazonaws.com") && ca.Covers(host) },
+		Covers: func(host, port string) bool {
+			return port == "443" && strings.HasSuffix(host, ".amazonaws.com") && ca.Covers(host)
+		},
 		Answer: func(c net.Conn, read []byte) {
 			defer c.Close()
-			secure := tls.Server(&prefixed{c, read}, ca.TLSConfig())
+			secure := tls.Server(&prefixed{c, read}, ca.TLSConfig(nil))
 			r, err := http.ReadRequest(bufio.NewReader(secure))
 			if err != nil {
 				return

@@ -37,12 +37,20 @@ type leaves struct {
 // HTTP/1.1 (WebSocket needs it), and HTTP/2 with clients of AWS's services that
 // speak nothing else. A client that names no host gets a
 // certificate for localhost and the loopback addresses; one that names a host
-// outside of the authority's domains gets none.
-func (a *Authority) TLSConfig() *tls.Config {
+// outside of the authority's domains gets none. others, which may be nil, are asked
+// first; they have no certificate for most names (nil, nil).
+func (a *Authority) TLSConfig(others func(name string) (*tls.Certificate, error)) *tls.Config {
 	config := &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return a.Certificate(hello.ServerName) },
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if others != nil {
+				if c, err := others(hello.ServerName); c != nil || err != nil {
+					return c, err
+				}
+			}
+			return a.Certificate(hello.ServerName)
+		},
 	}
 	// SDKs speak HTTP/2 alone to a few services that Tidegate lacks, Bedrock and
 	// Kinesis among them: they are to read which service that is.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"sync"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/control/catalog"
@@ -32,6 +31,12 @@ type Config struct {
 	// Failed hears why a stage could not be brought up to date; what it serves
 	// stays. name is empty when the whole API couldn't be read.
 	Failed func(apiID string, name apigw.StageName, err error)
+	// PublishDomain serves a custom domain name as it is now, WithdrawDomain no
+	// longer, and DomainFailed hears why one couldn't be read. Nil means that nobody
+	// serves domains. They are called by a goroutine of their own.
+	PublishDomain  func(*apigw.Domain)
+	WithdrawDomain func(name string)
+	DomainFailed   func(name string, err error)
 }
 
 // A Rollout follows a catalog. Make one with New and let it Run.
@@ -42,9 +47,7 @@ type Rollout struct {
 
 	served map[string]map[apigw.StageName]serving // by API; Run's own
 
-	mu      sync.Mutex
-	applied map[string]uint64 // by API: the revision that is served
-	changed chan struct{}     // closed and replaced when applied changes
+	apis, domains *revisions // what is served, by API id and by domain name
 }
 
 // serving is all of an API that one of its stages' snapshots depends on.
@@ -67,8 +70,8 @@ func New(c Config) *Rollout {
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
 		served:  map[string]map[apigw.StageName]serving{},
-		applied: map[string]uint64{},
-		changed: make(chan struct{}),
+		apis:    newRevisions(),
+		domains: newRevisions(),
 	}
 }
 
@@ -84,13 +87,30 @@ func (r *Rollout) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rollout: %w", err)
 	}
+	domains, err := r.config.Catalog.WatchDomains(ctx)
+	if err != nil {
+		return fmt.Errorf("rollout: %w", err)
+	}
+	// A domain's mapping leads nowhere until the stage is there, so that the two
+	// may go their own ways; both are there when ready is closed.
+	read := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.followDomains(domains, read)
+	}()
+	defer func() { <-ended }()
 	for change := range changes {
 		if change.ID == "" {
+			select {
+			case <-read:
+			case <-ended:
+			}
 			close(r.ready)
 			continue
 		}
 		r.apply(ctx, change)
-		r.mark(change)
+		r.apis.mark(change.ID, change.Revision, change.API == nil && change.Err == nil)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -101,41 +121,10 @@ func (r *Rollout) Run(ctx context.Context) error {
 // Wait returns when the API is served as of the revision, or when it is gone
 // and nothing of it is served. A revision whose stages failed counts as served.
 func (r *Rollout) Wait(ctx context.Context, apiID string, revision uint64) error {
-	for {
-		r.mu.Lock()
-		at, known := r.applied[apiID]
-		changed := r.changed
-		r.mu.Unlock()
-		if known && at >= revision {
-			return nil
-		}
-		if !known {
-			_, _, err := r.config.Catalog.Get(ctx, apiID)
-			if errors.Is(err, catalog.ErrNotFound) {
-				return nil
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.done:
-			return ErrStopped
-		}
-	}
-}
-
-// mark wakes those who wait for the change.
-func (r *Rollout) mark(change catalog.Change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if change.API == nil && change.Err == nil {
-		delete(r.applied, change.ID) // Wait asks the catalog about those
-	} else {
-		r.applied[change.ID] = change.Revision
-	}
-	close(r.changed)
-	r.changed = make(chan struct{})
+	return r.apis.wait(ctx, r.done, apiID, revision, func() error {
+		_, _, err := r.config.Catalog.Get(ctx, apiID)
+		return err
+	})
 }
 
 // apply brings the API's stages up to date.

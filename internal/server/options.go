@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/url"
 	"os"
@@ -35,6 +36,9 @@ type Options struct {
 	// NoRecord keeps nothing of what clients send: there is no replay.
 	NoRecord bool
 	Observer *observe.Observer
+	// Certificates are what custom domain names are served with, by name; each other
+	// gets one of an authority of its own.
+	Certificates map[string]*tls.Certificate
 	// Inspect returns the port on which a debugger attaches to a function, 0 for
 	// none. What calls such a function waits as long as it takes. May be nil.
 	Inspect func(function string) int

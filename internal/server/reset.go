@@ -10,7 +10,7 @@ import (
 
 // stateNames are what Tidegate keeps in a data dir. Whatever else lies there is
 // someone else's.
-var stateNames = []string{"tidegate.db", "tables", "functions", "logs", "recordings", "ca-bundle.pem", RootKeyFile, "run.json", "pid", ".gitignore"}
+var stateNames = []string{"tidegate.db", "tables", "functions", "logs", "recordings", "ca-bundle.pem", "ca.pem", RootKeyFile, "run.json", "pid", ".gitignore"}
 
 // A StatePart is one of the things that a data dir holds.
 type StatePart struct {

@@ -62,7 +62,8 @@ type Server struct {
 	listeners   []net.Listener
 	store       *filekv.Store
 	ca          *intercept.Authority
-	proxy       *intercept.Door // for functions that redirection doesn't reach
+	certified   *intercept.Domains // certificates of custom domain names
+	proxy       *intercept.Door    // for functions that redirection doesn't reach
 	root        sigv4.Credentials
 	caBundle    string
 	serviceKeys serviceKeys
@@ -81,6 +82,7 @@ type Server struct {
 	registry  *connection.Registry
 	gateway   *gateway.Gateway
 	keys      *usage.Service
+	domains   edge.Domains
 	admin     *admin.Service
 	edge      *edge.Edge
 
@@ -176,21 +178,28 @@ func (s *Server) openIdentity(ctx context.Context) error {
 	return err
 }
 
-// openAuthority opens the user's certificate authority and writes the bundle
-// that tools and functions trust. Without roots on the machine there is none to
-// write: then such clients trust this server alone by its own certificate.
+// openAuthority opens the user's certificate authority and what custom domain
+// names are served with, and writes what tools and functions trust.
 func (s *Server) openAuthority() (err error) {
 	if s.ca, err = intercept.Open(filepath.Join(s.options.StateDir, "ca")); err != nil {
 		return err
 	}
-	bundle := filepath.Join(s.options.DataDir, "ca-bundle.pem")
-	if err := s.ca.Bundle(bundle); err != nil {
-		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelWarn, Text: err.Error()})
-		bundle = s.ca.CertPath()
+	s.certified = intercept.OpenDomains(filepath.Join(s.options.StateDir, "domains"))
+	for name, c := range s.options.Certificates {
+		s.certified.Give(name, c)
 	}
-	s.caBundle = bundle
+	s.caBundle = filepath.Join(s.options.DataDir, "ca-bundle.pem")
+	if err := s.writeTrust(); err != nil {
+		// Without roots on the machine there is nothing to bundle: then clients that
+		// replace theirs trust this server alone.
+		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelWarn, Text: err.Error()})
+		s.caBundle = s.CACert()
+		if err := s.writeTrust(); err != nil {
+			return err
+		}
+	}
 	s.proxy = intercept.NewDoor(intercept.DoorConfig{
-		Covers: func(host string) bool { return strings.HasSuffix(host, ".amazonaws.com") && s.ca.Covers(host) },
+		Covers: s.answersFor,
 		Answer: func(c net.Conn, read []byte) {
 			if s.returned.hand(context.Background(), newReturned(c, read)) != nil {
 				c.Close()
@@ -198,6 +207,26 @@ func (s *Server) openAuthority() (err error) {
 		},
 	})
 	return nil
+}
+
+// writeTrust writes the authorities' certificates, and a bundle of them and the
+// system's roots.
+func (s *Server) writeTrust() error {
+	ours := s.certified.CertPEM()
+	if err := s.ca.Trust(s.CACert(), ours); err != nil || s.caBundle == s.CACert() {
+		return err
+	}
+	return s.ca.Bundle(s.caBundle, ours)
+}
+
+// answersFor says whether functions' connections to a host and port are this
+// server's to answer.
+func (s *Server) answersFor(host, port string) bool {
+	if s.domains.Lookup(host) != nil {
+		_, own, _ := net.SplitHostPort(s.address())
+		return port == "443" || port == own
+	}
+	return port == "443" && strings.HasSuffix(host, ".amazonaws.com") && s.ca.Covers(host)
 }
 
 // inMemory is the host by which a service is reached inside this process.
@@ -224,7 +253,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 		Bucket: bucket, Queue: queue, Dir: filepath.Join(s.options.DataDir, "functions"), Cache: s.options.CacheDir, Gate: gate,
 		Region: s.options.Region, Account: s.options.Account,
 		Endpoint: inMemory("sts"), Client: s.memory.client(), Credentials: s.serviceKeys["lambda.amazonaws.com"],
-		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address, Proxy: s.proxy.Pass, Inspect: s.options.Inspect,
+		Environment: s.functionEnvironment, Folders: s.options.Folders, Redirect: s.address, Domains: s.domains.Names, Proxy: s.proxy.Pass, Inspect: s.options.Inspect,
 		Events: s.functionEvents(),
 	})
 	if err != nil {
@@ -277,7 +306,7 @@ var endpointVariables = []string{"API_GATEWAY", "APIGATEWAYV2", "CLOUDWATCH_LOGS
 
 // functionEnvironment is what every function's environment gets beside AWS's own.
 func (s *Server) functionEnvironment(f functions.Function) []string {
-	env := append(nodeTrust(f, s.ca.CertPath(), s.caBundle), "AWS_CA_BUNDLE="+s.caBundle, "SSL_CERT_FILE="+s.caBundle, "REQUESTS_CA_BUNDLE="+s.caBundle)
+	env := append(nodeTrust(f, s.CACert(), s.caBundle), "AWS_CA_BUNDLE="+s.caBundle, "SSL_CERT_FILE="+s.caBundle, "REQUESTS_CA_BUNDLE="+s.caBundle)
 	// A function is written for its own runtime; what SDKs remark on this machine's
 	// Node.js, and on their own age, would only bury what the function says.
 	env = append(env, "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1", "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true")
@@ -365,6 +394,8 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		Publish:  s.gateway.Publish,
 		Withdraw: s.gateway.Withdraw,
 		Failed:   s.options.Observer.RolloutFailed,
+
+		PublishDomain: s.publishDomain, WithdrawDomain: s.withdrawDomain, DomainFailed: s.domainFailed,
 	})
 	s.running.Go(func() { follower.Run(ctx) })
 	select { // what was deployed before serves from the first connection on
@@ -378,8 +409,8 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 			_, err := stage.Compile(d, st, bind)
 			return err
 		},
-		Applied: follower.Wait,
-		Notice:  s.options.Observer.ControlNotice,
+		Applied: follower.Wait, DomainApplied: follower.WaitDomain,
+		Notice: s.options.Observer.ControlNotice,
 	})
 	second, first := controlapi.New(gate, plane), s.keys.Handler(gate)
 	handlers["apigateway"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -401,7 +432,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec(), Admit: s.gateway.AdmitCall, MaxPayload: s.options.Limits.MessageSize})
 	s.admin = admin.New(admin.Config{Replays: s.replayer,
 		Mode: string(s.options.Limits.Mode), Limits: s.options.Limits.Changed(),
-		Gate: gate, Records: records, StageURL: s.StageURL, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
+		Gate: gate, Records: records, StageURL: s.StageURL, DomainURLs: s.DomainURLs, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
 		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
 			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
 		}})
@@ -418,7 +449,8 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 		Services:   handlers,
 		Fallback:   s.options.Fallback,
 		Own:        s.admin,
-		Guard:      &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses},
+		Domains:    &s.domains,
+		Guard:      &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses, Domains: &s.domains},
 		Events:     s.doorEvents(),
 	})
 	return nil
@@ -486,7 +518,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
-	s.engine, err = goconn.New(goconn.Config{Limits: socketLimits(&s.options.Limits), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(), Clock: s.options.Clock})
+	s.engine, err = goconn.New(goconn.Config{Limits: socketLimits(&s.options.Limits), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(s.certified.Certificate), Clock: s.options.Clock})
 	if err != nil {
 		return err
 	}
@@ -591,10 +623,11 @@ func (s *Server) RootKeyFile() string {
 	return filepath.Join(s.options.DataDir, RootKeyFile)
 }
 
-// CACert is the file of the certificate authority, PEM.
-func (s *Server) CACert() string { return s.ca.CertPath() }
+// CACert is a file of the certificate authorities, PEM: the user's own, and those
+// of custom domain names.
+func (s *Server) CACert() string { return filepath.Join(s.options.DataDir, "ca.pem") }
 
-// CABundle is a file of the system's roots and that authority, PEM.
+// CABundle is a file of the system's roots and those authorities, PEM.
 func (s *Server) CABundle() string { return s.caBundle }
 
 // Client is an HTTP client for this server's own endpoint.

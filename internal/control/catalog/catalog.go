@@ -2,7 +2,7 @@
 // API with all it owns, changed by compare-and-swap, and beside it the
 // definitions that deployments froze, which never change.
 //
-// Keys: apis/{id}; deployments/{api}/{deployment}/{chunk}.
+// Keys: apis/{id}; deployments/{api}/{deployment}/{chunk}; domains/{name}.
 package catalog
 
 import (
@@ -158,20 +158,27 @@ type Change struct {
 // slow reader misses states in between, never the last one of an API. The
 // channel is closed when ctx ends or the store is closed.
 func (c *Catalog) Watch(ctx context.Context) (<-chan Change, error) {
-	entries, err := c.bucket.Watch(ctx, apiPrefix)
+	return watch(ctx, c.bucket, apiPrefix, func(e kv.Entry) Change {
+		change := Change{ID: strings.TrimPrefix(e.Key, apiPrefix), Revision: e.Revision}
+		if e.Key != "" && !e.Deleted {
+			change.API, change.Err = decodeAPI(e)
+		}
+		return change
+	})
+}
+
+// watch sends what read makes of the entries below a prefix.
+func watch[C any](ctx context.Context, bucket kv.Bucket, prefix string, read func(kv.Entry) C) (<-chan C, error) {
+	entries, err := bucket.Watch(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
-	changes := make(chan Change)
+	changes := make(chan C)
 	go func() {
 		defer close(changes)
 		for e := range entries {
-			change := Change{ID: strings.TrimPrefix(e.Key, apiPrefix), Revision: e.Revision}
-			if e.Key != "" && !e.Deleted {
-				change.API, change.Err = decodeAPI(e)
-			}
 			select {
-			case changes <- change:
+			case changes <- read(e):
 			case <-ctx.Done():
 				// entries is closed soon; what it still holds must not block its sender.
 				for range entries {

@@ -299,7 +299,7 @@ func TestBareHTTP(t *testing.T) {
 		{"GET", "/v2/apis/" + api + "/exports/OAS30", "", 400, "BadRequestException", "ExportApi is for HTTP APIs only"},
 		{"PUT", "/v2/apis", `{"body":"{}"}`, 400, "BadRequestException", "ImportApi is for HTTP APIs only"},
 		{"DELETE", "/v2/apis/" + api + "/stages/s/cache/authorizers", "", 400, "BadRequestException", "ResetAuthorizersCache is for HTTP APIs only"},
-		{"GET", "/v2/domainnames", "", 400, "BadRequestException", "Tidegate does not serve GetDomainNames yet"},
+		{"GET", "/v2/domainnames/x.test/routingrules", "", 400, "BadRequestException", "Tidegate does not serve ListRoutingRules yet"},
 		{"GET", "/v2/portals", "", 400, "BadRequestException", "portals"},
 		{"GET", "/restapis", "", 400, "BadRequestException", "version 1 (GET /restapis)"},
 		{"POST", "/apikeys", "{}", 400, "BadRequestException", "version 1 (POST /apikeys)"},

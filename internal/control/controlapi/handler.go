@@ -43,6 +43,8 @@ func New(gate *awshttp.Gate, service *control.Service) http.Handler {
 	f.deployments()
 	f.models()
 	f.stages()
+	f.domains()
+	f.mappings()
 	f.tags()
 	f.vpcLinks()
 	f.unserved()

@@ -63,6 +63,9 @@ type Config struct {
 	// Redirect returns host:port to which a function's connections to
 	// *.amazonaws.com go; nil or an empty answer leaves them alone.
 	Redirect func() string
+	// Domains returns more names whose connections go there: custom domain names of
+	// WebSocket APIs, which may begin with a star. nil: none.
+	Domains func() []string
 	// Proxy opens a proxy to an environment whose runtime knows no other way to
 	// Redirect: the URL for its HTTPS_PROXY, and a func that shuts it again. May be
 	// nil.

@@ -57,9 +57,13 @@ func (e *environment) variables(keys sigv4.Credentials, prep *preparation) []str
 	e.lambdaVariables(vars, keys)
 	fn.searchPaths(vars, prep)
 	delete(vars, "TIDEGATE_REDIRECT")
+	delete(vars, "TIDEGATE_DOMAINS")
 	if s.cfg.Redirect != nil {
 		if to := s.cfg.Redirect(); to != "" {
 			vars["TIDEGATE_REDIRECT"] = to
+			if s.cfg.Domains != nil {
+				vars["TIDEGATE_DOMAINS"] = strings.Join(s.cfg.Domains(), ",")
+			}
 		}
 	}
 	fn.language().variables(e, vars, prep)

@@ -194,9 +194,9 @@ class Log(logging.Handler):
             self.handleError(record)
 
 
-def redirect(target):
-    """Has connections to *.amazonaws.com go to Tidegate (host:port) instead. The
-    name stays the one that the client asked for, in the certificate that it
+def redirect(target, domains=()):
+    """Has connections to *.amazonaws.com go to Tidegate (host:port) instead, and
+    those to custom domain names, on Tidegate's own port as well. The name stays the one that the client asked for, in the certificate that it
     checks and in its Host header; so does its signature.
     """
     host, _, port = target.rpartition(":")
@@ -207,7 +207,12 @@ def redirect(target):
     def ours(name, number):
         if isinstance(name, (bytes, bytearray)):
             name = name.decode("latin-1")
-        return isinstance(name, str) and number in ports and ("." + name.lower()).rstrip(".").endswith(".amazonaws.com")
+        if not isinstance(name, str):
+            return False
+        name = name.lower().rstrip(".")
+        if name in domains or "*." + name.partition(".")[2] in domains:
+            return number in ports or number in (port, str(port), str(port).encode())
+        return number in ports and ("." + name).endswith(".amazonaws.com")
 
     def resolve(name, number, family=0, type=0, proto=0, flags=0):
         if ours(name, number):
@@ -277,7 +282,7 @@ def main():
     env = os.environ
     api = RuntimeAPI(env["AWS_LAMBDA_RUNTIME_API"])
     if env.get("TIDEGATE_REDIRECT"):
-        redirect(env["TIDEGATE_REDIRECT"])
+        redirect(env["TIDEGATE_REDIRECT"], frozenset(env.get("TIDEGATE_DOMAINS", "").split(",")) - {""})
     logging.getLogger().addHandler(Log())
     sys.path[0] = env["LAMBDA_TASK_ROOT"]  # in place of this file's folder
     try:

@@ -1,6 +1,7 @@
 'use strict';
 // Preloaded into a function's Node.js: a connection to *.amazonaws.com goes to
-// Tidegate (TIDEGATE_REDIRECT, host:port) instead. The name stays the one that
+// Tidegate (TIDEGATE_REDIRECT, host:port) instead; so does one to a custom domain
+// name (TIDEGATE_DOMAINS), on Tidegate's own port as well. The name stays the one that
 // the client asked for, in the certificate it checks (SNI) and in its Host
 // header; so does its signature.
 //
@@ -13,12 +14,19 @@ if (target) {
   const colon = target.lastIndexOf(':');
   const host = target.slice(0, colon).replace(/^\[|\]$/g, '');
   const port = Number(target.slice(colon + 1));
-  const ours = /(^|\.)amazonaws\.com\.?$/i;
+  const amazon = /(^|\.)amazonaws\.com\.?$/i;
+  const domains = new Set((process.env.TIDEGATE_DOMAINS || '').split(',').filter(Boolean));
+  const ours = (name, to) => {
+    if (amazon.test(name)) return to === 443 || to === 80;
+    const lower = name.toLowerCase().replace(/\.$/, '');
+    if (!domains.has(lower) && !domains.has(lower.replace(/^[^.]+/, '*'))) return false;
+    return to === 443 || to === 80 || to === port;
+  };
   const connect = net.Socket.prototype.connect;
 
   const redirected = (options, socket) => {
     if (!options || typeof options !== 'object' || options.path || typeof options.host !== 'string') return null;
-    if (!ours.test(options.host) || (Number(options.port) !== 443 && Number(options.port) !== 80)) return null;
+    if (!ours(options.host, Number(options.port))) return null;
     // tls.connect without a servername sends none; the certificate needs it.
     if (socket.encrypted && !options.servername && typeof socket.setServername === 'function') {
       socket.setServername(options.host);
