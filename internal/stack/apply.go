@@ -123,6 +123,10 @@ func handlerOf(typ string) handler {
 		return apiHandler{}
 	case "AWS::ApiGatewayV2::Stage":
 		return stageHandler{}
+	case "AWS::ApiGatewayV2::DomainName":
+		return domainHandler{}
+	case "AWS::ApiGatewayV2::ApiMapping":
+		return apiMappingHandler{}
 	case "AWS::Lambda::Function":
 		return functionHandler{}
 	case "AWS::Lambda::Permission":

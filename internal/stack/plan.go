@@ -107,6 +107,7 @@ func (s *Stack) leaving(record *Record) []string {
 
 // deletionOrder lists types so that users come before what they use.
 var deletionOrder = []string{
+	"AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
 	"AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::RouteResponse", "AWS::ApiGatewayV2::Route",
 	"AWS::ApiGatewayV2::IntegrationResponse", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Api",
 	"AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::Scheduler::ScheduleGroup", "AWS::Lambda::Permission", "AWS::Lambda::Alias", "AWS::Lambda::Version", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::DynamoDB::Table",

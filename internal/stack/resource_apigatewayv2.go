@@ -33,6 +33,8 @@ var (
 )
 
 var apiGatewayV2Types = map[string]*resourceType{
+	"AWS::ApiGatewayV2::DomainName": domainNameType,
+	"AWS::ApiGatewayV2::ApiMapping": apiMappingType,
 	"AWS::ApiGatewayV2::Api": {
 		name:       "AWS::ApiGatewayV2::Api",
 		attributes: []string{"ApiEndpoint", "ApiId"},

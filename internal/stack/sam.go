@@ -97,7 +97,7 @@ func samProperties(typ string) map[string]property {
 		"DisableExecuteApiEndpoint": any, "DisableSchemaValidation": any, "FailOnWarnings": any, "IpAddressType": any,
 		"Name": any, "RouteSelectionExpression": any, "RouteSettings": any, "StageVariables": any,
 		"Auth":          any,
-		"Domain":        notBuilt(anyJSON),
+		"Domain":        any,
 		"PropagateTags": booleanProperty,
 		"Routes":        any,
 		"StageName":     textProperty,
@@ -633,6 +633,7 @@ func (x *expander) webSocketAPI(res *resource) {
 	}
 	x.add(stage)
 	x.s.env.aliases[res.id+".Stage"] = stage.id
+	x.domain(res, stage.id)
 }
 
 // checkWebSocketAPI reports what SAM refuses and what isn't built.

@@ -147,6 +147,8 @@ func checkTogether(res *resource, r *reporter) {
 		checkAuthorizer(res, r)
 	case "AWS::ApiGatewayV2::Stage":
 		checkStage(res, r)
+	case "AWS::ApiGatewayV2::DomainName":
+		checkDomainName(res, r)
 	case "AWS::Lambda::Function":
 		checkFunction(res, r)
 	case "AWS::Events::Rule":
