@@ -5,6 +5,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,11 +71,12 @@ type Service struct {
 	Config
 	mux   *http.ServeMux
 	ready atomic.Bool
+	life  string // begins the ids of events: numbers mean nothing to another process
 }
 
 // New returns the pages; they are not ready until SetReady.
 func New(c Config) *Service {
-	s := &Service{Config: c, mux: http.NewServeMux()}
+	s := &Service{Config: c, mux: http.NewServeMux(), life: rand.Text()[:8] + "-"}
 	rest := awshttp.Protocol{Gate: c.Gate, Service: SigningName, MaxBody: MaxRecord}
 	page := func(pattern string, fn awshttp.HandlerFunc) {
 		s.mux.Handle(pattern, s.guard(rest, fn))
@@ -219,35 +221,4 @@ func recordKey(name string) string {
 		}
 	}
 	return string(escaped)
-}
-
-// getEvents streams what happens as server-sent events, until the reader leaves.
-// Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
-func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
-	notices, stop := s.Observer.Subscribe()
-	defer stop()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	flush := http.NewResponseController(w)
-	flush.Flush()
-	keepAlive := time.NewTicker(15 * time.Second)
-	defer keepAlive.Stop()
-	for {
-		var out []byte
-		select {
-		case n, open := <-notices:
-			if !open {
-				return
-			}
-			out = append(append([]byte("event: "+n.Kind+"\ndata: "), n.AppendJSON(nil)...), "\n\n"...)
-		case <-keepAlive.C:
-			out = []byte(": still here\n\n")
-		case <-r.Context().Done():
-			return
-		}
-		flush.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if _, err := w.Write(out); err != nil || flush.Flush() != nil {
-			return
-		}
-	}
 }

@@ -173,21 +173,50 @@ func TestEventsAreStreamed(t *testing.T) {
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/_tidegate/events", nil)
-	if err != nil {
-		t.Fatal(err)
+	events := func(last string) *bufio.Reader {
+		req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/_tidegate/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Last-Event-ID", last)
+		resp, err := http.DefaultClient.Do(req) // returns once the headers came: we are subscribed
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return bufio.NewReader(resp.Body)
 	}
-	resp, err := http.DefaultClient.Do(req) // returns once the headers came: we are subscribed
-	if err != nil {
-		t.Fatal(err)
+	// next is the next event; its id, kind and data are three lines and a blank one.
+	next := func(r *bufio.Reader) (id, kind, data string) {
+		var lines [4]string
+		for i := range lines {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines[i] = strings.TrimSuffix(line, "\n")
+		}
+		for i, prefix := range []string{"id: ", "event: ", "data: ", ""} {
+			if !strings.HasPrefix(lines[i], prefix) {
+				t.Fatalf("event %q", lines)
+			}
+		}
+		return lines[0][4:], lines[1][7:], lines[2][6:]
 	}
-	defer resp.Body.Close()
+	live := events("")
 	o.Note(observe.Notice{Kind: observe.KindPush, Text: "hello"})
-	lines := bufio.NewReader(resp.Body)
-	first, _ := lines.ReadString('\n')
-	second, _ := lines.ReadString('\n')
-	if first != "event: push\n" || !strings.Contains(second, `"msg":"hello"`) {
-		t.Errorf("got %q %q", first, second)
+	id, kind, data := next(live)
+	if kind != observe.KindPush || !strings.Contains(data, `"msg":"hello"`) {
+		t.Errorf("got %s %s", kind, data)
+	}
+	o.Note(observe.Notice{Kind: observe.KindNote, Text: "missed"})
+	if _, _, data := next(events(id)); !strings.Contains(data, `"msg":"missed"`) {
+		t.Errorf("who comes back got %s", data)
+	}
+	stranger := events("ANOTHER1-1") // an id of a process before
+	o.Note(observe.Notice{Kind: observe.KindNote, Text: "now"})
+	if _, _, data := next(stranger); !strings.Contains(data, `"msg":"now"`) {
+		t.Errorf("who comes from another process got %s", data)
 	}
 }
 

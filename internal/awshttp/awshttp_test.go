@@ -158,19 +158,60 @@ func TestRefusalsByProtocol(t *testing.T) {
 	}
 }
 
+// TestLeniencies holds that what AWS would refuse is told under Warn, and only then.
+func TestLeniencies(t *testing.T) {
+	for _, tt := range []struct {
+		who  *sigv4.Credentials
+		sign string // the region that it is signed for instead
+		want string
+	}{
+		{nil, "", "unsigned"},
+		{&sigv4.Credentials{AccessKeyID: "NOBODY", SecretAccessKey: "x"}, "", "unknown-key"},
+		{&sigv4.Credentials{AccessKeyID: "ROLE", SecretAccessKey: "s2", SessionToken: "tok"}, "", ""},
+		{&sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "s1"}, "", "root-key"},
+		{&sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "s1", SessionToken: "tok"}, "", "token root-key"},
+		{&sigv4.Credentials{AccessKeyID: "ROOT", SecretAccessKey: "s1"}, "eu-west-1", "region root-key"},
+	} {
+		for _, mode := range []Mode{Warn, Off, Enforce} {
+			g := newGate(t, mode)
+			var told []string
+			g.Events.Lenient = func(l Leniency) {
+				told = append(told, string(l.Reason))
+				if l.Service != "thing" || l.RequestID == "" || l.Request == nil {
+					t.Errorf("told of %+v", l)
+				}
+			}
+			call(t, g, "thing:Read", tt.who, func(r *http.Request) {
+				if tt.sign != "" {
+					r.Header.Del("Authorization")
+					r.Header.Del("X-Amz-Date")
+					sigv4.Sign(r, []byte("hello"), *tt.who, "thing", tt.sign, time.Now())
+				}
+			})
+			want := tt.want
+			if mode != Warn {
+				want = ""
+			}
+			if got := strings.Join(told, " "); got != want {
+				t.Errorf("%v, %s, %q: told %q, want %q", mode, tt.sign, tt.want, got, want)
+			}
+		}
+	}
+}
+
 func TestGateTellsWhatItNotices(t *testing.T) {
 	g := newGate(t, Warn)
 	var denials []Denial
 	var strangers []string
 	g.Events.Denied = func(d Denial) { denials = append(denials, d) }
-	g.Events.Unverified = func(_, key, _ string) { strangers = append(strangers, key) }
+	g.Events.Lenient = func(l Leniency) { strangers = append(strangers, string(l.Reason)+" "+l.AccessKeyID) }
 	role := &sigv4.Credentials{AccessKeyID: "ROLE", SecretAccessKey: "s2", SessionToken: "tok"}
 	call(t, g, "thing:Write", role, nil)
 	call(t, g, "thing:Read", &sigv4.Credentials{AccessKeyID: "NOBODY", SecretAccessKey: "x"}, nil)
 	if len(denials) != 1 || denials[0].Enforced || denials[0].Action != "thing:Write" {
 		t.Errorf("denials = %+v", denials)
 	}
-	if len(strangers) != 1 || strangers[0] != "NOBODY" {
+	if len(strangers) != 1 || strangers[0] != "unknown-key NOBODY" {
 		t.Errorf("strangers = %v", strangers)
 	}
 
@@ -178,7 +219,7 @@ func TestGateTellsWhatItNotices(t *testing.T) {
 	g.Mode = Enforce
 	denials = nil
 	var refused []string
-	g.Events.Refused = func(_, _ string, err *Error) { refused = append(refused, err.Code) }
+	g.Events.Refused = func(r Refusal) { refused = append(refused, r.Err.Code) }
 	call(t, g, "thing:Write", role, nil)
 	if len(denials) != 1 || !denials[0].Enforced || len(refused) != 0 {
 		t.Errorf("denials = %+v, refused = %v; want one denial alone", denials, refused)

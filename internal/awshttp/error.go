@@ -14,6 +14,8 @@ type Error struct {
 	Code    string // the shape's name: ResourceNotFoundException
 	Status  int    // the HTTP status
 	Message string
+	// Why is for listeners only: what the caller isn't told.
+	Why string
 	// Fields are further members of the body, such as resourceType or Type.
 	Fields map[string]any
 	// BareBody leaves the body empty, as @connections does on 410.

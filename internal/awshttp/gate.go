@@ -31,16 +31,40 @@ type Gate struct {
 // An EventListener hears what a Gate and the protocols notice. Its funcs must
 // not block and may be called concurrently.
 type EventListener struct {
-	// Unverified: a caller was taken for the root without proof.
-	Unverified func(service, accessKeyID, requestID string)
+	// Lenient: a caller was let in whom AWS would not have.
+	Lenient func(Leniency)
 	// Denied: a policy refused a call, or would have (Enforced false).
 	Denied func(Denial)
 	// Failed: a handler returned an error that is not the caller's fault.
 	Failed func(service, operation, requestID string, err error)
 	// Refused: a request was answered with a 4xx, and why; one that Denied told of
 	// is not told again.
-	Refused func(service, requestID string, err *Error)
+	Refused func(Refusal)
 }
+
+// A Leniency is a call that was let in and that AWS would refuse, for how it
+// proves who calls. There is none under Enforce and Off.
+type Leniency struct {
+	Reason      LenientReason
+	Service     string // signing name of what was called
+	AccessKeyID string // "" of an unsigned call
+	Region      string // that it is signed for, "" of an unsigned call
+	RequestID   string
+	Request     *http.Request // must not be kept
+}
+
+// A LenientReason says what AWS would refuse a call for.
+type LenientReason string
+
+// The reasons.
+const (
+	LenientUnsigned   LenientReason = "unsigned"    // taken for the root
+	LenientUnknownKey LenientReason = "unknown-key" // taken for the root
+	LenientToken      LenientReason = "token"       // of a key that has none
+	LenientRegion     LenientReason = "region"      // signed for another one
+	// LenientRootKey is a key of the account's root: right, but only here.
+	LenientRootKey LenientReason = "root-key"
+)
 
 // A Denial is a call that policies refuse.
 type Denial struct {
@@ -49,7 +73,30 @@ type Denial struct {
 	Why       string
 	Enforced  bool
 	RequestID string
+	Trace     string // X-Amzn-Trace-Id of the call: which invocation made it
 }
+
+// A Refusal is a request that was answered with a 4xx.
+type Refusal struct {
+	Service   string // signing name
+	Operation string // PutItem, or method and path
+	RequestID string
+	Trace     string // X-Amzn-Trace-Id of the call: which invocation made it
+	Err       *Error
+}
+
+// String says what was answered to what, and why.
+func (r Refusal) String() string {
+	text := r.Service + ": " + r.Err.Error()
+	if r.Err.Why != "" {
+		text += ": " + r.Err.Why
+	}
+	return text
+}
+
+// TraceHeader is the header in which AWS's SDKs hand on the trace of the
+// invocation that they run in.
+const TraceHeader = "X-Amzn-Trace-Id"
 
 // String says who may not do what, and why.
 func (d Denial) String() string {
@@ -118,16 +165,18 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 }
 
 func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID string) (Principal, string, error) {
+	l := Leniency{Reason: LenientUnsigned, Service: service, RequestID: requestID, Request: r}
 	auth, err := sigv4.Parse(r)
 	if errors.Is(err, sigv4.ErrUnsigned) {
-		return g.stranger(service, "", requestID, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"))
+		return g.stranger(l, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"))
 	}
 	if err != nil {
 		return Principal{}, "", Errorf(http.StatusForbidden, "IncompleteSignatureException", "%s", reason(err, sigv4.ErrIncomplete))
 	}
+	l.Reason, l.AccessKeyID, l.Region = LenientUnknownKey, auth.AccessKeyID, auth.Region
 	id, known := g.Identities.Lookup(auth.AccessKeyID)
 	if !known {
-		p, _, err := g.stranger(service, auth.AccessKeyID, requestID, Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid."))
+		p, _, err := g.stranger(l, Errorf(http.StatusForbidden, "UnrecognizedClientException", "The security token included in the request is invalid."))
 		return p, auth.Region, err
 	}
 	// Long-lived keys have no token. One that comes along all the same, as out of
@@ -147,7 +196,27 @@ func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID str
 	case err != nil:
 		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
+	if g.Mode == Warn && g.Events.Lenient != nil {
+		g.leniencies(l, id, auth)
+	}
 	return id.Principal, auth.Region, nil
+}
+
+// leniencies tells what of a verified call AWS would refuse.
+func (g *Gate) leniencies(l Leniency, id Identity, auth *sigv4.Authorization) {
+	tell := func(reason LenientReason) {
+		l.Reason = reason
+		g.Events.Lenient(l)
+	}
+	if id.Token == "" && auth.SessionToken != "" {
+		tell(LenientToken)
+	}
+	if !g.inScope(l.Service, auth.Region) {
+		tell(LenientRegion)
+	}
+	if id.Principal.Kind == Root {
+		tell(LenientRootKey)
+	}
 }
 
 // globalRegion is the region that callers of global services sign for.
@@ -160,12 +229,12 @@ func (g *Gate) inScope(service, region string) bool {
 }
 
 // stranger is a caller without proof: refused under Enforce, else the root.
-func (g *Gate) stranger(service, key, requestID string, refusal *Error) (Principal, string, error) {
+func (g *Gate) stranger(l Leniency, refusal *Error) (Principal, string, error) {
 	if g.Mode == Enforce {
 		return Principal{}, "", refusal
 	}
-	if g.Mode == Warn && g.Events.Unverified != nil {
-		g.Events.Unverified(service, key, requestID)
+	if g.Mode == Warn && g.Events.Lenient != nil {
+		g.Events.Lenient(l)
 	}
 	return Principal{Kind: Root, ARN: "arn:aws:iam::" + g.Account + ":root", Account: g.Account, Unverified: true}, "", nil
 }
@@ -217,7 +286,7 @@ func (c *Call) denied(action, resource string, context map[string][]string, reso
 	if result.Decision == iampolicy.Allow {
 		return nil
 	}
-	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID}
+	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID, Trace: c.Request.Header.Get(TraceHeader)}
 	switch {
 	case result.Decision == iampolicy.ExplicitDeny:
 		d.Why = fmt.Sprintf("statement %s of policy %s denies it", result.Statement, result.Policy)

@@ -159,6 +159,9 @@ func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
 	case 0:
 		e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
 	case 1:
+		if len(m.prefix) == 0 {
+			e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: r.URL.Path, Trace: r.Header.Get("X-Amzn-Trace-Id")})
+		}
 		e.management.ServeConnection(w, r, stages[0].APIID, stages[0].Name, m.id)
 	default:
 		apiID := ""
@@ -166,6 +169,12 @@ func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
 			apiID = c.APIID()
 		}
 		e.management.ServeConnection(w, r, apiID, stages[0].Name, m.id)
+	}
+}
+
+func (e *Edge) stageOmitted(i StageOmittedInfo) {
+	if e.events.StageOmitted != nil {
+		e.events.StageOmitted(i)
 	}
 }
 
@@ -185,12 +194,15 @@ func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service stri
 		return
 	}
 	if e.fallback != nil && r.Header.Get("Via") != via { // not one that came back to us
+		if e.events.FellBack != nil {
+			e.events.FellBack(unknownService(r, service, ""))
+		}
 		e.fallback.ServeHTTP(w, r)
 		return
 	}
 	requestID := newUUID()
 	if e.events.UnknownService != nil {
-		e.events.UnknownService(UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), RequestID: requestID})
+		e.events.UnknownService(unknownService(r, service, requestID))
 	}
 	writeUnknownService(w, r, service, requestID)
 }
@@ -204,5 +216,6 @@ func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "Upgrade")
-	writeError(w, newUUID(), http.StatusUpgradeRequired, "UpgradeRequiredException", "Upgrade Required")
+	e.refuse(w, r, &refusal{status: http.StatusUpgradeRequired, reason: NoUpgrade, text: "Upgrade Required",
+		why: "there is a stage here, which takes WebSocket handshakes only; backends push to " + strings.TrimSuffix(r.URL.Path, "/") + "/@connections/ID"})
 }

@@ -46,6 +46,7 @@ type fixture struct {
 	registry *connection.Registry
 	refused  []RefusedInfo
 	unknown  []UnknownServiceInfo
+	omitted  []string
 }
 
 // newFixture has a door to the stages, each written as api/stage.
@@ -72,6 +73,7 @@ func newFixture(t testing.TB, guard *Guard, stages ...string) *fixture {
 		Events: EventListener{
 			Refused:        func(i RefusedInfo) { f.refused = append(f.refused, i) },
 			UnknownService: func(i UnknownServiceInfo) { f.unknown = append(f.unknown, i) },
+			StageOmitted:   func(i StageOmittedInfo) { f.omitted = append(f.omitted, i.String()) },
 		},
 	})
 	return f
@@ -194,6 +196,12 @@ func TestTheOnlyStageNeedsNoName(t *testing.T) {
 	f := newFixture(t, nil, "aaa/one")
 	if w := f.do("POST", "http://localhost/@connections/x", ""); w.Body.String() != "@connections POST aaa/one x" {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if want := `POST "/@connections/x" on host "localhost"`; len(f.omitted) != 1 || f.omitted[0] != want {
+		t.Errorf("an omitted stage was told as %q, want %q", f.omitted, want)
+	}
+	if f.do("POST", "http://localhost/one/@connections/x", ""); len(f.omitted) != 1 {
+		t.Errorf("omitted: %q", f.omitted)
 	}
 	if w := f.do("GET", "http://localhost/", ""); w.Code != 426 || w.Header().Get("Upgrade") != "websocket" {
 		t.Errorf("%d %v", w.Code, w.Header())
@@ -345,7 +353,7 @@ func TestGuard(t *testing.T) {
 				t.Errorf("%d %s, want %d", w.Code, w.Body, want)
 			}
 			if tt.reason == "" {
-				if len(f.refused) > 0 {
+				if len(f.refused) > 0 && f.refused[0].Reason != NoUpgrade { // which isn't the guard's
 					t.Errorf("notices: %v", f.refused)
 				}
 				return

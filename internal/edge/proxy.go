@@ -37,7 +37,7 @@ func newFallback(endpoint *url.URL, failed func(UnknownServiceInfo, error)) http
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			requestID := newUUID()
-			failed(UnknownServiceInfo{Service: serviceOf(r), Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), RequestID: requestID}, err)
+			failed(unknownService(r, serviceOf(r), requestID), err)
 			writeError(w, requestID, http.StatusBadGateway, "BadGatewayException", "The fallback endpoint "+endpoint.Redacted()+" does not answer.")
 		},
 	}

@@ -36,10 +36,10 @@ func TestFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var failed []UnknownServiceInfo
+	var failed, fell []UnknownServiceInfo
 	f := newFixture(t, nil)
 	edge = New(Config{Gateway: f.gateway, Registry: f.registry, Fallback: endpoint, Services: map[string]http.Handler{"lambda": echo("lambda")},
-		Events: EventListener{FallbackFailed: func(i UnknownServiceInfo, _ error) { failed = append(failed, i) }}})
+		Events: EventListener{FellBack: func(i UnknownServiceInfo) { fell = append(fell, i) }, FallbackFailed: func(i UnknownServiceInfo, _ error) { failed = append(failed, i) }}})
 	call := func(service, target string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, "https://"+service+".us-east-1.amazonaws.com"+target, strings.NewReader("payload"))
 		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/"+service+"/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64))
@@ -53,6 +53,9 @@ func TestFallback(t *testing.T) {
 	}
 	if want := "POST sqs.us-east-1.amazonaws.com /queue?Action=a%2Fb sqs payload"; len(seen) != 1 || seen[0] != want {
 		t.Errorf("elsewhere saw %q, want %s", seen, want)
+	}
+	if len(fell) != 1 || fell[0].Service != "sqs" || fell[0].Path != "/queue" {
+		t.Errorf("told of %+v", fell)
 	}
 	if w := call("lambda", "/"); w.Body.String() != "lambda payload" {
 		t.Errorf("a service that is here: %s", w.Body)

@@ -27,7 +27,11 @@ const (
 	OwnPath          Reason = "own-path" // a handshake to /_tidegate
 	URLTooLong       Reason = "url-too-long"
 	HeaderTooLarge   Reason = "header-too-large"
-	Panicked         Reason = "panic" // a fault of Tidegate's
+	Panicked         Reason = "panic"      // a fault of Tidegate's
+	NoUpgrade        Reason = "no-upgrade" // a plain request where a handshake belongs
+	// Of calls to AWS's services.
+	NoSuchService  = "no-such-service"
+	FallbackSilent = "fallback-silent" // it didn't answer
 )
 
 const textForbidden = "Forbidden"
@@ -46,8 +50,24 @@ type refusal struct {
 type EventListener struct {
 	Refused        func(RefusedInfo)
 	UnknownService func(UnknownServiceInfo)
+	// FellBack: such a call goes to the fallback endpoint.
+	FellBack func(UnknownServiceInfo)
 	// FallbackFailed: the fallback endpoint didn't answer such a call.
 	FallbackFailed func(UnknownServiceInfo, error)
+	// StageOmitted: a request named no stage, and got to the only one.
+	StageOmitted func(StageOmittedInfo)
+}
+
+// A StageOmittedInfo tells of an address that would lead nowhere on AWS.
+type StageOmittedInfo struct {
+	Method, Host, Path string
+	WebSocket          bool   // it was a handshake
+	Trace              string // X-Amzn-Trace-Id: which invocation calls
+}
+
+// String is what was asked of which host.
+func (i StageOmittedInfo) String() string {
+	return fmt.Sprintf("%s %q on host %q", i.Method, i.Path, i.Host)
 }
 
 // A RefusedInfo tells of a request that led nowhere or wasn't let in.
@@ -63,6 +83,7 @@ type RefusedInfo struct {
 	WebSocket    bool // it was a handshake
 	Origin       string
 	SecFetchSite string
+	Trace        string // X-Amzn-Trace-Id: which invocation calls
 }
 
 // String returns one line for a log.
@@ -76,8 +97,13 @@ type UnknownServiceInfo struct {
 	Method  string
 	Path    string
 	Target  string // X-Amz-Target
-	// RequestID is as the caller was told.
+	// RequestID is as the caller was told; "" of a call that falls back.
 	RequestID string
+	Trace     string // X-Amzn-Trace-Id: which invocation calls
+}
+
+func unknownService(r *http.Request, service, requestID string) UnknownServiceInfo {
+	return UnknownServiceInfo{Service: service, Method: r.Method, Path: r.URL.Path, Target: r.Header.Get("X-Amz-Target"), RequestID: requestID, Trace: r.Header.Get("X-Amzn-Trace-Id")}
 }
 
 // String returns one line for a log.
@@ -94,7 +120,7 @@ func (e *Edge) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	requestID := newUUID()
 	e.report(no, RefusedInfo{
 		RequestID: requestID, Method: r.Method, Host: r.Host, Path: r.URL.Path, RemoteAddr: r.RemoteAddr,
-		Origin: r.Header.Get("Origin"), SecFetchSite: r.Header.Get("Sec-Fetch-Site"),
+		Origin: r.Header.Get("Origin"), SecFetchSite: r.Header.Get("Sec-Fetch-Site"), Trace: r.Header.Get("X-Amzn-Trace-Id"),
 	})
 	writeError(w, requestID, no.status, errorType(no.status), no.text)
 }
@@ -108,8 +134,11 @@ func (e *Edge) report(no *refusal, info RefusedInfo) {
 }
 
 func errorType(status int) string {
-	if status == http.StatusMisdirectedRequest {
+	switch status {
+	case http.StatusMisdirectedRequest:
 		return "MisdirectedRequestException"
+	case http.StatusUpgradeRequired:
+		return "UpgradeRequiredException"
 	}
 	return "ForbiddenException"
 }

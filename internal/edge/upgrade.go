@@ -41,6 +41,9 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 		reject(u, no.status, errorType(no.status), requestID, no.text)
 		return
 	}
+	if apiOf(r.Host) == "" && len(segments(path)) == 0 {
+		e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: path, WebSocket: true})
+	}
 	go e.connect(newConnectRequest(r, s, query), u)
 }
 

@@ -202,7 +202,7 @@ func (a *API) failed(r *http.Request, requestID, text string, err error) *awshtt
 		return awshttp.Errorf(http.StatusInternalServerError, "InternalServerErrorException", "Internal server error")
 	}
 	if !errors.As(err, new(told)) && a.gate.Events.Refused != nil {
-		a.gate.Events.Refused(Service, requestID, e)
+		a.gate.Events.Refused(awshttp.Refusal{Service: Service, Operation: r.Method + " @connections", RequestID: requestID, Trace: r.Header.Get(awshttp.TraceHeader), Err: e})
 	}
 	return e
 }

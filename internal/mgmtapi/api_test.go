@@ -101,7 +101,7 @@ func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
 	f.id = c.String()
 	api := New(Config{
 		Gate: &awshttp.Gate{Identities: identities{}, Mode: mode, Account: account, Region: region, Events: awshttp.EventListener{
-			Refused: func(_, _ string, e *awshttp.Error) { f.refused.Store(e) },
+			Refused: func(r awshttp.Refusal) { f.refused.Store(r.Err) },
 		}},
 		Router: f.router, Codec: codec, Admit: func() bool { return !f.full },
 	})

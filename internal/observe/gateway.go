@@ -15,12 +15,14 @@ import (
 func (o *Observer) Gateway(display func(name string) string) gateway.EventListener {
 	return gateway.EventListener{
 		ConnectEnd: func(i gateway.ConnectInfo) {
+			o.backend(&i.Subject)
 			n := subjectNotice(KindConnect, "CONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
 			n.Text = strings.Join(words(i.Stage, i.ConnectionID, arrow("$connect", i.Target, display), fmt.Sprint(i.Status), outcome(i.Outcome), Short(i.Duration), "["+i.RequestID+"]"), "  ")
 			n.Attrs = append(n.Attrs, slog.Int("status", i.Status), slog.String("sourceIp", i.SourceIP))
 			o.Note(n)
 		},
 		MessageEnd: func(i gateway.MessageInfo) {
+			o.backend(&i.Subject)
 			n := subjectNotice(KindMessage, "MESSAGE", i.Subject, i.Outcome, i.Err, i.Duration)
 			n.Text = messageText(&i, display)
 			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("bytes", i.Size))
@@ -30,6 +32,7 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 			o.Note(n)
 		},
 		DisconnectEnd: func(i gateway.DisconnectInfo) {
+			o.backend(&i.Subject)
 			n := subjectNotice(KindDisconnect, "DISCONNECT", i.Subject, i.Outcome, i.Err, i.Duration)
 			n.Level = slog.LevelInfo // nobody waits for $disconnect; only a failure of it is trouble
 			if i.Err != nil {

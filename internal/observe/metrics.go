@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
 	"tidegate/internal/gateway"
 	"tidegate/internal/service/functions"
@@ -30,6 +31,7 @@ type Metrics struct {
 	connects, disconnects, disconnectRoutes  counter
 	messages, sent, bytes, integrations      counter
 	pushes, drops, invocations, cold, tables counter
+	refusals                                 counter
 	routeTime, integrationTime, functionRun  histogram
 }
 
@@ -44,6 +46,7 @@ func NewMetrics() *Metrics {
 		bytes:            newCounter("tidegate_message_bytes_total", "Payload bytes of messages, in and out.", "api", "stage", "direction"),
 		integrations:     newCounter("tidegate_integrations_total", "Calls of backends: done, 4xx, 5xx or why they failed.", "api", "stage", "route", "outcome"),
 		pushes:           newCounter("tidegate_pushes_total", "Messages posted to @connections.", "api", "stage", "outcome"),
+		refusals:         newCounter("tidegate_refusals_total", "Requests refused with 4xx or 5xx: at the door, or by a service.", "service", "reason"),
 		drops:            newCounter("tidegate_drops_total", "What sockets discarded, by reason.", "reason"),
 		invocations:      newCounter("tidegate_invocations_total", "Invocations of functions.", "function", "outcome"),
 		cold:             newCounter("tidegate_cold_starts_total", "Invocations for which an environment was started.", "function"),
@@ -160,6 +163,30 @@ func (m *Metrics) Transport(next transport.EventListener) transport.EventListene
 	return next
 }
 
+// Refused counts a request that was refused: at the door, or by a service.
+func (m *Metrics) Refused(service, reason string) { m.refusals.with(service, reason).Add(1) }
+
+// AWS returns a listener that counts what AWS-shaped services refuse and passes on.
+func (m *Metrics) AWS(next awshttp.EventListener) awshttp.EventListener {
+	refused, denied, failed := next.Refused, next.Denied, next.Failed
+	next.Refused = func(r awshttp.Refusal) {
+		m.Refused(r.Service, r.Err.Code)
+		refused(r)
+	}
+	next.Denied = func(d awshttp.Denial) {
+		if d.Enforced {
+			service, _, _ := strings.Cut(d.Action, ":")
+			m.Refused(service, "AccessDeniedException")
+		}
+		denied(d)
+	}
+	next.Failed = func(service, operation, requestID string, err error) {
+		m.Refused(service, "failed")
+		failed(service, operation, requestID, err)
+	}
+	return next
+}
+
 // Functions returns a listener that counts invocations and passes on.
 func (m *Metrics) Functions(next functions.EventListener) functions.EventListener {
 	end := next.InvocationEnd
@@ -217,7 +244,7 @@ func (m *Metrics) Write(w io.Writer, open []OpenCount) error {
 	for _, o := range open[:min(len(open), maxSeries)] {
 		sample(&b, "tidegate_connections", []string{"api", "stage"}, []string{o.API, o.Stage}, "", strconv.Itoa(o.Count))
 	}
-	for _, c := range []*counter{&m.connects, &m.disconnects, &m.disconnectRoutes, &m.messages, &m.sent, &m.bytes, &m.integrations, &m.pushes, &m.drops, &m.invocations, &m.cold, &m.tables} {
+	for _, c := range []*counter{&m.connects, &m.disconnects, &m.disconnectRoutes, &m.messages, &m.sent, &m.bytes, &m.integrations, &m.pushes, &m.refusals, &m.drops, &m.invocations, &m.cold, &m.tables} {
 		c.write(&b)
 	}
 	for _, h := range []*histogram{&m.routeTime, &m.integrationTime, &m.functionRun} {

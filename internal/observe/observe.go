@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tidegate/internal/parity"
 )
 
 // A Notice is one thing that happened.
@@ -40,6 +42,7 @@ const (
 	KindRefused    = "refused"    // a request was answered with 4xx
 	KindDropped    = "dropped"    // something was discarded, with its reason
 	KindFailed     = "failed"     // a fault of Tidegate's own
+	KindParity     = "parity"     // the app relies on what AWS doesn't do, or does otherwise
 	KindNote       = "note"       // anything else worth a line
 )
 
@@ -67,6 +70,7 @@ type Observer struct {
 	readers map[*reader]struct{}
 	recent  memory
 	closed  bool
+	relied  parity.Report
 }
 
 type reader struct {

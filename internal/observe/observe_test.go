@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -172,17 +173,28 @@ func TestStrangersAreToldOnce(t *testing.T) {
 	defer stop()
 	l := o.AWS()
 	for range 3 {
-		l.Unverified("dynamodb", "AKIA", "r")
-		l.Unverified("dynamodb", "", "r")
+		for _, reason := range []awshttp.LenientReason{awshttp.LenientUnknownKey, awshttp.LenientUnsigned} {
+			key := map[awshttp.LenientReason]string{awshttp.LenientUnknownKey: "AKIA"}[reason]
+			l.Lenient(awshttp.Leniency{Reason: reason, Service: "dynamodb", AccessKeyID: key, RequestID: "r", Request: httptest.NewRequest("POST", "/", nil)})
+		}
 	}
-	next(t, notices)
-	next(t, notices)
+	for range 2 {
+		if n := next(t, notices); n.Kind != KindDenied {
+			t.Errorf("a stranger: %+v", n)
+		}
+		if n := next(t, notices); n.Kind != KindParity || n.Level != slog.LevelDebug {
+			t.Errorf("a stranger: %+v", n)
+		}
+	}
 	if len(notices) != 0 {
 		t.Errorf("%d notices too many", len(notices))
 	}
 	l.Denied(awshttp.Denial{Principal: "p", Action: "a", Resource: "r", Why: "w"})
 	if n := next(t, notices); !strings.Contains(n.Text, "AWS would refuse") {
 		t.Errorf("a denial that goes on: %q", n.Text)
+	}
+	if n := next(t, notices); n.Kind != KindParity {
+		t.Errorf("a denial that goes on: %+v", n)
 	}
 	l.Denied(awshttp.Denial{Enforced: true})
 	if n := next(t, notices); !strings.HasPrefix(n.Text, "refused") {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
+	"tidegate/internal/event"
 	"tidegate/internal/service/functions"
 	"tidegate/internal/service/schedules"
 )
@@ -41,7 +43,7 @@ func (o *Observer) Cluster() cluster.EventListener {
 // function's name into what a person knows it by.
 func (o *Observer) Functions(display func(name string) string) functions.EventListener {
 	var running sync.Map // invocations that a request of the gateway's led to → its id
-	return functions.EventListener{
+	return o.functionParity(display, functions.EventListener{
 		InvocationBegin: func(i functions.InvocationBegin) {
 			if i.Origin != "" {
 				running.Store(i.RequestID, i.Origin)
@@ -99,7 +101,7 @@ func (o *Observer) Functions(display func(name string) string) functions.EventLi
 			o.Note(Notice{Kind: KindDropped, Level: slog.LevelWarn, Text: of(display(i.Function), i.RequestID) + "  " + i.Outcome(),
 				Attrs: []slog.Attr{slog.String("function", i.Function), slog.String("requestId", i.RequestID), slog.Int("attempts", i.Attempts), slog.String("reason", string(i.Reason))}})
 		},
-	}
+	})
 }
 
 // retryCause says why an asynchronous invocation is tried again.
@@ -217,24 +219,36 @@ func schedule(name string, display func(name string) string) string {
 // AWS hears what the AWS-shaped services refuse, or would.
 func (o *Observer) AWS() awshttp.EventListener {
 	return awshttp.EventListener{
-		Unverified: o.unverified(),
+		Lenient: o.lenient(),
 		Denied: func(d awshttp.Denial) {
 			text := "AWS would refuse this: " + d.String()
 			if d.Enforced {
 				text = "refused: " + d.String()
 			}
-			o.Note(Notice{Kind: KindDenied, Level: slog.LevelWarn, Text: text, Attrs: []slog.Attr{slog.String("principal", d.Principal),
-				slog.String("action", d.Action), slog.String("resource", d.Resource), slog.Bool("enforced", d.Enforced), slog.String("requestId", d.RequestID)}})
+			attrs := []slog.Attr{slog.String("principal", d.Principal), slog.String("action", d.Action), slog.String("resource", d.Resource),
+				slog.Bool("enforced", d.Enforced), slog.String("why", d.Why), slog.String("requestId", d.RequestID)}
+			o.Note(Notice{Kind: KindDenied, Level: slog.LevelWarn, Text: text, Attrs: withOrigin(attrs, d.Trace)})
+			o.wouldDeny(d)
 		},
 		Failed: func(service, operation, requestID string, err error) {
 			o.Note(Notice{Kind: KindFailed, Level: slog.LevelError, Text: fmt.Sprintf("%s %s failed: %v", service, operation, err),
 				Attrs: []slog.Attr{slog.String("service", service), slog.String("operation", operation), slog.String("requestId", requestID)}})
 		},
-		Refused: func(service, requestID string, err *awshttp.Error) {
-			o.Note(Notice{Kind: KindRefused, Level: slog.LevelWarn, Text: fmt.Sprintf("%s: %v", service, err),
-				Attrs: []slog.Attr{slog.String("service", service), slog.String("requestId", requestID), slog.Int("status", err.Status)}})
+		Refused: func(r awshttp.Refusal) {
+			attrs := []slog.Attr{slog.String("service", r.Service), slog.String("operation", r.Operation), slog.String("requestId", r.RequestID),
+				slog.Int("status", r.Err.Status), slog.String("reason", r.Err.Code), slog.String("why", cmp.Or(r.Err.Why, r.Err.Message))}
+			o.Note(Notice{Kind: KindRefused, Level: slog.LevelWarn, Text: r.String(), Attrs: withOrigin(attrs, r.Trace)})
 		},
 	}
+}
+
+// withOrigin adds the gateway's request that a trace header tells of, so that who
+// follows a message hears of the calls that it led to.
+func withOrigin(attrs []slog.Attr, trace string) []slog.Attr {
+	if origin := event.RequestIDOf(trace); origin != "" {
+		attrs = append(attrs, slog.String(OriginAttr, origin))
+	}
+	return attrs
 }
 
 // unverified warns once of unsigned calls, and once of each unknown key, however

@@ -37,6 +37,7 @@ import (
 	"tidegate/internal/kv/filekv"
 	"tidegate/internal/mgmtapi"
 	"tidegate/internal/observe"
+	"tidegate/internal/parity"
 	"tidegate/internal/recording"
 	"tidegate/internal/rollout"
 	"tidegate/internal/service/functions"
@@ -122,7 +123,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.openAuthority(); err != nil {
 		return nil, err
 	}
-	gate := &awshttp.Gate{Identities: s.identity, Mode: o.IAM, Account: o.Account, Region: o.Region, Events: o.Observer.AWS()}
+	gate := &awshttp.Gate{Identities: s.identity, Mode: o.IAM, Account: o.Account, Region: o.Region, Events: s.metrics.AWS(o.Observer.AWS())}
 	if err := s.openRecorder(); err != nil {
 		return nil, err
 	}
@@ -344,6 +345,7 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 				return false
 			}
 			if s.options.IAM == awshttp.Warn {
+				s.options.Observer.Relied(parity.RoleNotAssumed, role, func() parity.First { return parity.First{Where: why} })
 				s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn,
 					Text: fmt.Sprintf("apigateway.amazonaws.com can't assume %s, the role of an integration or authorizer: %s; on AWS its calls would fail", role, why)})
 			}
@@ -454,20 +456,6 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 		Events:     s.doorEvents(),
 	})
 	return nil
-}
-
-// doorEvents are told like everything else. edge is above what observe may know.
-func (s *Server) doorEvents() edge.EventListener {
-	note := func(text, requestID string) {
-		s.options.Observer.Note(observe.Notice{Kind: observe.KindRefused, Level: slog.LevelWarn, Text: text, Attrs: []slog.Attr{slog.String("requestId", requestID)}})
-	}
-	return edge.EventListener{
-		Refused:        func(i edge.RefusedInfo) { note(i.String(), i.RequestID) },
-		UnknownService: func(i edge.UnknownServiceInfo) { note(i.String(), i.RequestID) },
-		FallbackFailed: func(i edge.UnknownServiceInfo, err error) {
-			note(fmt.Sprintf("%s %s for %s found no answer at the fallback endpoint: %v", i.Method, i.Path, i.Service, err), i.RequestID)
-		},
-	}
 }
 
 // reachable are the addresses by which others may name this server.

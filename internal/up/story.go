@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tidegate/internal/observe"
+	"tidegate/internal/parity"
 	"tidegate/internal/stack"
 )
 
@@ -145,6 +146,23 @@ func (s *story) notes(notes []stack.Note) {
 	}
 	for _, line := range stack.NoteLines(notes) {
 		s.note(slog.LevelInfo, "%s", line)
+	}
+}
+
+// parity tells, when all ends, what the app relied on that AWS doesn't do or does
+// otherwise; nothing when there is nothing.
+func (s *story) parity(entries []parity.Entry) {
+	switch {
+	case len(entries) == 0:
+	case s.json:
+		s.tell(observe.Notice{Time: time.Now(), Kind: observe.KindParity, Level: slog.LevelInfo, Text: "relied on what AWS doesn't do, or does otherwise",
+			Attrs: []slog.Attr{slog.Any("entries", entries)}})
+	default:
+		lines := []string{"", "This run relied on what AWS doesn't do, or does otherwise:"}
+		for _, l := range parity.Lines(entries) {
+			lines = append(lines, printable(l))
+		}
+		s.say(append(lines, "")...)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tidegate/internal/observe"
+	"tidegate/internal/parity"
 )
 
 // TestStoryTellsEverything wants every notice told, in order, however many wait
@@ -55,6 +56,35 @@ func TestStoryInJSON(t *testing.T) {
 	}
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Msg != "a note" || got.Time.Year() < 2026 {
 		t.Errorf("%s: %v; want a note with its time", out.Bytes(), err)
+	}
+}
+
+// TestStoryOfParity is silent without entries, for people a list, for programs one
+// object.
+func TestStoryOfParity(t *testing.T) {
+	var report parity.Report
+	var out bytes.Buffer
+	people, programs := &story{out: &out}, &story{out: &out, json: true}
+	people.parity(report.Entries())
+	programs.parity(report.Entries())
+	if out.Len() > 0 {
+		t.Errorf("of nothing it tells %q", out.String())
+	}
+	report.See(parity.UnsignedCall, "execute-api", func() parity.First { return parity.First{RequestID: "r", Where: "POST \x1b[2J"} })
+	people.parity(report.Entries())
+	for _, want := range []string{"  unsigned-call: an unsigned call", "      on AWS: 403", "      to do:  sign it", "      - execute-api, once, POST \\x1b[2J [r]\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	programs.parity(report.Entries())
+	var got struct {
+		Kind    string
+		Entries []parity.Entry
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Kind != observe.KindParity || len(got.Entries) != 1 || got.Entries[0].Kind != parity.UnsignedCall || got.Entries[0].Count != 1 {
+		t.Errorf("%s: %v", out.Bytes(), err)
 	}
 }
 

@@ -133,7 +133,9 @@ func Run(ctx context.Context, o Options) error {
 	if err == nil {
 		tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
 	}
-	return errors.Join(err, r.end())
+	err = errors.Join(err, r.end())
+	tale.parity(observer.Parity())
+	return err
 }
 
 // fresh deletes what the data dir holds.

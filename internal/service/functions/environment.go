@@ -158,6 +158,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 	if f := s.cfg.Events.EnvironmentStart; f != nil {
 		f(EnvironmentStart{Function: fn.Name, ID: e.id, PID: e.proc.pid})
 	}
+	s.compareRuntime(fn, prep.program)
 	go e.watch()
 	if closed {
 		e.retire(exitClosed)

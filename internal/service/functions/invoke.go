@@ -226,7 +226,7 @@ func (s *Service) run(ctx context.Context, fn *function, inv *invocation) (resul
 	}
 	end := InvocationEnd{
 		Function: fn.Name, RequestID: inv.requestID, Caller: inv.caller, Origin: inv.origin, Event: inv.event, Cold: res.cold, Init: res.init,
-		Duration: res.duration, Billed: billed(res.duration), Hint: res.hint,
+		Duration: res.duration, Billed: billed(res.duration), Memory: res.memory, MemorySize: fn.MemorySize, Hint: res.hint,
 	}
 	if err != nil {
 		end.ErrorType, end.ErrorMessage = "ServiceException", err.Error()

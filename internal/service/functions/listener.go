@@ -18,6 +18,8 @@ type EventListener struct {
 	Progress         func(Progress)
 	EnvironmentStart func(EnvironmentStart)
 	EnvironmentExit  func(EnvironmentExit)
+	// OtherRuntime: this machine's program runs a function of another version.
+	OtherRuntime func(OtherRuntime)
 	// Retry: an asynchronous invocation failed and is tried again.
 	Retry func(Retry)
 	// Discarded: an asynchronous invocation was given up.
@@ -51,6 +53,9 @@ type InvocationEnd struct {
 	Init                time.Duration // of the environment, when Cold
 	Duration            time.Duration // of the handler
 	Billed              time.Duration // Duration rounded up to a millisecond
+	// Memory is the most that its process used so far, 0 when unknown, and
+	// MemorySize what the function may have, both in MB.
+	Memory, MemorySize int
 	// ErrorType, ErrorMessage and Trace are the function error's, empty when there
 	// was none. Hint says what to do about it, when that is known.
 	ErrorType, ErrorMessage string
@@ -136,6 +141,16 @@ type EnvironmentStart struct {
 func (e EnvironmentStart) String() string {
 	return fmt.Sprintf("%s: environment %.8s started (pid %d)", e.Function, e.ID, e.PID)
 }
+
+// OtherRuntime says that a function's runtime is not what runs it.
+type OtherRuntime struct {
+	Function string
+	Runtime  string // the function's: nodejs8.10
+	Runs     string // what runs it: Node.js 20, Python 3.12
+}
+
+// String is one line.
+func (o OtherRuntime) String() string { return o.Function + ": " + o.Runtime + " is run by " + o.Runs }
 
 // An ExitReason says why an execution environment ended.
 type ExitReason string
