@@ -546,7 +546,13 @@ func (r *run) closed(s *step) error {
 	if f.what != "close" {
 		return &failure{mismatches: []mismatch{{"", want, f.String()}}}
 	}
-	found, err := r.values.matchText(strings.TrimSpace(s.args[1]+" "+s.args[2]), strings.TrimSpace(fmt.Sprintf("%d %s", f.code, f.reason)))
+	if strconv.Itoa(f.code) != s.args[1] {
+		return &failure{mismatches: []mismatch{{"", want, f.String()}}}
+	}
+	found, err := r.values.matchText(s.args[2], f.reason)
+	for i := range found {
+		found[i] = mismatch{"", want, f.String()}
+	}
 	return differs(found, err)
 }
 
