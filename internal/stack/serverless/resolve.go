@@ -428,15 +428,21 @@ func (r *resolver) self(address string, at *yaml.Node) *yaml.Node {
 	return r.walk(r.root, address)
 }
 
-// walk follows a dotted path, through variables and lists.
+// walk follows a dotted path, through variables and lists, and resolves what is
+// there.
 func (r *resolver) walk(n *yaml.Node, address string) *yaml.Node {
+	return r.resolve(r.find(n, address))
+}
+
+// find is walk's way to a value, which it returns as it is written.
+func (r *resolver) find(n *yaml.Node, address string) *yaml.Node {
 	n = target(n)
 	for _, name := range strings.Split(address, ".") {
 		if address == "" {
 			break
 		}
 		if n != nil && n.Kind == yaml.ScalarNode && !r.ready[n] {
-			n = r.resolve(n)
+			n = r.inside(n)
 		}
 		if n == nil {
 			return nil
@@ -451,11 +457,38 @@ func (r *resolver) walk(n *yaml.Node, address string) *yaml.Node {
 		}
 		n = get(n, name)
 	}
-	return r.resolve(n)
+	return n
+}
+
+// inside returns what a text leads to whose members are wanted: of a text that is
+// one ${file(path)}, the file's tree as it is written, so that its values may refer
+// to each other by the name that the file has in serverless.yml.
+func (r *resolver) inside(n *yaml.Node) *yaml.Node {
+	parts, err := parseText(n.Value)
+	if err != nil || len(parts) != 1 || len(parts[0].sources) != 1 {
+		return r.resolve(n)
+	}
+	s := parts[0].sources[0]
+	if s.typ != "file" || len(s.address) > 0 || len(s.params) != 1 || len(s.params[0]) != 1 || s.params[0][0].sources != nil {
+		return r.resolve(n)
+	}
+	if tree, _ := r.fileTree([]string{s.params[0][0].literal}, n); tree != nil {
+		return target(tree)
+	}
+	return r.resolve(n) // which says what is wrong
 }
 
 // file reads ${file(path):address}.
 func (r *resolver) file(params []string, address string, at *yaml.Node) (*yaml.Node, string) {
+	n, hint := r.fileTree(params, at)
+	if n == nil {
+		return nil, hint
+	}
+	return r.walk(n, address), ""
+}
+
+// fileTree reads the file of ${file(path)}; nil with what to do about it.
+func (r *resolver) fileTree(params []string, at *yaml.Node) (*yaml.Node, string) {
 	if len(params) == 0 || params[0] == "" {
 		return nil, "write the file's path as ${file(./other.yml):name}"
 	}
@@ -474,11 +507,7 @@ func (r *resolver) file(params []string, address string, at *yaml.Node) (*yaml.N
 	if _, err := os.Stat(path); err != nil {
 		return nil, "there is no file " + path
 	}
-	n := r.open(path, at)
-	if n == nil {
-		return nil, ""
-	}
-	return r.walk(n, address), ""
+	return r.open(path, at), ""
 }
 
 // param is ${param:name}: given, the stage's, or the default.

@@ -43,6 +43,7 @@ func TestVariables(t *testing.T) {
 		"other.yml":  "dev: {n: 5, list: [a, b]}\nstage: ${self:provider.stage}\n",
 		"other.json": "{\n\t\"deep\": {\"er\": true}\n}",
 		"text.txt":   "plain ${self:nothing}\n",
+		"shared.yml": "full: ${self:custom.shared.first}/${self:custom.shared.second}\nfirst: ${self:custom.text}\nsecond: ${sls:stage}\n",
 		".env":       "DOT=dotted\nBOTH=default\n",
 		".env.dev":   "BOTH=stage\n",
 	}
@@ -73,6 +74,7 @@ func TestVariables(t *testing.T) {
 		{"${file(other.json):deep.er}", true},
 		{"${file(./text.txt)}", "plain ${self:nothing}"},
 		{"${file(./gone.yml):a, 'fallback'}", "fallback"},
+		{"${self:custom.shared.full}", "text/dev"},
 		{"${strToBool(1)}", true},
 		{"${aws:region}/${aws:accountId}", "us-east-1/000000000000"},
 		{"${param:one}/${param:two}/${param:three}", "given/stage/default"},
@@ -86,7 +88,7 @@ func TestVariables(t *testing.T) {
 		quoted, _ := json.Marshal(tt.value)
 		files["serverless.yml"] = head + `useDotenv: true
 params: {default: {two: default, three: default}, dev: {two: stage}}
-custom: {text: text, number: 7, list: [one, two], chain: "${self:custom.${opt:which, 'text'}}", pick: nested, nested: {in: nested}}
+custom: {shared: "${file(./shared.yml)}", text: text, number: 7, list: [one, two], chain: "${self:custom.${opt:which, 'text'}}", pick: nested, nested: {in: nested}}
 functions: {f: {handler: h.f, environment: {KEY: ` + string(quoted) + `}}}
 `
 		s := read(t, files, Options{Overrides: map[string]string{"one": "given", "ssm:/a/b": "from outside"}})
@@ -111,6 +113,7 @@ func TestProblems(t *testing.T) {
 		{"no value", head + strings.Replace(f, "%", "${env:UNSET}", 1), "${env:UNSET} has no value; set the environment variable UNSET", 3},
 		{"no value in self", head + strings.Replace(f, "%", "a ${self:custom.none}", 1), "${self:custom.none} has no value", 3},
 		{"a cycle", head + strings.Replace(f, "%", "${self:custom.a}", 1) + "custom:\n  a: ${self:custom.b}\n  b: ${self:custom.a}\n", "the value depends on itself", 5},
+		{"a cycle through a file", head + strings.Replace(f, "%", "${self:custom.y.a}", 1) + "custom:\n  y: ${file(./y.yml)}\n", "the value depends on itself", 8},
 		{"a part that is a map", head + strings.Replace(f, "%", "a-${self:custom}", 1) + "custom: {a: 1}\n", "is no text", 3},
 		{"not closed", head + strings.Replace(f, "%", "${self:custom", 1), "isn't closed", 3},
 		{"a word without quotes", head + strings.Replace(f, "%", "${opt:x, word}", 1), `"word" is no source`, 3},
@@ -124,7 +127,7 @@ func TestProblems(t *testing.T) {
 		{"bad YAML", "service: [\n", "not valid YAML", 2},
 		{"an extension of nothing", head + "functions: {}\nresources: {extensions: {Nothing: {Properties: {}}}}\n", `extends "Nothing"`, 4},
 	} {
-		s := read(t, map[string]string{"serverless.yml": tt.text, "x.js": ""}, Options{})
+		s := read(t, map[string]string{"serverless.yml": tt.text, "x.js": "", "y.yml": "a: ${self:custom.y.b}\nb: ${self:custom.y.a}\n"}, Options{})
 		if len(s.Problems) == 0 {
 			t.Errorf("%s: no problem", tt.name)
 			continue
