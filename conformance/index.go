@@ -60,7 +60,7 @@ Confidence says how we know: *doc* from AWS's documentation, *observed* on AWS,
 			fmt.Fprintf(&b, "\n## %s\n\n| id | behaviour | status | known from |\n| --- | --- | --- | --- |\n", strings.ToUpper(name[:1])+name[1:])
 		}
 		source := s.source
-		if strings.HasPrefix(source, "https://") {
+		if strings.HasPrefix(source, "https://") && !strings.Contains(source, " ") {
 			source = "[" + s.confidence + "](" + source + ")"
 		} else {
 			source = s.confidence + ": " + source
