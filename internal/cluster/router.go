@@ -126,15 +126,18 @@ func (r *Router) Delete(ctx context.Context, target Target) error {
 func (r *Router) lookup(t Target) (*connection.Connection, error) {
 	c, ok := r.here.Registry.Lookup(t.ID)
 	if !ok {
-		return nil, apigw.ErrGone
+		return nil, fmt.Errorf("%w: %s", apigw.ErrGone, r.here.Registry.Missing(t.ID))
 	}
 	if c.APIID() != t.APIID || c.Stage() != t.Stage {
-		return nil, ErrElsewhere
+		return nil, fmt.Errorf("%w: it is one of stage %s of API %s, the call names %s of %s", ErrElsewhere, c.Stage(), c.APIID(), t.Stage, t.APIID)
 	}
-	if c.State() != connection.Open {
-		return nil, apigw.ErrGone
+	switch c.State() {
+	case connection.Open:
+		return c, nil
+	case connection.Connecting:
+		return nil, fmt.Errorf("%w: $connect has not answered yet, and a client can be pushed to only afterwards", apigw.ErrGone)
 	}
-	return c, nil
+	return nil, fmt.Errorf("%w: the client is being disconnected", apigw.ErrGone)
 }
 
 // A PushOutcome is how a push ended: metric label, log field and test assertion

@@ -164,6 +164,20 @@ func (r *Registry) Lookup(id ID) (*Connection, bool) {
 	return c, true
 }
 
+// Missing says for a log why Lookup doesn't find an id.
+func (r *Registry) Missing(id ID) string {
+	if id.incarnation != r.incarnation {
+		return "the id is another process's: of before this one started, or of another Tidegate"
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	chunks := *r.chunks.Load()
+	if at := int(id.slot / chunkSize); at >= len(chunks) || id.generation > chunks[at].generations[id.slot%chunkSize] {
+		return "no connection ever had this id"
+	}
+	return "the client was disconnected"
+}
+
 // LookupText is Lookup by the id as users see it. The error is ErrMalformedID.
 func (r *Registry) LookupText(text string) (*Connection, bool, error) {
 	id, err := r.codec.ParseID(text)

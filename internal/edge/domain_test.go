@@ -96,6 +96,9 @@ func TestDomains(t *testing.T) {
 			if len(f.refused) > 0 {
 				reason = f.refused[0].Reason
 			}
+			if tt.reason == "" && tt.status == http.StatusUpgradeRequired {
+				tt.reason = NoUpgrade
+			}
 			if reason != tt.reason {
 				t.Errorf("reason %q, want %q", reason, tt.reason)
 			}

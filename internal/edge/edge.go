@@ -159,7 +159,7 @@ func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
 	case 0:
 		e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
 	case 1:
-		if len(m.prefix) == 0 {
+		if len(m.prefix) == 0 && stages[0].Name != apigw.StageName(apigw.RouteDefault) {
 			e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: r.URL.Path, Trace: r.Header.Get("X-Amzn-Trace-Id")})
 		}
 		e.management.ServeConnection(w, r, stages[0].APIID, stages[0].Name, m.id)

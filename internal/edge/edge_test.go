@@ -203,6 +203,10 @@ func TestTheOnlyStageNeedsNoName(t *testing.T) {
 	if f.do("POST", "http://localhost/one/@connections/x", ""); len(f.omitted) != 1 {
 		t.Errorf("omitted: %q", f.omitted)
 	}
+	of := newFixture(t, nil, "aaa/$default") // which has no path on AWS either
+	if of.do("POST", "http://localhost/@connections/x", ""); len(of.omitted) != 0 {
+		t.Errorf("omitted: %q", of.omitted)
+	}
 	if w := f.do("GET", "http://localhost/", ""); w.Code != 426 || w.Header().Get("Upgrade") != "websocket" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}

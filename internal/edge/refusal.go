@@ -34,6 +34,9 @@ const (
 	FallbackSilent = "fallback-silent" // it didn't answer
 )
 
+// ClosedByClient is why a connection ended that the client closed in good order.
+const ClosedByClient = "closed-by-client"
+
 const textForbidden = "Forbidden"
 
 // A refusal is an answer that ends a request at the door.

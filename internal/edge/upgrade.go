@@ -41,7 +41,7 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 		reject(u, no.status, errorType(no.status), requestID, no.text)
 		return
 	}
-	if apiOf(r.Host) == "" && len(segments(path)) == 0 {
+	if len(segments(path)) == 0 && s.Name != apigw.StageName(apigw.RouteDefault) && e.domains.Lookup(r.Host) == nil {
 		e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: path, WebSocket: true})
 	}
 	go e.connect(newConnectRequest(r, s, query), u)
@@ -153,7 +153,13 @@ func (e *Edge) OnClose(conn transport.Conn, why transport.CloseReason) {
 
 // closeReason puts the end of a connection into $disconnect's words.
 func closeReason(why transport.CloseReason) event.CloseReason {
-	r := event.CloseReason{Code: int(why.Code), Text: why.Text}
+	r := event.CloseReason{Code: int(why.Code), Text: why.Text, Reason: why.Drop}
+	if why.Drop == "" && why.ByClient {
+		r.Reason = ClosedByClient
+	}
+	if why.Err != nil {
+		r.Why = why.Err.Error()
+	}
 	if why.Code == ws.CloseGoingAway && !why.ByClient && r.Text == "" {
 		r.Text = "Going away"
 	}

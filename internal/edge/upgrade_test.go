@@ -368,9 +368,10 @@ func TestCloseReason(t *testing.T) {
 		in   transport.CloseReason
 		want event.CloseReason
 	}{
-		{transport.CloseReason{Code: ws.CloseGoingAway, ByClient: true}, event.CloseReason{Code: 1001}},
-		{transport.CloseReason{Code: ws.CloseGoingAway, Drop: transport.DropIdle}, event.CloseReason{Code: 1001, Text: "Going away"}},
-		{transport.CloseReason{Code: 4001, Text: "mine", ByClient: true}, event.CloseReason{Code: 4001, Text: "mine"}},
+		{transport.CloseReason{Code: ws.CloseGoingAway, ByClient: true}, event.CloseReason{Code: 1001, Reason: ClosedByClient}},
+		{transport.CloseReason{Code: ws.CloseGoingAway, Drop: transport.DropIdle}, event.CloseReason{Code: 1001, Text: "Going away", Reason: transport.DropIdle}},
+		{transport.CloseReason{Code: 4001, Text: "mine", ByClient: true}, event.CloseReason{Code: 4001, Text: "mine", Reason: ClosedByClient}},
+		{transport.CloseReason{Code: ws.CloseMessageTooBig, Drop: transport.DropFrameTooBig, Err: errors.New("a frame of 9 bytes")}, event.CloseReason{Code: 1009, Reason: transport.DropFrameTooBig, Why: "a frame of 9 bytes"}},
 		{transport.CloseReason{Code: ws.CloseAbnormalClosure}, event.CloseReason{Code: 1006}},
 	} {
 		if got := closeReason(tt.in); got != tt.want {

@@ -64,6 +64,9 @@ type Context struct {
 type CloseReason struct {
 	Code int    // disconnectStatusCode: an RFC 6455 close code
 	Text string // disconnectReason, may be ""
+	// Reason and Why are for the log, and in no event: a constant such as idle,
+	// and what lies beneath it; either may be "".
+	Reason, Why string
 }
 
 // A ConnectRequest is the handshake as the semantics see it.

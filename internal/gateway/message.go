@@ -46,7 +46,7 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 	}
 	p.stage = s
 	p.route = s.SelectRoute(payload)
-	if p.refusal, p.why = g.throttle(c, p.route, p.start); p.refusal.outcome != "" {
+	if p.refusal, p.why = g.throttle(c, s, p.route, p.start); p.refusal.outcome != "" {
 		return p
 	}
 	switch {

@@ -65,7 +65,7 @@ const (
 // Errors that have no other home.
 var (
 	errUnknownStage  = errors.New("the API has no such stage, or has it no more")
-	errThrottled     = errors.New("the rate or burst of the route's or the stage's throttling settings is used up")
+	errThrottled     = errors.New("a throttling setting's rate or burst is used up")
 	errAccount       = errors.New("the account's rate or burst (account_rate, account_burst) is used up")
 	errConnections   = errors.New("the account's rate of new connections (connection_rate) is used up")
 	errNoIntegration = errors.New("the route has no integration")

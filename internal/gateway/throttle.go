@@ -27,7 +27,7 @@ func (g *Gateway) admitRate(s *stage.Stage, now time.Time) *Rejection {
 	case !g.connects.Allow(now):
 		no.Outcome, no.Err = ConnectionThrottled, errConnections
 	case !own.Allow(now):
-		no.Outcome, no.Err = Throttled, errThrottled
+		no.Outcome, no.Err = Throttled, throttledBy(s, s.Connect())
 	case !g.account.Allow(now):
 		no.Outcome, no.Err = AccountThrottled, errAccount
 	default:
@@ -36,15 +36,23 @@ func (g *Gateway) admitRate(s *stage.Stage, now time.Time) *Rejection {
 	return no
 }
 
+// throttledBy says whose rate or burst is used up: the route's own or the stage's.
+func throttledBy(s *stage.Stage, route *stage.Route) error {
+	if route == nil || route.Throttle == s.Throttle {
+		return fmt.Errorf("%w: that of stage %s, %v", errThrottled, s.Name, s.Throttle)
+	}
+	return fmt.Errorf("%w: that of route %s in stage %s, %v", errThrottled, route.Key, s.Name, route.Throttle)
+}
+
 // throttle holds a message against its route's or stage's throttle and the
 // account's; route may be nil. It returns the zero verdict when there is room. A
 // client that goes on and on nevertheless is to be closed.
-func (g *Gateway) throttle(c *connection.Connection, route *stage.Route, now time.Time) (verdict, error) {
+func (g *Gateway) throttle(c *connection.Connection, s *stage.Stage, route *stage.Route, now time.Time) (verdict, error) {
 	v := verdict{status: http.StatusTooManyRequests, text: textTooManyRequests}
 	var why error
 	switch {
 	case route != nil && !route.Throttle.Allow(now):
-		v.outcome, why = Throttled, errThrottled
+		v.outcome, why = Throttled, throttledBy(s, route)
 	case !g.account.Allow(now):
 		v.outcome, why = AccountThrottled, errAccount
 	default:

@@ -190,9 +190,10 @@ func (a *API) failed(r *http.Request, requestID, text string, err error) *awshtt
 	case errors.As(err, &e):
 	case errors.Is(err, apigw.ErrGone):
 		// The body is empty on AWS; the message is for the listener.
-		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: r.Method + " of connection " + text}
+		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: r.Method + " of connection " + text, Why: err.Error()}
 	case errors.Is(err, cluster.ErrElsewhere):
 		e = awshttp.Errorf(http.StatusForbidden, "ForbiddenException", "Forbidden")
+		e.Why = err.Error()
 	case errors.Is(err, apigw.ErrQueueFull):
 		e = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "The client's buffer is full: it reads too slowly")
 	default:

@@ -39,12 +39,16 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 				n.Level = slog.LevelWarn
 			}
 			said := fmt.Sprintf("%d %s", i.Close.Code, i.Close.Text)
-			parts := words(i.Stage, i.ConnectionID, strings.TrimSpace(said), "after "+Short(i.Lifetime))
+			parts := words(i.Stage, i.ConnectionID, strings.TrimSpace(said), i.Close.Reason, "after "+Short(i.Lifetime))
+			if i.Close.Why != "" && i.Close.Why != i.Close.Reason {
+				n.Detail = append(n.Detail, "closed: "+firstLine(i.Close.Why))
+			}
 			if i.Target != "" {
 				parts = append(parts, arrow("$disconnect", i.Target, display), string(i.Outcome), Short(i.Duration), "["+i.RequestID+"]")
 			}
 			n.Text = strings.Join(parts, "  ")
-			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("disconnectStatusCode", i.Close.Code), slog.String("disconnectReason", i.Close.Text))
+			n.Attrs = append(n.Attrs, slog.Int("status", i.BackendStatus), slog.Int("disconnectStatusCode", i.Close.Code), slog.String("disconnectReason", i.Close.Text),
+				slog.String("reason", i.Close.Reason), slog.String("closeWhy", i.Close.Why))
 			o.Note(n)
 		},
 	}

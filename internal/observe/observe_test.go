@@ -157,8 +157,8 @@ func TestPushesAreTold(t *testing.T) {
 	notices, stop := o.Subscribe()
 	defer stop()
 	l := o.Cluster()
-	l.PushEnd(cluster.PushInfo{Stage: "dev", ConnectionID: "id=", Size: 3, Outcome: cluster.PushGone, Err: apigw.ErrGone})
-	if n := next(t, notices); n.Text != "dev  to id=  3 bytes  gone  0µs" || n.Detail != nil || n.Level != slog.LevelWarn || n.Attr("why") == "" {
+	l.PushEnd(cluster.PushInfo{Stage: "dev", ConnectionID: "id=", Size: 3, Outcome: cluster.PushGone, Err: fmt.Errorf("%w: it left", apigw.ErrGone)})
+	if n := next(t, notices); n.Text != "dev  to id=  3 bytes  gone  0µs  (it left)" || n.Detail != nil || n.Level != slog.LevelWarn || n.Attr("why") == "" {
 		t.Errorf("gone: %+v", n)
 	}
 	l.PushEnd(cluster.PushInfo{Outcome: cluster.PushFailed, Err: errors.New("the reason")})

@@ -32,7 +32,12 @@ func (o *Observer) Cluster() cluster.EventListener {
 			n.Level = slog.LevelWarn
 			n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()))
 		}
-		if i.Outcome == cluster.PushFailed { // the others say it all
+		switch i.Outcome {
+		case cluster.PushGone, cluster.PushElsewhere:
+			if _, why, ok := strings.Cut(i.Err.Error(), ": "); ok {
+				n.Text += "  (" + why + ")"
+			}
+		case cluster.PushFailed:
 			n.Detail = []string{i.Err.Error()}
 		}
 		o.Note(n)

@@ -5,6 +5,7 @@
 package throttle
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -30,6 +31,9 @@ func New(rate float64, burst int) *Bucket {
 	b.tokens = b.burst
 	return b
 }
+
+// String says how much it admits.
+func (b *Bucket) String() string { return fmt.Sprintf("rate %g, burst %g", b.rate, b.burst) }
 
 // Allow takes a token, if there is one at the time now.
 func (b *Bucket) Allow(now time.Time) bool {

@@ -134,7 +134,9 @@ func Run(ctx context.Context, o Options) error {
 		tale.say("", "Stopping: clients are told, functions end. Ctrl-C again ends at once.")
 	}
 	err = errors.Join(err, r.end())
-	tale.parity(observer.Parity())
+	if o.Limits.Mode == apigw.ModeAWS {
+		tale.parity(observer.Parity())
+	}
 	return err
 }
 
