@@ -8,6 +8,7 @@ import (
 
 	"tidegate/internal/clock"
 	"tidegate/internal/transport"
+	"tidegate/internal/transport/transporttest"
 	"tidegate/ws"
 )
 
@@ -41,7 +42,7 @@ func TestMovedClock(t *testing.T) {
 		go e.Serve(l, echoHandler{closes}, nil)
 		client, server := net.Pipe()
 		l.c <- server
-		open(t, client)
+		transporttest.Open(t, client)
 		time.Sleep(time.Hour) // the engine's clock stands still
 		synctest.Wait()
 		if len(closes) > 0 {

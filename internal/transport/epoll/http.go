@@ -1,0 +1,414 @@
+//go:build linux
+
+package epoll
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+// tlsHandshakeRecord is the first byte of a TLS connection (RFC 8446 section
+// 5.1); no HTTP method begins with it.
+const tlsHandshakeRecord = 0x16
+
+// keptInput is how large a buffer for requests a connection may keep between them.
+const keptInput = 4 << 10
+
+// A request is an HTTP request on its way in.
+type request struct {
+	scan      transport.HeadScanner
+	head      *transport.Request // nil while the head isn't whole
+	framing   transport.Framing
+	end       int  // of the head
+	keptAlive bool // none has begun, and there was one before
+}
+
+// stepHead reads and parses once, while an HTTP request is awaited.
+func (c *conn) stepHead() bool {
+	m := c.more // there is one until the connection is open
+	p := m.in
+	if !m.unseen {
+		if c.tardy(m) {
+			return true
+		}
+		b, err := c.read()
+		if err != nil {
+			c.bury()
+			return false
+		}
+		if b == nil {
+			return false
+		}
+		if len(p) > 0 {
+			m.in = append(m.in, b...)
+			b = m.in
+		}
+		p = b
+	}
+	m.unseen = false
+	return c.parse(m, p)
+}
+
+// tardy ends a connection whose request has not come in time.
+func (c *conn) tardy(m *more) bool {
+	c.mu.Lock()
+	late := c.late
+	c.mu.Unlock()
+	switch {
+	case !late:
+		return false
+	case len(m.in) > 0:
+		c.refuse(transport.ErrRequestTimeout)
+		return true
+	case !m.request.keptAlive: // kept open in case of another request it would be no fault
+		c.dropped(transport.DropInfo{Reason: transport.DropHandshakeTimeout})
+	}
+	c.bury()
+	return true
+}
+
+// parse looks at all that was read of a request.
+func (c *conn) parse(m *more, p []byte) bool {
+	r := &m.request
+	if r.head == nil {
+		if p[0] == tlsHandshakeRecord && c.l.e.tls != nil && len(m.in) == 0 {
+			tls, s := c.l.e.tls, c.served
+			c.giveAway(p, func(nc net.Conn) { tls(nc, s.handler, s.fallback) })
+			return false
+		}
+		end, rerr := r.scan.Scan(p, &c.l.e.limits)
+		if rerr == nil && end > 0 {
+			r.head, r.framing, rerr = transport.ParseHead(p[:end])
+			r.end = end
+		}
+		switch {
+		case rerr != nil:
+			c.refuse(rerr)
+			return true
+		case end == 0:
+			c.requestBegins(m)
+			c.keep(m, p)
+			return c.isLate() || c.readable
+		}
+		r.head.RemoteAddr, r.head.LocalAddr = c.RemoteAddr(), addrOf(int(c.fd))
+		if r.framing.Upgrade {
+			c.upgrade(m, p[end:])
+			return true
+		}
+	}
+	f := &r.framing
+	if !f.OriginForm || f.Chunked || f.Expect || f.ContentLength > int64(c.l.e.limits.Body) {
+		c.fallBack(p)
+		return true
+	}
+	total := r.end + int(f.ContentLength)
+	if len(p) < total {
+		c.requestBegins(m)
+		c.keep(m, p)
+		return c.isLate() || c.readable
+	}
+	if !c.offer(m, p[r.end:total]) {
+		c.fallBack(p)
+		return true
+	}
+	m.in = append(m.in[:0], p[total:]...)
+	if len(m.in) == 0 && cap(m.in) > keptInput {
+		m.in = nil
+	}
+	m.unseen = len(m.in) > 0
+	return true
+}
+
+// keep keeps a part of a request.
+func (c *conn) keep(m *more, p []byte) {
+	if len(m.in) == 0 {
+		m.in = bytes.Clone(p)
+	}
+}
+
+// requestBegins starts the time that a whole request may take, on a connection
+// that waited for one between requests.
+func (c *conn) requestBegins(m *more) {
+	if !m.request.keptAlive {
+		return
+	}
+	m.request.keptAlive = false
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enterLocked(phaseHead, c.l.e.limits.HandshakeTimeout)
+}
+
+func (c *conn) isLate() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.late
+}
+
+// refuse answers a request that the engine does not take, and ends.
+func (c *conn) refuse(rerr *transport.RequestError) {
+	c.dropped(transport.DropInfo{Reason: rerr.Drop, Status: rerr.Status, Err: rerr})
+	c.respondLast(transport.ErrorResponse(rerr.Status, rerr.Text(), time.Now()))
+}
+
+// respondLast writes an answer behind which the connection ends.
+func (c *conn) respondLast(r transport.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
+	b := c.queueLocked()
+	*b, _ = transport.AppendResponse(*b, r)
+	c.flushLocked()
+}
+
+// offer asks the handler whether it takes the request.
+func (c *conn) offer(m *more, body []byte) (taken bool) {
+	q := &m.request
+	req := q.head
+	req.Body = bytes.Clone(body) // it may be answered later, and what was read is overwritten
+	r := &reply{c: c, head: req.Method == "HEAD", minor: q.framing.Minor, keepAlive: q.framing.KeepAlive && !c.l.e.closing.Load()}
+	c.mu.Lock()
+	c.enterLocked(phaseRequest, 0)
+	m.reply = r
+	c.mu.Unlock()
+	if !c.guard("OnRequest", func() { taken = c.served.handler.OnRequest(req, r) }) {
+		c.mu.Lock()
+		r.keepAlive = false
+		c.mu.Unlock()
+		r.Respond(500, nil, nil)
+		return true
+	}
+	return taken
+}
+
+// stepRequest goes on once the answer was written.
+func (c *conn) stepRequest() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.more
+	r := m.reply
+	if !r.answered {
+		return false
+	}
+	if c.queuedLocked() > 0 && !c.broken {
+		c.awaiting = true
+		return false
+	}
+	m.reply = nil
+	m.request = request{keptAlive: true}
+	if r.keepAlive && !c.l.e.closing.Load() {
+		c.enterLocked(phaseHead, c.l.e.limits.KeepAlive)
+	} else {
+		c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
+		if r.keepAlive { // the answer didn't say that it is the last
+			c.end = endFlush
+		}
+	}
+	return true
+}
+
+// fallBack hands the connection to the fallback with what was read of it.
+func (c *conn) fallBack(p []byte) {
+	if c.served.fallback == nil {
+		c.respondLast(transport.ErrorResponse(404, "nothing is served here", time.Now()))
+		return
+	}
+	c.giveAway(p, c.served.fallback)
+}
+
+// giveAway hands the connection to somebody else, who gets a goroutine for it.
+func (c *conn) giveAway(p []byte, to func(net.Conn)) {
+	c.mu.Lock()
+	if c.aborted {
+		c.mu.Unlock()
+		c.bury()
+		return
+	}
+	c.phase = phaseDead
+	m := c.more
+	pre := bytes.Clone(p)
+	c.more = nil
+	putMore(m)
+	c.l.poller.remove(int(c.fd)) // the socket lives on under another descriptor
+	c.l.release(c)
+	c.mu.Unlock()
+	f := os.NewFile(uintptr(c.fd), "socket")
+	nc, err := net.FileConn(f)
+	f.Close()
+	c.l.e.left()
+	if err != nil {
+		c.dropped(transport.DropInfo{Reason: transport.DropConnectionLost, Err: err})
+		return
+	}
+	go c.guard("fallback", func() { to(transport.NewReplayConn(nc, pre)) })
+}
+
+// A reply answers one HTTP request.
+type reply struct {
+	c    *conn
+	head bool // HEAD
+	// Guarded by c.mu.
+	minor     int
+	keepAlive bool
+	answered  bool
+}
+
+// Respond implements transport.Reply.
+func (r *reply) Respond(status int, header []transport.Field, body []byte) {
+	c := r.c
+	c.mu.Lock()
+	if r.answered || c.phase != phaseRequest {
+		c.mu.Unlock()
+		return
+	}
+	r.answered = true
+	dropped := c.respondLocked(transport.Response{
+		Status: transport.FinalStatus(status), Header: header, Body: body, Close: !r.keepAlive, Head: r.head, Minor: r.minor,
+	})
+	c.l.post(c)
+	c.mu.Unlock()
+	c.droppedFields(dropped)
+}
+
+func (c *conn) respondLocked(r transport.Response) (dropped int) {
+	r.Date = time.Now()
+	b := c.queueLocked()
+	*b, dropped = transport.AppendResponse(*b, r)
+	c.flushLocked()
+	return dropped
+}
+
+func (c *conn) droppedFields(n int) {
+	for range n {
+		c.dropped(transport.DropInfo{Reason: transport.DropBadField})
+	}
+}
+
+// upgrade asks the handler about a handshake. early is what came behind the head.
+func (c *conn) upgrade(m *more, early []byte) {
+	req, f := m.request.head, m.request.framing
+	key, herr := ws.CheckHandshake(req.Method, f.Minor, req.Values)
+	if herr != nil || !f.OriginForm {
+		status, text := 400, "the target must be a path"
+		if herr != nil {
+			status, text = herr.Status, herr.Text()
+		}
+		c.dropped(transport.DropInfo{Reason: transport.DropBadHandshake, Status: status, Err: errors.New(text)})
+		c.respondLast(transport.ErrorResponse(status, text, time.Now()))
+		return
+	}
+	u := &upgrade{c: c, key: key, gone: make(chan struct{})}
+	m.in = append([]byte(nil), early...)
+	m.request = request{}
+	c.mu.Lock()
+	c.late = false
+	m.upgrade = u
+	c.enterLocked(phasePending, 0)
+	c.mu.Unlock()
+	if !c.guard("OnUpgrade", func() { c.served.handler.OnUpgrade(req, u) }) {
+		u.Reject(500, nil, nil)
+		c.closeWith(transport.CloseReason{Code: ws.CloseInternalError, Drop: transport.DropPanic})
+	}
+}
+
+// stepPending reads while a handshake waits for its answer, so that the client's
+// leaving is noticed.
+func (c *conn) stepPending() bool {
+	m := c.more
+	if n := len(m.in); n > 0 && n >= c.l.e.limits.EarlyBytes {
+		return false
+	}
+	p, err := c.read()
+	if err == nil {
+		m.in = append(m.in, p...)
+		return len(p) > 0
+	}
+	c.mu.Lock()
+	if c.phase == phasePending {
+		c.aborted = true // bury says that the client is gone
+	}
+	c.mu.Unlock()
+	return true // if it was answered meanwhile, reading will find the end again
+}
+
+// An upgrade is a handshake that waits for its answer.
+type upgrade struct {
+	c    *conn
+	key  string
+	gone chan struct{}
+	// Guarded by c.mu.
+	answered bool // or the client left
+	left     bool // the client left first
+	status   int  // of the answer
+}
+
+// Gone implements transport.Upgrade.
+func (u *upgrade) Gone() <-chan struct{} { return u.gone }
+
+// Accept implements transport.Upgrade.
+func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) error {
+	c := u.c
+	now := c.l.e.now()
+	c.mu.Lock()
+	switch {
+	case u.left || !u.answered && c.aborted:
+		c.mu.Unlock()
+		return transport.ErrClientGone
+	case u.answered:
+		c.mu.Unlock()
+		return transport.ErrAnswered
+	}
+	b := c.queueLocked()
+	head, err := transport.AppendSwitching(*b, u.key, header)
+	if err != nil {
+		c.mu.Unlock()
+		c.droppedFields(1)
+		u.Reject(500, nil, nil)
+		return err
+	}
+	*b = head
+	u.answered, u.status = true, 101
+	c.accepting = true // nothing leaves before bind has returned
+	c.opened.Store(now)
+	c.active.Store(now)
+	c.enterLocked(phaseOpen, 0)
+	c.mu.Unlock()
+	bound := false
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.accepting, c.bound = false, bound
+		if bound {
+			c.flushLocked()
+		} else { // bind panicked; the panic goes on to whoever called Accept
+			u.status = 0
+			c.abortLocked()
+		}
+		c.l.post(c)
+	}()
+	bind(c)
+	bound = true
+	return nil
+}
+
+// Reject implements transport.Upgrade.
+func (u *upgrade) Reject(status int, header []transport.Field, body []byte) {
+	c := u.c
+	c.mu.Lock()
+	if u.answered || c.phase != phasePending {
+		c.mu.Unlock()
+		return
+	}
+	status = transport.FinalStatus(status)
+	u.answered, u.status = true, status
+	c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
+	dropped := c.respondLocked(transport.Response{Status: status, Header: header, Body: body, Close: true, Minor: 1})
+	c.l.post(c)
+	c.mu.Unlock()
+	c.droppedFields(dropped)
+}

@@ -1,0 +1,178 @@
+//go:build linux
+
+package epoll
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"tidegate/internal/transport"
+	"tidegate/internal/transport/transporttest"
+	"tidegate/ws"
+)
+
+func TestUnixListener(t *testing.T) {
+	e, err := New(Config{Limits: transport.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- e.Serve(l, newHandler(), nil) }()
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	transporttest.Open(t, c)
+	c.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("hi")))
+	expect(t, c, ws.AppendFrame(nil, ws.OpText, true, []byte("hi")))
+	// A listener that somebody else closes ends its Serve, not its connections.
+	l.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve on a closed listener: %v", err)
+	}
+	c.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
+	expect(t, c, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+type otherListener struct{ net.Listener }
+
+func TestListenerWithoutASocket(t *testing.T) {
+	e, err := New(Config{Limits: transport.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := e.Serve(otherListener{l}, newHandler(), nil); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Serve: %v, want ErrUnsupported", err)
+	}
+}
+
+// A connection that begins with a TLS handshake goes where TLS is spoken, whole.
+func TestTLSIsGivenAway(t *testing.T) {
+	got := make(chan string, 1)
+	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), TLS: func(nc net.Conn, h transport.Handler, _ func(net.Conn)) {
+		defer nc.Close()
+		b := make([]byte, 5)
+		io.ReadFull(nc, b)
+		got <- string(b)
+	}}, newHandler())
+	c := dial(t, addr)
+	c.Write([]byte("\x16\x03\x01"))
+	time.Sleep(10 * time.Millisecond)
+	c.Write([]byte("\x00\x05"))
+	if s := <-got; s != "\x16\x03\x01\x00\x05" {
+		t.Errorf("%q", s)
+	}
+}
+
+// When the process has no descriptor left, clients wait and are taken later.
+func TestNoDescriptorLeft(t *testing.T) {
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 100)
+	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), Loops: 1, Events: transport.EventListener{
+		AcceptFailed: func(i transport.AcceptFailedInfo) {
+			select {
+			case failed <- i.Err:
+			default:
+			}
+		},
+	}}, newHandler())
+	transporttest.Open(t, dial(t, addr)) // it serves
+	clients := make([]int, 3)            // made while there are descriptors
+	for i := range clients {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients[i] = fd
+	}
+	lowestFree, err := syscall.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(lowestFree)
+	low := was
+	low.Cur = uint64(lowestFree)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	restore := func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) }
+	defer restore()
+	at := netip.MustParseAddrPort(addr)
+	for _, fd := range clients {
+		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-failed; !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("AcceptFailed: %v", err)
+	}
+	restore()
+	for _, fd := range clients {
+		f := os.NewFile(uintptr(fd), "client")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		transporttest.Open(t, c)
+	}
+}
+
+// A fault of the engine's own costs one connection.
+func TestEngineFault(t *testing.T) {
+	h := newHandler()
+	panics := make(chan transport.PanicInfo, 1)
+	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), Events: transport.EventListener{
+		Panicked: func(i transport.PanicInfo) { panics <- i },
+	}}, h)
+	good, bad := dial(t, addr), dial(t, addr)
+	transporttest.Open(t, good)
+	<-h.conns
+	transporttest.Open(t, bad)
+	victim := (<-h.conns).(*conn)
+	victim.l.do(func() {
+		victim.mu.Lock()
+		victim.more = nil
+		victim.phase = phaseHead // which looks at more: a nil pointer
+		victim.mu.Unlock()
+		victim.l.post(victim)
+	})
+	if i := <-panics; i.Method != "engine" || len(i.Stack) == 0 {
+		t.Errorf("%v", i)
+	}
+	if _, err := bad.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection goes on")
+	}
+	if why := <-h.closes; why.Drop != transport.DropPanic || why.Code != 1006 {
+		t.Errorf("reason %v", why)
+	}
+	good.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
+	expect(t, good, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
+}

@@ -1,0 +1,356 @@
+//go:build linux
+
+package epoll
+
+import (
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+const (
+	scratchSize   = 64 << 10 // what one read takes at most
+	acceptsATurn  = 64       // so that a storm of clients doesn't starve those that are here
+	readsATurn    = 16       // so that one client doesn't starve the others
+	acceptBackoff = 5 * time.Millisecond
+)
+
+// A loop serves its share of the connections, on one goroutine.
+type loop struct {
+	e      *Engine
+	poller *poller
+
+	// Owned by the loop's goroutine.
+	slots      []*conn  // by slot; nil where free
+	free       []uint32 // slots given back
+	generation uint32   // of the last connection
+	listeners  []*listener
+	scratch    []byte     // what was just read
+	decoder    ws.Decoder // of a connection that is between messages
+	now        int64      // the engine's clock at this turn
+	rested     int64      // the machine's time when idle connections were looked at
+	again      []*conn    // read from for as long as a turn allows
+	stopping   bool
+
+	pending  atomic.Bool // something was posted
+	sweepDue atomic.Bool
+
+	mu     sync.Mutex
+	ended  bool // run has returned
+	posted []*conn
+	tasks  []func()
+	timed  []*conn // with a network deadline
+}
+
+func newLoop(e *Engine) (*loop, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	return &loop{e: e, poller: p, scratch: make([]byte, scratchSize)}, nil
+}
+
+// run serves until the engine has closed.
+func (l *loop) run() {
+	defer l.finish()
+	var posted []*conn // reused
+	for !l.stopping {
+		if l.poller.poll() == 0 && !l.pending.Load() && len(l.again) == 0 {
+			if l.poller.wait() != nil {
+				return
+			}
+		}
+		l.now = l.e.now()
+		for i := range l.poller.ready {
+			l.dispatch(&l.poller.events[i])
+		}
+		if l.pending.Swap(false) {
+			posted = l.runPosted(posted[:0])
+		}
+		if n := len(l.again); n > 0 {
+			for _, c := range l.again[:n] {
+				l.serve(c)
+			}
+			l.again = append(l.again[:0], l.again[n:]...)
+		}
+		if l.sweepDue.Swap(false) {
+			l.sweep()
+		}
+	}
+}
+
+// finish does what was asked for too late.
+func (l *loop) finish() {
+	l.mu.Lock()
+	l.ended = true
+	tasks := l.tasks
+	l.tasks = nil
+	l.poller.close()
+	l.mu.Unlock()
+	for _, f := range tasks {
+		f()
+	}
+}
+
+// dispatch serves what one event is about.
+func (l *loop) dispatch(ev *syscall.EpollEvent) {
+	if ev.Fd < 0 {
+		if i := firstListenTag - int(ev.Fd); i >= 0 && l.listeners[i] != nil {
+			l.accept(l.listeners[i], i)
+		}
+		return
+	}
+	c := l.slots[ev.Fd]
+	if c == nil || c.generation != uint32(ev.Pad) {
+		return // ended earlier in this turn
+	}
+	if ev.Events&syscall.EPOLLOUT != 0 && c.stalled.Load() {
+		c.writable()
+	}
+	if ev.Events&(syscall.EPOLLIN|endEvents) != 0 {
+		c.readable = true
+		c.ending = c.ending || ev.Events&endEvents != 0
+		l.serve(c)
+	}
+}
+
+// runPosted does what other goroutines asked for.
+func (l *loop) runPosted(into []*conn) []*conn {
+	l.mu.Lock()
+	into, l.posted = l.posted, into
+	tasks := l.tasks
+	l.tasks = nil
+	for _, c := range into {
+		c.posted = false
+	}
+	l.mu.Unlock()
+	for _, f := range tasks {
+		f()
+	}
+	for _, c := range into {
+		l.serve(c)
+	}
+	clear(into)
+	return into
+}
+
+// serve lets the connection go as far as it can. A fault of the engine's own
+// costs that connection, not the process.
+func (l *loop) serve(c *conn) {
+	ok := false
+	defer func() {
+		if !ok {
+			l.crashed(c, recover())
+		}
+	}()
+	for range readsATurn {
+		if !c.step() {
+			ok = true
+			return
+		}
+	}
+	l.again = append(l.again, c)
+	ok = true
+}
+
+// crashed ends a connection in whose service the engine panicked.
+func (l *loop) crashed(c *conn, v any) {
+	if f := l.e.events.Panicked; f != nil {
+		f(transport.PanicInfo{RemoteAddr: c.RemoteAddr(), Method: "engine", Value: v, Stack: debug.Stack()})
+	}
+	// The lock may be held by what panicked; then it is ours to give back.
+	for i := 0; i < 1000 && !c.mu.TryLock(); i++ {
+		runtime.Gosched()
+	}
+	c.abortLocked()
+	c.corked, c.accepting = false, false
+	c.settleLocked(transport.CloseReason{Code: ws.CloseAbnormalClosure, Drop: transport.DropPanic})
+	c.mu.Unlock()
+	c.bury()
+}
+
+// post has the loop serve the connection soon. It may be called under the
+// connection's lock.
+func (l *loop) post(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.posted {
+		c.posted = true
+		l.posted = append(l.posted, c)
+		l.wakeLocked()
+	}
+}
+
+// do has the loop run f soon. When the loop has ended f is run here.
+func (l *loop) do(f func()) {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		f()
+		return
+	}
+	l.tasks = append(l.tasks, f)
+	l.wakeLocked()
+	l.mu.Unlock()
+}
+
+// wakeLocked ends the loop's wait, if it has not ended for good: its descriptors
+// may be others' then.
+func (l *loop) wakeLocked() {
+	if !l.ended && !l.pending.Swap(true) {
+		l.poller.wake()
+	}
+}
+
+// time has the sweep look at the connection's deadlines. It may be called under
+// the connection's lock.
+func (l *loop) time(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !c.timed {
+		c.timed = true
+		l.timed = append(l.timed, c)
+	}
+}
+
+// register takes a connection over: from now on it is this loop's.
+func (l *loop) register(c *conn) error {
+	slot := len(l.slots)
+	if n := len(l.free); n > 0 {
+		slot = int(l.free[n-1])
+		l.free = l.free[:n-1]
+		l.slots[slot] = c
+	} else {
+		l.slots = append(l.slots, c)
+	}
+	l.generation++
+	c.slot, c.generation = uint32(slot), l.generation
+	c.registered = true
+	return l.poller.add(int(c.fd), connEvents, int32(slot), c.generation)
+}
+
+// release forgets a connection.
+func (l *loop) release(c *conn) {
+	if !c.registered {
+		return
+	}
+	c.registered = false
+	l.slots[c.slot] = nil
+	l.free = append(l.free, c.slot)
+}
+
+// listen begins to accept from a listener.
+func (l *loop) listen(ln *listener) {
+	if l.stopping {
+		return
+	}
+	i := 0
+	for i < len(l.listeners) && l.listeners[i] != nil {
+		i++
+	}
+	if i == len(l.listeners) {
+		l.listeners = append(l.listeners, nil)
+	}
+	l.listeners[i] = ln
+	l.watchListener(ln, i)
+}
+
+func (l *loop) watchListener(ln *listener, i int) {
+	if err := l.poller.add(ln.fd, syscall.EPOLLIN|exclusive, int32(firstListenTag-i), 0); err != nil {
+		ln.fail(err)
+	}
+}
+
+// unlisten accepts from the listener no longer.
+func (l *loop) unlisten(ln *listener) {
+	for i := range l.listeners {
+		if l.listeners[i] == ln {
+			l.listeners[i] = nil
+			if !l.stopping {
+				l.poller.remove(ln.fd)
+			}
+		}
+	}
+}
+
+// accept takes the clients that wait.
+func (l *loop) accept(ln *listener, i int) {
+	if l.e.closing.Load() {
+		return
+	}
+	for range acceptsATurn {
+		fd, sa, err := syscall.Accept4(ln.fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+			l.accepted(ln, fd, sa)
+		case syscall.EAGAIN:
+			return
+		case syscall.EINTR, syscall.ECONNABORTED:
+		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+			l.backOff(ln, i, err)
+			return
+		default:
+			ln.fail(os.NewSyscallError("accept4", err))
+			return
+		}
+	}
+	// The listener is level-triggered: who still waits comes with the next turn.
+}
+
+// backOff leaves clients in the listener's queue for a while, because the
+// process or the machine has no room for them.
+func (l *loop) backOff(ln *listener, i int, err error) {
+	if f := l.e.events.AcceptFailed; f != nil {
+		f(transport.AcceptFailedInfo{Addr: ln.l.Addr(), Err: os.NewSyscallError("accept4", err)})
+	}
+	l.poller.remove(ln.fd)
+	time.AfterFunc(min(acceptBackoff<<min(ln.failures.Add(1), 8), time.Second), func() {
+		l.do(func() {
+			if i < len(l.listeners) && l.listeners[i] == ln {
+				l.watchListener(ln, i)
+			}
+		})
+	})
+}
+
+// accepted gives a new socket to the loop whose turn it is.
+func (l *loop) accepted(ln *listener, fd int, sa syscall.Sockaddr) {
+	e := l.e
+	ln.failures.Store(0)
+	owner := e.loops[e.turn.Add(1)%uint32(len(e.loops))]
+	c := newConn(owner, &ln.served, fd, sa)
+	if n := e.count.Add(1); e.limits.MaxConnections > 0 && n > int64(e.limits.MaxConnections) {
+		e.left()
+		syscall.Close(fd)
+		c.dropped(transport.DropInfo{Reason: transport.DropTooManyConnections})
+		return
+	}
+	if f := e.events.ConnectionBegin; f != nil {
+		f(transport.ConnectionInfo{RemoteAddr: c.RemoteAddr(), LocalAddr: ln.l.Addr()})
+	}
+	owner.time(c)
+	if owner == l {
+		l.serve(c)
+	} else {
+		owner.post(c)
+	}
+}
+
+// addrOf returns a socket's own address, or nil.
+func addrOf(fd int) net.Addr {
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		return nil
+	}
+	var a address
+	a.set(sa)
+	return a.net()
+}

@@ -1,0 +1,109 @@
+//go:build linux
+
+package epoll
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+const (
+	// What a connection is registered for, once.
+	connEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered
+	// What says that reading will find the end.
+	endEvents = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+
+	edgeTriggered  = 1 << 31 // EPOLLET, which syscall has as a negative number
+	exclusive      = 1 << 28 // EPOLLEXCLUSIVE: one loop is woken for a connection, not all
+	eventsPerTurn  = 256
+	wakeTag        = -1 // an event's tag below zero is no slot's
+	firstListenTag = -2
+)
+
+// A poller waits for a loop's sockets. The kernel's own poller is waited for
+// through Go's, so that a loop with nothing to do costs no thread.
+type poller struct {
+	fd     int
+	file   *os.File // owns fd
+	raw    syscall.RawConn
+	waker  int // an eventfd
+	events [eventsPerTurn]syscall.EpollEvent
+	ready  int
+	look   func(fd uintptr) bool // poll, bound once
+}
+
+func newPoller() (*poller, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // else os.NewFile would not let Go's poller have it
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), waker: -1}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.close()
+		return nil, err
+	}
+	p.look = func(uintptr) bool { return p.poll() > 0 }
+	waker, _, errno := syscall.Syscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		p.close()
+		return nil, os.NewSyscallError("eventfd2", errno)
+	}
+	p.waker = int(waker)
+	if err := p.add(p.waker, syscall.EPOLLIN|edgeTriggered, wakeTag, 0); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *poller) close() {
+	p.file.Close()
+	if p.waker >= 0 {
+		syscall.Close(p.waker)
+	}
+}
+
+// add registers a descriptor; its events carry tag and generation.
+func (p *poller) add(fd int, events uint32, tag int32, generation uint32) error {
+	ev := syscall.EpollEvent{Events: events, Fd: tag, Pad: int32(generation)}
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, &ev))
+}
+
+func (p *poller) remove(fd int) {
+	syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, fd, new(syscall.EpollEvent))
+}
+
+// poll fetches what is ready, without waiting.
+func (p *poller) poll() int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), eventsPerTurn, 0, 0, 0)
+	p.ready = int(n)
+	if errno != 0 {
+		p.ready = 0
+	}
+	return p.ready
+}
+
+// wait waits until something is ready. The error means that the poller is closed.
+func (p *poller) wait() error { return p.raw.Read(p.look) }
+
+// wake ends wait.
+func (p *poller) wake() {
+	one := uint64(1)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.waker), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// readSocket and writeSocket don't tell the scheduler: the sockets never block.
+func readSocket(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	return int(n), errno
+}
+
+func writeSocket(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	return int(n), errno
+}

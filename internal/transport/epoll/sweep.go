@@ -1,0 +1,116 @@
+//go:build linux
+
+package epoll
+
+import (
+	"errors"
+
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+// sweep ends what is past a deadline: network deadlines, which few connections
+// have, each time; idle time and lifetime, which all have, at their own pace.
+func (l *loop) sweep() {
+	now := l.e.machine()
+	l.mu.Lock()
+	timed := l.timed
+	l.timed = nil
+	l.mu.Unlock()
+	kept := timed[:0]
+	for _, c := range timed {
+		if c.overdue(now) {
+			kept = append(kept, c)
+		}
+	}
+	clear(timed[len(kept):])
+	l.mu.Lock()
+	l.timed = append(kept, l.timed...)
+	l.mu.Unlock()
+	if now-l.rested >= l.e.rest {
+		l.rested = now
+		l.sweepIdle()
+	}
+}
+
+// overdue ends what the connection is late with. It returns true if the
+// connection has a deadline still.
+func (c *conn) overdue(now int64) bool {
+	limits := &c.l.e.limits
+	var drop transport.DropReason
+	c.mu.Lock()
+	m := c.more
+	switch {
+	case c.aborted || m == nil:
+	case m.out.progress > 0 && now-m.out.progress >= int64(limits.WriteTimeout):
+		drop = transport.DropWriteTimeout
+		c.settleLocked(transport.CloseReason{Code: ws.CloseAbnormalClosure, Drop: drop,
+			Err: errors.New("epoll: the client took no byte for " + limits.WriteTimeout.String())})
+		c.abortLocked()
+	case m.deadline > 0 && now >= m.deadline:
+		m.deadline = 0
+		if c.phase == phaseHead {
+			c.late = true
+			c.l.post(c)
+			break
+		}
+		if c.phase == phaseClosing && c.closeSent {
+			drop = transport.DropCloseTimeout
+			if m.reason.Err == nil && !c.closeRecv && !m.reason.ByClient {
+				m.reason.Err = errors.New("epoll: the client did not answer the close frame")
+			}
+		}
+		c.abortLocked()
+	}
+	still := c.more != nil && (c.more.deadline > 0 || c.more.out.progress > 0)
+	if !still {
+		c.l.mu.Lock()
+		c.timed = false
+		c.l.mu.Unlock()
+	}
+	c.mu.Unlock()
+	if drop != "" {
+		c.dropped(transport.DropInfo{Reason: drop})
+	}
+	return still
+}
+
+// sweepIdle ends what is idle for too long or too old, and pings who is silent.
+func (l *loop) sweepIdle() {
+	limits := &l.e.limits
+	if limits.Idle == 0 && limits.Lifetime == 0 && limits.Ping == 0 {
+		return
+	}
+	now := l.e.now()
+	for _, c := range l.slots {
+		if c == nil {
+			continue
+		}
+		opened := c.opened.Load()
+		if opened == 0 {
+			continue
+		}
+		active := c.active.Load()
+		switch {
+		case limits.Lifetime > 0 && now-opened >= int64(limits.Lifetime):
+			c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropLifetime})
+		case limits.Idle > 0 && now-active >= int64(limits.Idle):
+			c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropIdle})
+		case limits.Ping > 0 && now-max(c.quiet, opened) >= int64(limits.Ping):
+			c.quiet = now
+			c.ping()
+		}
+	}
+}
+
+func (c *conn) ping() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != phaseOpen || c.queuedLocked()+2 > c.l.e.limits.SendQueue {
+		return
+	}
+	b := c.queueLocked()
+	*b = ws.AppendFrame(*b, ws.OpPing, true, nil)
+	c.flushLocked()
+	c.restLocked()
+}
