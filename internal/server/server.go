@@ -87,12 +87,13 @@ type Server struct {
 	admin     *admin.Service
 	edge      *edge.Edge
 
-	engine   *goconn.Engine
-	memory   *memoryListener // between services
-	inside   *http.Server    // serves memory
-	handed   *memoryListener // what the engine leaves to net/http
-	fallback *http.Server    // serves handed
-	returned *memoryListener // what net/http leaves to the engine
+	engine   *goconn.Engine   // TLS, what net/http gives back, and all where there are no loops
+	loops    transport.Engine // serves the listeners
+	memory   *memoryListener  // between services
+	inside   *http.Server     // serves memory
+	handed   *memoryListener  // what the engine leaves to net/http
+	fallback *http.Server     // serves handed
+	returned *memoryListener  // what net/http leaves to the engine
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -506,20 +507,25 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
 	}
 	var err error
-	s.engine, err = goconn.New(goconn.Config{Limits: socketLimits(&s.options.Limits), Events: s.metrics.Transport(s.options.Observer.Transport()), TLS: s.ca.TLSConfig(s.certified.Certificate), Clock: s.options.Clock})
+	limits, events := socketLimits(&s.options.Limits), s.metrics.Transport(s.options.Observer.Transport())
+	s.engine, err = goconn.New(goconn.Config{Limits: limits, Events: events, TLS: s.ca.TLSConfig(s.certified.Certificate), Clock: s.options.Clock})
+	if err != nil {
+		return err
+	}
+	s.loops, err = newLoops(s.engine, limits, events, s.options.Clock)
 	if err != nil {
 		return err
 	}
 	s.running.Go(func() { s.inside.Serve(s.memory) })
 	s.running.Go(func() { s.fallback.Serve(s.handed) })
-	for _, l := range append([]net.Listener{s.returned}, s.listeners...) {
-		s.running.Go(func() {
-			s.engine.Serve(l, s.edge, func(c net.Conn) {
-				if s.handed.hand(context.Background(), c) != nil {
-					c.Close()
-				}
-			})
-		})
+	fallback := func(c net.Conn) {
+		if s.handed.hand(context.Background(), c) != nil {
+			c.Close()
+		}
+	}
+	s.running.Go(func() { s.engine.Serve(s.returned, s.edge, fallback) })
+	for _, l := range s.listeners {
+		s.running.Go(func() { s.loops.Serve(l, s.edge, fallback) })
 	}
 	return nil
 }
@@ -551,6 +557,9 @@ func (s *Server) Close() error {
 		l.Close()
 	}
 	var errs []error
+	if s.loops != nil {
+		errs = append(errs, s.loops.Close())
+	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}

@@ -111,7 +111,7 @@ func (e *Engine) Serve(l net.Listener, h transport.Handler, fallback func(net.Co
 			continue
 		}
 		pause = 0
-		e.accept(nc, h, fallback)
+		e.ServeConn(nc, h, fallback)
 	}
 }
 
@@ -126,7 +126,9 @@ func retryAccept(err error) bool {
 	return errors.As(err, &ne) && ne.Temporary()
 }
 
-func (e *Engine) accept(nc net.Conn, h transport.Handler, fallback func(net.Conn)) {
+// ServeConn serves one connection that somebody else accepted, on goroutines of
+// its own; see Serve. After Close it closes it.
+func (e *Engine) ServeConn(nc net.Conn, h transport.Handler, fallback func(net.Conn)) {
 	c := newConn(e, nc, h, fallback)
 	e.mu.Lock()
 	refused := e.closing || e.limits.MaxConnections > 0 && len(e.conns) >= e.limits.MaxConnections
