@@ -27,15 +27,15 @@ type environment struct {
 	id      string // 32 hex digits
 	stream  string // the name of its log stream
 	proc    *process
-	api     *http.Server
-	host    string       // of the Runtime API
-	temp    string       // its TMPDIR
-	files   []sourceFile // what the process was loaded from
-	expires time.Time    // when it is to be replaced for its credentials' sake
-	out     *output      // what the process writes
-	proxy   string       // for HTTPS_PROXY; empty when the runtime needs none
-	leave   func()       // ends what proxy lets in; nil without one
-	deliver chan *invocation
+	api     *runtimeServer
+	host    string        // of the Runtime API
+	temp    string        // its TMPDIR
+	files   []sourceFile  // what the process was loaded from
+	expires time.Time     // when it is to be replaced for its credentials' sake
+	out     *output       // what the process writes
+	proxy   string        // for HTTPS_PROXY; empty when the runtime needs none
+	leave   func()        // ends what proxy lets in; nil without one
+	takers  chan *taker   // runtimes that wait for an invocation: one, as a rule
 	ready   chan struct{} // closed at the first call of next
 	failed  chan struct{} // closed when the runtime reports that it can't load
 	ended   chan struct{} // closed when the process has ended; status is set then
@@ -59,6 +59,10 @@ type environment struct {
 	why      ExitReason // of its end, the first one given
 }
 
+// maxTakers is how many requests for the next invocation may wait at a time;
+// further ones are waiting to wait. A runtime makes one.
+const maxTakers = 8
+
 // state is where the runtime is in Lambda's own state machine, whose names
 // appear in the Runtime API's refusals.
 type state string
@@ -75,7 +79,7 @@ const (
 // given back when it can't be started.
 func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err error) {
 	e := &environment{
-		s: s, fn: fn, id: s.life + strings.ReplaceAll(awshttp.NewRequestID(), "-", "")[:20], deliver: make(chan *invocation),
+		s: s, fn: fn, id: s.life + strings.ReplaceAll(awshttp.NewRequestID(), "-", "")[:20], takers: make(chan *taker, maxTakers),
 		ready: make(chan struct{}), failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, used: time.Now(),
 	}
 	e.stream = e.used.UTC().Format("2006/01/02/") + "[" + fn.version() + "]" + e.id
@@ -137,7 +141,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, fmt.Errorf("functions: the Runtime API's listener: %w", err)
 	}
 	e.host = l.Addr().String()
-	e.api = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	e.api = newRuntimeServer(e, l)
 	if err = e.launch(prep, keys.Credentials); err != nil {
 		l.Close()
 		s.forgetPreparation(fn)
@@ -150,7 +154,7 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 		return nil, &awshttp.Error{Code: "ServiceException", Status: http.StatusInternalServerError, MessageKey: "Message",
 			Message: fmt.Sprintf("the function's process can't be started: %v", err)}
 	}
-	go e.api.Serve(l)
+	go e.api.serve()
 	s.mu.Lock()
 	s.pool(fn.key()).all[e] = struct{}{}
 	closed := s.closed
@@ -241,7 +245,7 @@ func (e *environment) watch() {
 	e.out.close()
 	close(e.ended)
 	os.RemoveAll(e.temp) // what can't be removed now is tried again at the next start
-	e.api.Close()
+	e.api.close()
 	if e.leave != nil {
 		e.leave()
 	}
@@ -350,9 +354,7 @@ func (e *environment) invoke(inv *invocation, res *result) error {
 		inv.started = began
 		inv.deadline = began.Add(e.fn.timeout())
 	}
-	select {
-	case e.deliver <- inv:
-	default:
+	if !e.deliver(inv) {
 		if err := e.deliverLate(inv); err != nil {
 			return err
 		}
@@ -412,21 +414,39 @@ func (e *environment) memory() int {
 	return e.megabytes
 }
 
+// deliver hands the invocation to a runtime that waits for one, if any does.
+func (e *environment) deliver(inv *invocation) bool {
+	for {
+		select {
+		case t := <-e.takers:
+			if e.give(t, inv) {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+}
+
 // deliverLate waits a moment for a runtime that is still on its way from its
 // last answer to its next request.
 func (e *environment) deliverLate(inv *invocation) error {
 	t := time.NewTimer(e.s.readyGrace)
 	defer t.Stop()
-	select {
-	case e.deliver <- inv:
-		return nil
-	case <-e.ended:
-		return errReplaced
-	case <-t.C:
-		// It is busy after its answer. It comes back when it asks for the next
-		// invocation, or is ended when it doesn't in time.
-		go e.rejoin()
-		return errReplaced
+	for {
+		select {
+		case taker := <-e.takers:
+			if e.give(taker, inv) {
+				return nil
+			}
+		case <-e.ended:
+			return errReplaced
+		case <-t.C:
+			// It is busy after its answer. It comes back when it asks for the next
+			// invocation, or is ended when it doesn't in time.
+			go e.rejoin()
+			return errReplaced
+		}
 	}
 }
 

@@ -398,7 +398,7 @@ func TestInitErrorIsTriedAgain(t *testing.T) {
 // rawRuntime talks to an environment's Runtime API in place of Node.js.
 func TestRuntimeAPI(t *testing.T) {
 	e := &environment{
-		s: &Service{}, fn: &function{arn: "arn:x"}, deliver: make(chan *invocation), ready: make(chan struct{}),
+		s: &Service{}, fn: &function{arn: "arn:x"}, takers: make(chan *taker, maxTakers), ready: make(chan struct{}),
 		failed: make(chan struct{}), ended: make(chan struct{}), state: stateStarted, out: newOutput(&EventListener{}, &function{record: record{Name: "f"}}),
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -406,9 +406,9 @@ func TestRuntimeAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.host = l.Addr().String()
-	srv := &http.Server{Handler: e}
-	go srv.Serve(l)
-	defer srv.Close()
+	srv := newRuntimeServer(e, l)
+	go srv.serve()
+	defer srv.close()
 	do := func(method, path, body string, headers ...string) (int, string, http.Header) {
 		t.Helper()
 		req, _ := http.NewRequest(method, "http://"+e.host+"/2018-06-01/runtime"+path, strings.NewReader(body))
@@ -444,12 +444,12 @@ func TestRuntimeAPI(t *testing.T) {
 		check(c[1], status, body, 404, c[2])
 	}
 
-	inv := &invocation{requestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd", payload: []byte(`{"a":1}`), traceID: "Root=1-a", clientContext: `{"c":1}`, deadline: time.UnixMilli(1542409706888), answer: make(chan answer, 1)}
-	go func() { e.deliver <- inv }()
+	inv := &invocation{requestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd", payload: []byte(`{"a":1}`), traceID: "Root=1-a", clientContext: `{"c":1}`, deadline: time.UnixMilli(4102444800000), answer: make(chan answer, 1)}
+	go func() { e.give(<-e.takers, inv) }()
 	status, body, h := do("GET", "/invocation/next", "")
 	check("next", status, body, 200, `{"a":1}`)
 	for name, want := range map[string]string{
-		"Lambda-Runtime-Aws-Request-Id": inv.requestID, "Lambda-Runtime-Deadline-Ms": "1542409706888",
+		"Lambda-Runtime-Aws-Request-Id": inv.requestID, "Lambda-Runtime-Deadline-Ms": "4102444800000",
 		"Lambda-Runtime-Invoked-Function-Arn": "arn:x", "Lambda-Runtime-Trace-Id": "Root=1-a",
 		"Lambda-Runtime-Client-Context": `{"c":1}`, "Content-Type": "application/json",
 	} {
@@ -477,7 +477,7 @@ func TestRuntimeAPI(t *testing.T) {
 	check("another id after the response", status, body, 400, "InvalidRequestID")
 
 	second := &invocation{requestID: "two", payload: []byte(`1`), answer: make(chan answer, 1)}
-	go func() { e.deliver <- second }()
+	go func() { e.give(<-e.takers, second) }()
 	do("GET", "/invocation/next", "")
 	status, body, _ = do("POST", "/invocation/"+inv.requestID+"/response", "1")
 	check("a response to the invocation before", status, body, 400, "InvalidRequestID")

@@ -13,71 +13,76 @@ import (
 
 const apiPrefix = "/2018-06-01/runtime"
 
-// ServeHTTP is the Runtime API of one environment.
+// serveRuntime is the Runtime API of one environment. It returns a taker when the
+// answer is to be the next invocation; else the answer is in w.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-func (e *environment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (e *environment) serveRuntime(w http.ResponseWriter, r *http.Request) *taker {
 	// No browser has a business here, whatever page it shows.
 	if r.Host != e.host || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
 		apiError(w, http.StatusForbidden, "Forbidden", "the Runtime API serves its own runtime only")
-		return
+		return nil
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
 	switch {
 	case ok && r.Method == http.MethodGet && path == "/invocation/next":
-		e.next(w, r)
-		return
+		return e.next(w)
 	case ok && r.Method == http.MethodPost && path == "/init/error":
 		e.initError(w, r)
-		return
+		return nil
 	case ok && r.Method == http.MethodPost && strings.HasPrefix(path, "/invocation/"):
 		if id, what, ok := strings.Cut(path[len("/invocation/"):], "/"); ok && (what == "response" || what == "error") {
 			e.respond(w, r, id, what == "error")
-			return
+			return nil
 		}
 	case ok && strings.HasPrefix(path, "/restore/"):
 		apiError(w, http.StatusNotFound, "NotFound", "Tidegate has no SnapStart: "+r.Method+" "+r.URL.Path)
-		return
+		return nil
 	}
 	apiError(w, http.StatusNotFound, "NotFound", "the Runtime API has no "+r.Method+" "+r.URL.Path)
+	return nil
 }
 
-// next gives the runtime its next invocation, however long that takes.
-func (e *environment) next(w http.ResponseWriter, r *http.Request) {
+// next returns who waits for the runtime's next invocation, however long that
+// takes, or refuses.
+func (e *environment) next(w http.ResponseWriter) *taker {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	switch e.state {
 	case stateStarted:
 		close(e.ready)
 	case stateRunning, stateInitError:
-		from := e.state
-		e.mu.Unlock()
-		invalidTransition(w, from, stateReady)
-		return
+		invalidTransition(w, e.state, stateReady)
+		return nil
 	}
 	e.state, e.answered = stateReady, ""
-	e.mu.Unlock()
-	var inv *invocation
-	select {
-	case inv = <-e.deliver:
-	case <-r.Context().Done():
-		return
-	case <-e.ended:
-		return
+	return newTaker()
+}
+
+// give hands the invocation to a runtime that asked for it; false says that the
+// runtime has left meanwhile.
+func (e *environment) give(t *taker, inv *invocation) bool {
+	if !t.claimed() {
+		return false
 	}
 	e.mu.Lock()
 	e.state, e.current = stateRunning, inv
 	e.mu.Unlock()
 	e.out.begin(inv)
-	h := w.Header()
-	h["Lambda-Runtime-Aws-Request-Id"] = []string{inv.requestID}
-	h["Lambda-Runtime-Deadline-Ms"] = []string{strconv.FormatInt(inv.deadline.UnixMilli(), 10)}
-	h["Lambda-Runtime-Invoked-Function-Arn"] = []string{cmp.Or(inv.arn, e.fn.arn)}
-	h["Lambda-Runtime-Trace-Id"] = []string{inv.traceID}
+	b := append(make([]byte, 0, len(t.pending)+512+len(inv.clientContext)+len(inv.payload)), t.pending...)
+	b = append(b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = append(strconv.AppendInt(b, int64(len(inv.payload)), 10), "\r\n"...)
+	b = appendField(b, "Lambda-Runtime-Aws-Request-Id", inv.requestID)
+	b = appendField(b, "Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.deadline.UnixMilli(), 10))
+	b = appendField(b, "Lambda-Runtime-Invoked-Function-Arn", cmp.Or(inv.arn, e.fn.arn))
+	b = appendField(b, "Lambda-Runtime-Trace-Id", inv.traceID)
 	if inv.clientContext != "" {
-		h["Lambda-Runtime-Client-Context"] = []string{inv.clientContext}
+		b = appendField(b, "Lambda-Runtime-Client-Context", inv.clientContext)
 	}
-	h["Content-Type"] = []string{"application/json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(inv.payload))}
-	w.Write(inv.payload)
+	if t.last {
+		b = appendField(b, "Connection", "close")
+	}
+	t.give(append(append(b, "\r\n"...), inv.payload...), inv.deadline)
+	return true
 }
 
 // respond takes the answer to the present invocation.

@@ -18,9 +18,10 @@ const streaming = Symbol('tidegate.streaming');
 class RuntimeAPI {
   constructor(address) {
     const colon = address.lastIndexOf(':');
-    this.address = address;
-    this.waiting = null;
-    this.rest = null;
+    this.tail = ' HTTP/1.1\r\nHost: ' + address + '\r\n';
+    this.waiting = []; // who awaits the answers, in their order
+    this.rest = null; // of an answer that has not come as a whole
+    this.need = 0; // that answer's length, once it is known
     this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
     this.socket.on('data', (chunk) => this.read(chunk));
     this.socket.on('error', () => {});
@@ -29,54 +30,64 @@ class RuntimeAPI {
     this.socket.unref();
   }
 
-  request(method, target, headers, body) {
-    const text = body === undefined ? '' : body;
-    const head = method + ' /2018-06-01/runtime' + target + ' HTTP/1.1\r\nHost: ' + this.address + '\r\n' + headers +
-      'Content-Length: ' + Buffer.byteLength(text) + '\r\n\r\n';
-    this.socket.ref();
+  text(method, target, headers, body) {
+    return method + ' /2018-06-01/runtime' + target + this.tail + headers + 'Content-Length: ' + Buffer.byteLength(body) + '\r\n\r\n' + body;
+  }
+
+  // send writes requests; the promise is the answer to the last of them.
+  send(text, count) {
+    if (this.waiting.length === 0) this.socket.ref();
+    while (--count > 0) this.waiting.push(null);
     return new Promise((resolve) => {
-      this.waiting = resolve;
-      this.socket.write(head + text);
+      this.waiting.push(resolve);
+      this.socket.write(text);
     });
   }
 
   read(chunk) {
-    const data = this.rest ? Buffer.concat([this.rest, chunk]) : chunk;
-    this.rest = data;
-    // A big body arrives in many chunks; its length is looked up only once.
-    if (this.need && data.length < this.need) return;
-    const end = data.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    const lines = data.toString('utf8', 0, end).split('\r\n');
-    const headers = {};
-    for (let i = 1; i < lines.length; i++) {
-      const colon = lines[i].indexOf(':');
-      headers[lines[i].slice(0, colon).toLowerCase()] = lines[i].slice(colon + 1).trim();
+    let data = this.rest ? Buffer.concat([this.rest, chunk]) : chunk;
+    while (data !== null) {
+      this.rest = data;
+      // A big body arrives in many chunks; its length is looked up only once.
+      if (this.need && data.length < this.need) return;
+      const end = data.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      const lines = data.utf8Slice(0, end).split('\r\n');
+      const resolve = this.waiting[0];
+      const headers = {};
+      for (let i = 1; i < lines.length; i++) {
+        const colon = lines[i].indexOf(':');
+        headers[lines[i].slice(0, colon).toLowerCase()] = lines[i].slice(colon + 1).trim();
+      }
+      this.need = end + 4 + Number(headers['content-length'] || 0);
+      if (data.length < this.need) return;
+      const body = resolve ? data.utf8Slice(end + 4, this.need) : '';
+      data = data.length > this.need ? data.subarray(this.need) : null;
+      this.rest = null;
+      this.need = 0;
+      this.waiting.shift();
+      if (this.waiting.length === 0) this.socket.unref();
+      if (resolve) resolve({ status: Number(lines[0].slice(9, 12)), headers, body });
     }
-    this.need = end + 4 + Number(headers['content-length'] || 0);
-    if (data.length < this.need) return;
-    const body = data.toString('utf8', end + 4, this.need);
-    this.rest = null;
-    this.need = 0;
-    const resolve = this.waiting;
-    this.waiting = null;
-    this.socket.unref();
-    if (resolve) resolve({ status: Number(lines[0].slice(9, 12)), headers, body });
   }
 
   next() {
-    return this.request('GET', '/invocation/next', '');
+    return this.send(this.text('GET', '/invocation/next', '', ''), 1);
   }
 
-  respond(id, body) {
-    return this.request('POST', '/invocation/' + id + '/response', 'Content-Type: application/json\r\n', body);
+  // respond answers an invocation. With andNext the request for the next one
+  // leaves with it, and the promise is that one's answer.
+  respond(id, body, andNext) {
+    const answer = this.text('POST', '/invocation/' + id + '/response', 'Content-Type: application/json\r\n', body);
+    if (!andNext) return this.send(answer, 1);
+    return this.send(answer + this.text('GET', '/invocation/next', '', ''), 2);
   }
 
   fail(target, err) {
     const answer = describe(err);
     const type = String(answer.errorType).replace(/[^\x21-\x7e]/g, '_').slice(0, 200);
     const headers = 'Content-Type: application/vnd.aws.lambda.error.utf8\r\nLambda-Runtime-Function-Error-Type: ' + type + '\r\n';
-    return this.request('POST', target, headers, JSON.stringify(answer));
+    return this.send(this.text('POST', target, headers, JSON.stringify(answer)), 1);
   }
 }
 
@@ -296,7 +307,7 @@ function parseHeader(text) {
   return text ? JSON.parse(text) : undefined;
 }
 
-// contextOf returns the handler's second argument; settle(err, result, mode)
+// contextOf returns the handler's second argument; settle(err, result)
 // takes the first answer of whatever gives one.
 function contextOf(headers, settle) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
@@ -318,12 +329,15 @@ function contextOf(headers, settle) {
   };
 }
 
-// invoke runs the handler once; the promise ends when the answer is taken.
+// invoke runs the handler once. The promise ends when the answer is taken; its
+// value is the next invocation, if that was asked for already. It is when a
+// handler's promise has ended: one that calls back may go on, and has to come to
+// an end first.
 function invoke(api, handler, request) {
   const id = request.headers['lambda-runtime-aws-request-id'];
   return new Promise((resolve) => {
     let settled = false;
-    const finish = (err, result) => {
+    const finish = (err, result, andNext) => {
       whenIdle = null;
       abandon = lost;
       let body;
@@ -336,14 +350,15 @@ function invoke(api, handler, request) {
         }
       }
       afterOutput(() => {
-        const sent = body === undefined ? api.fail('/invocation/' + id + '/error', err) : api.respond(id, body);
-        sent.then(resolve);
+        if (body === undefined) api.fail('/invocation/' + id + '/error', err).then(() => resolve());
+        else if (andNext) resolve(api.respond(id, body, true));
+        else api.respond(id, body).then(() => resolve());
       });
     };
-    const settle = (err, result) => {
+    const settle = (err, result, andNext) => {
       if (settled) return;
       settled = true;
-      finish(err, result);
+      finish(err, result, andNext);
     };
     const context = contextOf(request.headers, settle);
     const callback = (err, result) => {
@@ -364,7 +379,7 @@ function invoke(api, handler, request) {
     whenIdle = () => settle(null, null);
     try {
       const returned = handler(JSON.parse(request.body), context, callback);
-      if (returned && typeof returned.then === 'function') returned.then(context.succeed, settleWith(settle));
+      if (returned && typeof returned.then === 'function') returned.then((result) => settle(null, result, true), settleWith(settle));
     } catch (err) {
       settle(err === undefined || err === null ? 'handled' : err);
     }
@@ -398,14 +413,14 @@ async function main() {
     process.exit(1);
   }
   abandon = lost;
-  for (;;) {
-    const request = await api.next();
+  for (let request; ;) {
+    request = request || await api.next();
     if (request.status !== 200) {
       process.stderr.write('tidegate: the Runtime API answered ' + request.status + ': ' + request.body + '\n');
       process.exit(1);
     }
     env._X_AMZN_TRACE_ID = request.headers['lambda-runtime-trace-id'] || '';
-    await invoke(api, handler, request);
+    request = await invoke(api, handler, request);
   }
 }
 
