@@ -426,3 +426,31 @@ func BenchmarkSelectRoute(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCompile compiles what AWS lets an API have: 300 routes, each with an
+// integration with a template, a parameter and an integration response, half of
+// them with a model.
+func BenchmarkCompile(b *testing.B) {
+	def := definition("$request.body.action", nil)
+	for i := range 300 {
+		id := fmt.Sprintf("i%d", i)
+		def.Integrations = append(def.Integrations, &apigw.Integration{ID: id, Type: apigw.IntegrationAWS, URI: putItem, Method: "POST", CredentialsARN: testRole,
+			PassthroughBehavior: apigw.PassthroughNever,
+			RequestParameters:   map[string]string{"integration.request.header.X-Id": "context.connectionId"},
+			RequestTemplates:    map[string]string{"$default": `{"TableName":"t","Item":{"id":{"S":"$context.connectionId"}#foreach($k in $input.path('$').keySet()),"$k":{"S":"$util.escapeJavaScript($input.path("$.$k"))"}#end}}`},
+			Responses:           responses(&apigw.IntegrationResponse{Key: `/5\d\d/`, ResponseTemplates: map[string]string{"$default": `{"failed":true,"id":"$context.messageId"}`}})})
+		r := route(fmt.Sprintf("action%d", i), id, twoWay)
+		if i%2 == 0 {
+			name := fmt.Sprintf("M%d", i)
+			def.Models = append(def.Models, &apigw.Model{ID: name, Name: name, Schema: `{"type":"object","required":["action"],"properties":{"action":{"type":"string"},"n":{"type":"integer","minimum":0}}}`})
+			r.ModelSelectionExpression, r.RequestModels = "ask", map[string]string{"ask": name}
+		}
+		def.Routes = append(def.Routes, r)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Compile(def, &apigw.Stage{Name: "prod"}, binder{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
