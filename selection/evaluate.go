@@ -40,7 +40,7 @@ type BasePathSource interface {
 }
 
 // Append evaluates the expression and appends its value. A variable without a
-// value is empty, as is one of a response's body that isn't JSON. The error is
+// value is empty (WS-02-004), as is one of a response's body that isn't JSON. The error is
 // ErrNotJSON when a variable of the message is needed and the message isn't
 // JSON; any other error says that src has not what the expression is about.
 // With an error dst is returned as it was.

@@ -103,7 +103,7 @@ func (r *Router) Get(ctx context.Context, of Target) (Status, error) {
 }
 
 // The close frame of DeleteConnection, which $disconnect reports too (observed:
-// aws/chalice #2060, boto/boto3 #3789).
+// aws/chalice #2060, boto/boto3 #3789; WS-01-039).
 const (
 	deleteCode = 1000
 	deleteText = "Connection Closed Normally"

@@ -37,7 +37,7 @@ type State uint32
 
 // The states of a connection. Only an open one can be pushed to.
 const (
-	Connecting State = iota // its $connect route runs
+	Connecting State = iota // its $connect route runs; nobody can push to it (WS-01-020)
 	Open                    // the handshake was accepted
 	Closing                 // a close frame of ours is on its way
 	Closed                  // its slot was given back

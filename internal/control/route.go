@@ -77,7 +77,7 @@ func (in *RouteInput) apply(api *apigw.API, r *apigw.Route) error {
 	if in.Key != nil {
 		for _, other := range api.Routes {
 			if other.ID != r.ID && string(other.Key) == *in.Key {
-				return conflict("Route with key %s already exists for this API", cut(*in.Key))
+				return conflict("Route with key %s already exists for this API", cut(*in.Key)) // WS-02-019
 			}
 		}
 		r.Key = apigw.RouteKey(*in.Key)

@@ -216,6 +216,6 @@ func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "Upgrade")
-	e.refuse(w, r, &refusal{status: http.StatusUpgradeRequired, reason: NoUpgrade, text: "Upgrade Required",
+	e.refuse(w, r, &refusal{status: http.StatusUpgradeRequired, reason: NoUpgrade, text: "Upgrade Required", // WS-01-007
 		why: "there is a stage here, which takes WebSocket handshakes only; backends push to " + strings.TrimSuffix(r.URL.Path, "/") + "/@connections/ID"})
 }

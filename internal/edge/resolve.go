@@ -109,7 +109,7 @@ func (e *Edge) resolve(host, path string) (*stage.Stage, *refusal) {
 		if !ok {
 			return nil, e.unknown(host, path)
 		}
-		if s.DisableExecuteAPIEndpoint {
+		if s.DisableExecuteAPIEndpoint { // WS-01-024
 			return nil, &refusal{status: 403, reason: EndpointDisabled, text: textForbidden, why: "the API's execute-api endpoint is disabled (disableExecuteApiEndpoint)"}
 		}
 		return s, nil
@@ -129,7 +129,8 @@ func (e *Edge) resolve(host, path string) (*stage.Stage, *refusal) {
 		why: "several APIs have a stage of that name; use one of " + strings.Join(forms, ", ")}
 }
 
-// unknown is the refusal of a host and path that lead nowhere, with what would.
+// unknown is the refusal of a host and path that lead nowhere (WS-01-022, WS-01-023),
+// with what would.
 func (e *Edge) unknown(host, path string) *refusal {
 	no := &refusal{status: 403, reason: NoSuchStage, text: textForbidden}
 	all := e.gateway.Stages()

@@ -151,7 +151,9 @@ func (e *Edge) OnClose(conn transport.Conn, why transport.CloseReason) {
 	e.gateway.Disconnect(e.ctx, c, closeReason(why))
 }
 
-// closeReason puts the end of a connection into $disconnect's words.
+// closeReason puts the end of a connection into $disconnect's words: the client's
+// own code and reason (WS-01-041), 1006 when it was lost (WS-01-044), Going away
+// when it was idle (WS-01-038).
 func closeReason(why transport.CloseReason) event.CloseReason {
 	r := event.CloseReason{Code: int(why.Code), Text: why.Text, Reason: why.Drop}
 	if why.Drop == "" && why.ByClient {

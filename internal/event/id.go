@@ -8,7 +8,7 @@ import (
 
 // NewRequestID returns a new request or message id: 11 random bytes as URL-safe
 // base64, so 15 characters and one '=' (AWS's look, which users' patterns
-// expect). 88 random bits don't collide in practice. The ids come from the
+// expect: WS-01-053). 88 random bits don't collide in practice. The ids come from the
 // runtime's ChaCha8 generator; they identify and authorize nothing.
 func NewRequestID() string {
 	var raw [16]byte

@@ -85,7 +85,7 @@ func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time
 	g.begin()
 	info.ConnectionID = c.String()
 	admission := &Admission{Connection: c}
-	if route == nil {
+	if route == nil { // WS-01-004
 		return admission, nil, nil
 	}
 	header, answer, rejection := g.decide(ctx, s, route, c, r, info, x)
@@ -120,7 +120,7 @@ func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route
 		info.Grant.Key = key
 		c.Grant(info.Grant)
 	}
-	if missing := route.Missing(r); len(missing) > 0 {
+	if missing := route.Missing(r); len(missing) > 0 { // WS-01-025
 		return nil, nil, &Rejection{
 			Status: http.StatusBadRequest, Text: "Missing required request parameters: [" + strings.Join(parameterNames(missing), ", ") + "]",
 			Outcome: MissingParameter, Err: fmt.Errorf("the handshake lacks %s", strings.Join(missing, ", ")),
@@ -201,19 +201,19 @@ func rejectionOf(answer *stage.Answer, err error) *Rejection {
 	}
 	switch n := answer.Status; {
 	case n >= 200 && n <= 299:
-		return nil
+		return nil // 200 and 201 alike
 	case n < 300 || n > 599:
 		// It can't be sent as an answer to a handshake; 101 is not the backend's
 		// to give.
 		return &Rejection{Status: http.StatusBadGateway, Text: textInternal, Outcome: MalformedResponse, Err: fmt.Errorf("$connect answered status %d", n)}
-	default:
+	default: // WS-01-010
 		return &Rejection{Status: n, Text: textOf(n), Outcome: RejectedByBackend, Err: errors.Join(fmt.Errorf("$connect answered status %d", n), said(answer))}
 	}
 }
 
 // subprotocol picks from $connect's answer the only header that a client
-// sees. API Gateway doesn't check that it was offered. A value that no
-// header can have is a malformed answer.
+// sees (WS-01-008), whatever its case (WS-01-028). API Gateway doesn't check that
+// it was offered (WS-01-031). A value that no header can have is a malformed answer.
 func subprotocol(header []event.Field) ([]event.Field, *Rejection) {
 	for _, f := range header {
 		if !strings.EqualFold(f.Name, "Sec-WebSocket-Protocol") || f.Value == "" {

@@ -19,12 +19,13 @@ const disconnectWait = time.Minute
 
 // Disconnect ends an admitted connection: its slot is free at once, and its
 // $disconnect route is called on a goroutine of its own; Drain waits for that,
-// nobody else. Only the first call for a connection counts.
+// nobody else. Only the first call for a connection counts. A client that was refused
+// had no admission, and has no $disconnect (WS-01-049).
 func (g *Gateway) Disconnect(ctx context.Context, c *connection.Connection, why event.CloseReason) {
 	if !g.registry.Release(c) {
 		return
 	}
-	if why.Code == closeNoStatus && why.Text == "" {
+	if why.Code == closeNoStatus && why.Text == "" { // WS-01-043
 		why.Text = textStatusNotSet
 	}
 	s := g.stageOf(c)
@@ -60,7 +61,7 @@ func (g *Gateway) stageOf(c *connection.Connection) *stage.Stage {
 }
 
 // tell calls the $disconnect route. It is tried once, and its answer means
-// nothing.
+// nothing (WS-01-048).
 func (g *Gateway) tell(ctx context.Context, s *stage.Stage, c *connection.Connection, info *DisconnectInfo) {
 	start := g.now()
 	defer func() { info.Duration = g.now().Sub(start) }()

@@ -104,7 +104,7 @@ func New(c Config) *Gateway {
 }
 
 // Publish puts a snapshot in place of the stage's present one. Connections stay
-// and use it for their later messages.
+// and use it for their later messages (WS-01-037, WS-02-013).
 func (g *Gateway) Publish(s *stage.Stage) {
 	g.change(func(m map[stageKey]*stage.Stage) { m[stageKey{s.APIID, s.Name}] = s })
 	if g.events.StagePublished != nil {

@@ -50,7 +50,7 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
 		return p
 	}
 	switch {
-	case p.route == nil:
+	case p.route == nil: // WS-02-010
 		p.refusal, p.why = verdict{outcome: NoRoute, status: http.StatusForbidden, text: textForbidden}, s.Unrouted(payload)
 		return p
 	case p.route.Integration == nil:

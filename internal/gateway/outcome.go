@@ -112,15 +112,15 @@ var verdicts = []struct {
 	{apigw.ErrKeyForbidden, verdict{InvalidKey, http.StatusForbidden, textForbidden}},
 	{apigw.ErrKeyThrottled, verdict{KeyThrottled, http.StatusTooManyRequests, textTooManyRequests}},
 	{apigw.ErrKeyQuota, verdict{KeyQuota, http.StatusTooManyRequests, textLimitExceeded}},
-	{integration.ErrTimeout, verdict{IntegrationTimeout, http.StatusGatewayTimeout, textTimeout}},
-	{integration.ErrFunction, verdict{FunctionError, http.StatusBadGateway, textInternal}},
-	{integration.ErrMalformed, verdict{MalformedResponse, http.StatusBadGateway, textInternal}},
-	{integration.ErrRefused, verdict{InvocationRefused, http.StatusInternalServerError, textInternal}},
+	{integration.ErrTimeout, verdict{IntegrationTimeout, http.StatusGatewayTimeout, textTimeout}},      // WS-01-014, WS-02-023
+	{integration.ErrFunction, verdict{FunctionError, http.StatusBadGateway, textInternal}},             // WS-01-011, WS-02-020
+	{integration.ErrMalformed, verdict{MalformedResponse, http.StatusBadGateway, textInternal}},        // WS-01-012
+	{integration.ErrRefused, verdict{InvocationRefused, http.StatusInternalServerError, textInternal}}, // WS-01-013, WS-02-021
 	{integration.ErrUnreachable, verdict{BackendUnreachable, http.StatusInternalServerError, textInternal}},
-	{stage.ErrUnsupportedMediaType, verdict{UnsupportedMediaType, http.StatusUnsupportedMediaType, textMediaType}},
+	{stage.ErrUnsupportedMediaType, verdict{UnsupportedMediaType, http.StatusUnsupportedMediaType, textMediaType}}, // WS-02-029
 	{stage.ErrNoIntegrationResponse, verdict{NoIntegrationResponse, http.StatusInternalServerError, textInternal}},
-	{stage.ErrMapping, verdict{MappingFailed, http.StatusInternalServerError, textInternal}},
-	{errNoIntegration, verdict{NoIntegration, http.StatusInternalServerError, textInternal}},
+	{stage.ErrMapping, verdict{MappingFailed, http.StatusInternalServerError, textInternal}}, // WS-02-041
+	{errNoIntegration, verdict{NoIntegration, http.StatusInternalServerError, textInternal}}, // WS-02-022
 	{errBusy, verdict{IntegrationBusy, http.StatusTooManyRequests, textTooManyRequests}},
 	{errReplyTooLarge, verdict{ReplyTooLarge, http.StatusInternalServerError, textInternal}},
 	{errStopped, verdict{Stopped, http.StatusServiceUnavailable, textInternal}},
@@ -131,7 +131,7 @@ var verdicts = []struct {
 func judge(err error) verdict {
 	var invalid *model.Invalid
 	if errors.As(err, &invalid) {
-		return verdict{InvalidBody, http.StatusBadRequest, textInvalidBody}
+		return verdict{InvalidBody, http.StatusBadRequest, textInvalidBody} // WS-02-024
 	}
 	for _, v := range verdicts {
 		if errors.Is(err, v.err) {
@@ -150,7 +150,7 @@ func recovered(err *error) {
 }
 
 // appendErrorFrame appends an error frame with AWS's spacing (captured): a
-// space after "message": and after commas, none after the other two.
+// space after "message": and after commas, none after the other two (WS-02-010).
 func appendErrorFrame(dst []byte, text, connectionID, requestID string) []byte {
 	dst = append(dst, `{"message": "`...)
 	dst = append(dst, text...)

@@ -90,9 +90,10 @@ func (s *Stage) Connect() *Route { return s.connect }
 func (s *Stage) Disconnect() *Route { return s.disconnect }
 
 // SelectRoute returns the route that a message means, or nil when there is none
-// (the client gets Forbidden). A message that isn't JSON, or whose key no
-// custom route has, goes to $default; so does one that names a key that begins
-// with '$': a client can't choose those.
+// (the client gets Forbidden). Keys are compared exactly (WS-02-016). A message that
+// isn't JSON (WS-02-014), or whose key no custom route has (WS-02-017), goes to
+// $default; so does one that names a key that begins with '$': a client can't choose
+// those (WS-02-018).
 func (s *Stage) SelectRoute(payload []byte) *Route {
 	if s.selects {
 		return s.constant

@@ -33,8 +33,9 @@ type Limits struct {
 }
 
 // DefaultLimits are AWS's where AWS has one (API Gateway's quotas for WebSocket
-// APIs: 32 KB frames, 128 KB messages, 10 min idle, 2 h lifetime, no pings, no
-// binary from clients).
+// APIs): 32 KB frames (WS-01-045), 128 KB messages (WS-01-046), 10 min idle
+// (WS-01-030), 2 h lifetime (WS-01-033), no pings (WS-01-035), no binary from
+// clients (WS-01-040).
 func DefaultLimits() Limits {
 	return Limits{
 		Header:           16 << 10,
