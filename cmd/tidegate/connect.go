@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,7 @@ come from standard input; --wait says how long to listen after the last one, and
 		if err != nil {
 			return err
 		}
-		socket, err := client.Dial(cmd.Context(), url, client.DialOptions{Header: header, Subprotocols: *subprotocols, CACert: ca})
+		socket, err := client.Dial(cmd.Context(), url, client.DialOptions{Header: header, Subprotocols: *subprotocols, CACert: ca, Address: domainAddress(cmd.Context(), *endpoint, url)})
 		if err != nil {
 			return otherStages(cmd.Context(), *endpoint, url, err)
 		}
@@ -105,6 +106,50 @@ func stageURL(cmd *cobra.Command, endpoint, url string) (string, string, error) 
 	default:
 		return "", "", usage("say which stage to connect to: %s", strings.Join(urls, ", "))
 	}
+}
+
+// domainAddress returns where the Tidegate that runs here listens when the URL is
+// by a custom domain name of its stages, which no name server knows; else "".
+func domainAddress(ctx context.Context, endpoint, address string) string {
+	asked, err := url.Parse(address)
+	if err != nil || asked.Hostname() == "localhost" {
+		return ""
+	}
+	run, err := findRun(endpoint)
+	if err != nil {
+		return ""
+	}
+	here, err := url.Parse(run.Endpoint)
+	if err != nil || here.Host == asked.Host {
+		return ""
+	}
+	c, err := client.New(run)
+	if err != nil {
+		return ""
+	}
+	stack, err := c.Stack(ctx)
+	if err != nil {
+		return ""
+	}
+	for _, api := range stack.APIs {
+		for _, s := range api.Stages {
+			for _, known := range s.Domains {
+				if isDomain(known, asked.Hostname()) {
+					return here.Host
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// isDomain says that a host is the one of a URL, whose first label may be a star.
+func isDomain(known, host string) bool {
+	_, known, _ = strings.Cut(known, "://")
+	known, _, _ = strings.Cut(known, "/")
+	known, _, _ = strings.Cut(known, ":")
+	_, parent, _ := strings.Cut(host, ".")
+	return strings.EqualFold(known, host) || strings.EqualFold(known, "*."+parent)
 }
 
 // otherStages adds to a refusal which stages run here, when the URL is none of

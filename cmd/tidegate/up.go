@@ -39,6 +39,7 @@ template that is saved is applied; Ctrl-C ends it.`,
 	f.BoolVar(&o.NoRecord, "no-record", false, "keep nothing of what clients send: without it, the latest messages lie in the data dir for tidegate replay")
 	f.BoolVar(&o.Fresh, "fresh", false, "delete what the data dir holds first: tables and their items, logs, everything")
 	f.StringArrayVar(&o.AllowOrigins, "allow-origin", nil, "web `ORIGIN` whose pages may call the HTTP APIs (repeatable)")
+	f.StringArrayVar(&o.Certificates, "certificate", nil, "`DOMAIN=CERT.pem,KEY.pem` to serve a custom domain name with (repeatable; default: a certificate of an authority of the domain's own)")
 	overrides := f.StringArray("parameter-overrides", nil, "template parameters, `K=V` … (further K=V may follow)")
 	f.StringVar(&o.Region, "region", "", "AWS `REGION` (default: the one that serverless.yml or the CDK app names, $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1)")
 	f.StringVar(&o.Stage, "stage", "", stageUsage)

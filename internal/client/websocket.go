@@ -36,6 +36,7 @@ type DialOptions struct {
 	Header       http.Header
 	Subprotocols []string
 	CACert       string // a PEM file to trust beside the system's roots; "" for none
+	Address      string // host:port to connect to instead of the URL's; "" for the URL's
 }
 
 // Closed is the end of a WebSocket as the server told it.
@@ -91,6 +92,11 @@ func Dial(ctx context.Context, url string, o DialOptions) (*WebSocket, error) {
 			return nil, err
 		}
 		d.TLSConfig = config
+	}
+	if o.Address != "" {
+		d.NetDial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, o.Address)
+		}
 	}
 	conn, buffered, handshake, err := d.Dial(ctx, url)
 	if status != 0 {

@@ -43,6 +43,9 @@ type Options struct {
 	NoRecord     bool // keep nothing of what clients send
 	Fresh        bool // delete what the data dir holds first
 	AllowOrigins []string
+	// Certificates are what custom domain names are served with:
+	// DOMAIN=CERT.pem,KEY.pem.
+	Certificates []string
 	// Overrides are template parameters as the command line gives them; see Overrides.
 	Overrides []string
 	Stage     string // of a serverless.yml; "" means the one that it names
@@ -234,7 +237,11 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 	case mode == "":
 		mode = awshttp.Warn
 	}
-	return server.Options{DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
+	certificates, err := certificates(o.Certificates)
+	if err != nil {
+		return server.Options{}, err
+	}
+	return server.Options{Certificates: certificates, DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
 		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Limits: o.Limits, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
 }
 
@@ -311,7 +318,7 @@ func (r *run) announce(result *stack.Result) {
 		}
 	}
 	if r.tale.json {
-		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("outputs", result.Outputs), slog.String("mode", string(r.Limits.Mode))}
+		attrs := []slog.Attr{slog.String("endpoint", r.server.Endpoint()), slog.Any("urls", r.urls(result)), slog.Any("domainUrls", r.domainURLs(result)), slog.Any("outputs", result.Outputs), slog.String("mode", string(r.Limits.Mode))}
 		if f := r.server.RootKeyFile(); f != "" {
 			attrs = append(attrs, slog.String("rootKeyFile", f))
 		}
@@ -324,6 +331,7 @@ func (r *run) announce(result *stack.Result) {
 		for _, u := range urls {
 			lines = append(lines, "  "+u)
 		}
+		lines = append(lines, r.domainLines(result)...)
 		lines = append(lines, "Try it:   tidegate connect "+urls[0])
 	} else {
 		lines[1] = "Ready. The template has no stage of a WebSocket API, so there is nothing for clients to connect to."
