@@ -10,14 +10,14 @@ import (
 )
 
 // What boto3 has of apigatewayv2 and Tidegate doesn't serve: HTTP APIs' own,
-// portals, routing rules and custom domains.
+// portals and routing rules.
 func unservedHere(operation string) bool {
-	for _, part := range []string{"portal", "product", "routing_rule", "domain_name", "api_mapping", "reset_authorizers_cache"} {
+	for _, part := range []string{"portal", "product", "routing_rule"} {
 		if strings.Contains(operation, part) {
 			return true
 		}
 	}
-	return slices.Contains([]string{"delete_cors_configuration", "export_api", "import_api", "reimport_api"}, operation)
+	return slices.Contains([]string{"delete_cors_configuration", "export_api", "import_api", "reimport_api", "reset_authorizers_cache"}, operation)
 }
 
 // boto3 calls every operation that WebSocket APIs have, and knows each failure by

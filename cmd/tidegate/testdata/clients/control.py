@@ -67,6 +67,12 @@ stage = lifecycle("stage", "stages", "StageName", chat,
                   {"Description": "changed"}, keep=True)
 lifecycle("vpc_link", "vpc_links", "VpcLinkId", {}, {"Name": "inside", "SubnetIds": ["s"]}, {"Name": "changed"}, deleted=202)
 
+domain = lifecycle("domain_name", "domain_names", "DomainName", {},
+                   {"DomainName": "ws.example.com", "DomainNameConfigurations": [{"CertificateArn": "arn:aws:acm:us-east-1:000000000000:certificate/c", "EndpointType": "REGIONAL"}]},
+                   {}, keep=True)
+lifecycle("api_mapping", "api_mappings", "ApiMappingId", domain, {**chat, "Stage": "dev"}, {**chat, "ApiMappingKey": "v1"})
+call("delete_domain_name", 204, **domain)
+
 arn = f"arn:aws:apigateway:us-east-1::/apis/{chat['ApiId']}/stages/dev"
 call("tag_resource", 201, ResourceArn=arn, Tags={"k": "v", "l": "w"})
 call("untag_resource", 204, ResourceArn=arn, TagKeys=["k"])
