@@ -98,8 +98,8 @@ const echoFunction = `exports.handler = async ({requestContext: {authorizer, ide
 // guardLog is the access log, sorted; KEY is the key's id.
 const guardLog = `assumed CONNECT 200 - authenticate=- authorizer=200,200,bob authorize=200 key=- waf=-
 assumed MESSAGE 200 - authenticate=- authorizer=-,-,bob authorize=- key=- waf=-
-bare CONNECT 500 AUTHORIZER_FAILURE authenticate=- authorizer=500,403,- authorize=- key=- waf=-
-idle CONNECT 500 AUTHORIZER_FAILURE authenticate=- authorizer=500,403,- authorize=- key=- waf=-
+bare CONNECT 500 AUTHORIZER_CONFIGURATION_ERROR authenticate=- authorizer=500,403,- authorize=- key=- waf=-
+idle CONNECT 500 AUTHORIZER_CONFIGURATION_ERROR authenticate=- authorizer=500,403,- authorize=- key=- waf=-
 permitted CONNECT 200 - authenticate=- authorizer=200,200,ana authorize=200 key=KEY waf=-
 permitted CONNECT 200 - authenticate=- authorizer=200,200,ana authorize=200 key=KEY waf=-
 permitted CONNECT 401 UNAUTHORIZED authenticate=- authorizer=401,-,- authorize=- key=- waf=-

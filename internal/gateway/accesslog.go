@@ -252,7 +252,7 @@ var responseTypes = map[Outcome]string{
 	IdentityMissing:       "UNAUTHORIZED",
 	Unauthorized:          "UNAUTHORIZED",
 	AuthorizerDenied:      "ACCESS_DENIED",
-	AuthorizerFailed:      "AUTHORIZER_FAILURE",
+	AuthorizerFailed:      "AUTHORIZER_CONFIGURATION_ERROR", // as users saw of functions that throw
 	AuthorizerAnswer:      "AUTHORIZER_CONFIGURATION_ERROR",
 	Unsigned:              "MISSING_AUTHENTICATION_TOKEN",
 	SignatureRefused:      "INVALID_SIGNATURE",

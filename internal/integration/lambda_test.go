@@ -163,6 +163,7 @@ func TestLambdaOutcomes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLambda(t, 0, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Amzn-Requestid", "aws-1")
 				for name, values := range c.header {
 					w.Header()[name] = values
 				}
@@ -174,11 +175,16 @@ func TestLambdaOutcomes(t *testing.T) {
 			got, err := l.Invoke(context.Background(), c.request)
 			if c.kind != nil {
 				checkError(t, err, c.kind, c.detail)
+				var e *Error
+				if status := max(c.status, http.StatusOK); errors.As(err, &e) && (e.Status != status || e.RequestID != "aws-1") {
+					t.Errorf("it was answered with %d by %q, want %d by aws-1", e.Status, e.RequestID, status)
+				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
+			c.want.RequestID = "aws-1"
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
