@@ -99,6 +99,9 @@ func printLog(l client.LogLine, raw, color, all bool) error {
 	if level.UnmarshalText([]byte(l.Level)) != nil || level < slog.LevelInfo && !all {
 		return nil
 	}
+	if all && l.Do != "" {
+		l.Detail = append(l.Detail, "to do: "+l.Do)
+	}
 	_, err := fmt.Print(up.Text(observe.Notice{Time: l.Time, Kind: l.Kind, Level: level, Text: l.Text, Detail: l.Detail}, color))
 	return err
 }

@@ -30,6 +30,7 @@ type LogLine struct {
 	Kind   string    `json:"kind"`
 	Text   string    `json:"msg"`
 	Detail []string  `json:"detail"`
+	Do     string    `json:"do"` // what to do about it
 
 	Raw []byte `json:"-"` // the whole object; valid until the next line
 }

@@ -90,6 +90,9 @@ func subjectNotice(kind, eventType string, s gateway.Subject, outcome gateway.Ou
 		slog.String("target", s.Target), slog.String("outcome", string(outcome)), slog.Duration("ms", d))}
 	if outcome != gateway.Done {
 		n.Level = slog.LevelWarn
+		if do := Next(string(outcome)); do != "" {
+			n.Attrs = append(n.Attrs, slog.String("do", do))
+		}
 	}
 	if err != nil {
 		n.Attrs = append(n.Attrs, slog.String("why", err.Error()))

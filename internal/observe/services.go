@@ -30,7 +30,7 @@ func (o *Observer) Cluster() cluster.EventListener {
 		}
 		if i.Err != nil {
 			n.Level = slog.LevelWarn
-			n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()))
+			n.Attrs = append(n.Attrs, slog.String("why", i.Err.Error()), slog.String("do", Next(string(i.Outcome))))
 		}
 		switch i.Outcome {
 		case cluster.PushGone, cluster.PushElsewhere:

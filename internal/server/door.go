@@ -34,7 +34,7 @@ func (s *Server) doorEvents() edge.EventListener {
 		Refused: func(i edge.RefusedInfo) {
 			s.metrics.Refused("door", string(i.Reason))
 			note(i.String(), i.RequestID, i.Trace, slog.String("reason", string(i.Reason)), slog.Int("status", i.Status), slog.String("why", i.Why),
-				slog.String("host", i.Host), slog.String("path", i.Path), slog.Bool("webSocket", i.WebSocket))
+				slog.String("do", observe.Next(string(i.Reason))), slog.String("host", i.Host), slog.String("path", i.Path), slog.Bool("webSocket", i.WebSocket))
 		},
 		UnknownService: func(i edge.UnknownServiceInfo) {
 			s.metrics.Refused("door", edge.NoSuchService)
