@@ -112,3 +112,43 @@ func TestParityIsQuiet(t *testing.T) {
 		t.Errorf("it said:\n%s", said)
 	}
 }
+
+// TestWhy finds, by the request id that a client was told, why it was refused: the
+// template's line and column, the expression's value, the reason at the door.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	s := start(t, folder(t, map[string]string{"template.yaml": strings.Replace(mockAPI, `'{"statusCode":200}'`,
+		`"#if($input.path('$.fail'))\n  $context.stage.substring(99)\n#end{\"statusCode\":200}"`, 1)}))
+	c := s.dial()
+	for message, want := range map[string]struct{ outcome, why, do string }{
+		`{"action":"ping","fail":1}`: {"mapping-failed", `request template "200": line 2, column 3: $context.stage.substring(99): `, "mend the template"},
+		`{"action":"nobody"}`:        {"no-route", `request.body.action} is "nobody"; routes: ping; there is no $default`, "add a route"},
+	} {
+		c.say(message)
+		frame := c.next()
+		var told struct{ RequestID string }
+		if err := json.Unmarshal([]byte(frame), &told); err != nil || told.RequestID == "" || strings.Contains(frame, "line 2") {
+			t.Fatalf("%s: %v", frame, err)
+		}
+		out, stderr, code := output(t, s.dir, "", "logs", "--request-id", told.RequestID)
+		var line struct{ Outcome, Why, Do string }
+		if err := json.Unmarshal([]byte(out), &line); err != nil || code != 0 {
+			t.Fatalf("%s%s: %v", out, stderr, err)
+		}
+		if line.Outcome != want.outcome || !strings.Contains(line.Why, want.why) || !strings.Contains(line.Do, want.do) {
+			t.Errorf("%s: the log says %+v", message, line)
+		}
+	}
+	resp, err := http.Get(s.httpURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	out, _, _ := output(t, s.dir, "", "logs", "--request-id", resp.Header.Get("X-Amzn-Requestid"))
+	if resp.StatusCode != http.StatusUpgradeRequired || !strings.Contains(out, `"reason":"no-upgrade"`) {
+		t.Errorf("%s: %s", resp.Status, out)
+	}
+	if _, metrics := get(t, s.run.Endpoint+"/_tidegate/metrics", nil); !strings.Contains(metrics, `tidegate_refusals_total{service="door",reason="no-upgrade"} 1`) {
+		t.Errorf("metrics:\n%s", metrics)
+	}
+}
