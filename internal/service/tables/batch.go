@@ -84,7 +84,7 @@ func (s *Service) bindGets(c *awshttp.Call, requests []*getRequest) error {
 			r.paths, err = attributePaths(r.attributes)
 		}
 		if err == nil {
-			err = r.bindings.checkGiven(r.projection != nil, ": ProjectionExpression is null")
+			err = r.bindings.checkGiven(r.projection != nil, "")
 		}
 		if err == nil && r.projection != nil {
 			r.paths, err = parseProjection(*r.projection, &r.bindings)
@@ -385,15 +385,15 @@ func checkBatchWrite(requests []*tableWrites, mode, metrics string) error {
 	return nil
 }
 
-// printWrites is how a refusal echoes the requests: their number, not their
-// content.
+// printWrites is how a refusal echoes the requests: the attributes' names, not
+// their values.
 func printWrites(requests []*tableWrites) string {
 	var parts []string
 	for _, r := range requests {
 		list := make([]string, len(r.writes))
 		for i, w := range r.writes {
-			if list[i] = "WriteRequest(deleteRequest=DeleteRequest)"; w.isPut {
-				list[i] = "WriteRequest(putRequest=PutRequest)"
+			if list[i] = "WriteRequest(deleteRequest=DeleteRequest(key=" + printNames(w.item) + "))"; w.isPut {
+				list[i] = "WriteRequest(putRequest=PutRequest(item=" + printNames(w.item) + "))"
 			}
 		}
 		parts = append(parts, fmt.Sprintf("%s=[%s]", r.table, strings.Join(list, ", ")))
@@ -401,14 +401,29 @@ func printWrites(requests []*tableWrites) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
+// printNames is an item without its values, its first attributes.
+func printNames(it item) string {
+	var b strings.Builder
+	for i, a := range it {
+		if i == 8 {
+			b.WriteString(", ...")
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(a.name + "=AttributeValue")
+	}
+	return "{" + b.String() + "}"
+}
+
 // bindWrites checks every table's part, so that nothing is written when
 // anything is wrong.
 func (s *Service) bindWrites(c *awshttp.Call, requests []*tableWrites) error {
 	for _, r := range requests {
 		var list constraints
-		r.name = s.tableName(&r.table, &list, false)
-		if err := list.err(); err != nil {
-			return err
+		if r.name = s.tableName(&r.table, &list, false); len(list) > 0 || len(r.name) < 3 {
+			return invalidf("1 validation error detected: Value '%s' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]", printWrites(requests))
 		}
 		if err := s.authorize(c, "BatchWriteItem", s.arn(r.name)); err != nil {
 			return err

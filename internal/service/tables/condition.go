@@ -185,7 +185,7 @@ func (p *parser) leaf(op operator, left term, right ...operand) term {
 		}
 		for _, a := range args {
 			if k := a.value.kind; !a.size && k != kindNone && k > kindBinary {
-				p.complain(rankOperands, fmt.Sprintf("Incorrect operand type for operator or function; %s: %s, operand type: %s", what, op, k))
+				p.complain(p.operandRank(), fmt.Sprintf("Incorrect operand type for operator or function; %s: %s, operand type: %s", what, op, k))
 			}
 		}
 	}
@@ -323,7 +323,16 @@ func (p *parser) call() term {
 }
 
 func (p *parser) badOperand(function, types string) {
-	p.complain(rankOperands, "Incorrect operand type for operator or function; operator or function: "+function+", operand type: "+types)
+	p.complain(p.operandRank(), "Incorrect operand type for operator or function; operator or function: "+function+", operand type: "+types)
+}
+
+// operandRank: the clauses of a key condition are checked one after the other,
+// operands and undefined values alike.
+func (p *parser) operandRank() problemRank {
+	if p.kind == "KeyConditionExpression" {
+		return rankValue
+	}
+	return rankOperands
 }
 
 func (p *parser) checkArguments(name string, op operator, args []operand) {

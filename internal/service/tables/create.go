@@ -114,9 +114,12 @@ func (in *createInput) check() error {
 		c.enum(a.AttributeType, fmt.Sprintf("attributeDefinitions.%d.member.attributeType", i+1), "B, N, S", "B", "N", "S")
 	}
 	c.checkSchema(in.KeySchema, "keySchema")
-	for kind, indexes := range map[string][]indexInput{"local": in.LocalSecondaryIndexes, "global": in.GlobalSecondaryIndexes} {
-		for i, x := range indexes {
-			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", kind, i+1))
+	for _, of := range []struct {
+		kind    string
+		indexes []indexInput
+	}{{"global", in.GlobalSecondaryIndexes}, {"local", in.LocalSecondaryIndexes}} {
+		for i, x := range of.indexes {
+			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", of.kind, i+1))
 		}
 	}
 	if t := in.ProvisionedThroughput; t != nil {

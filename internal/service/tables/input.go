@@ -293,6 +293,9 @@ func (s *Service) checkWrite(in *input) (string, error) {
 func (s *Service) checkRead(in *input) (string, error) {
 	var c constraints
 	name := s.tableName(in.table, &c, false)
+	if o := in.legacy.operator; in.operation == "Query" && len(c) == 0 && o != "" && o != "AND" && o != "OR" {
+		return "", invalid("Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]") // AWS's words
+	}
 	c.enum(in.returnCapacity, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
 	in.legacy.checkMembers(in.operation, &c)
 	if in.operation == "GetItem" {

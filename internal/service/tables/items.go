@@ -373,7 +373,7 @@ func (s *Service) getItem(c *awshttp.Call) (any, error) {
 	if err := in.checkMixed(); err != nil {
 		return nil, err
 	}
-	if err := in.bindings.checkGiven(in.projection != nil, ": ProjectionExpression is null"); err != nil {
+	if err := in.bindings.checkGiven(in.projection != nil, ""); err != nil {
 		return nil, err
 	}
 	paths, err := attributePaths(in.legacy.attributes)

@@ -495,6 +495,7 @@ func (s *scanner) set(k kind) (value, error) {
 		return value{}, err
 	}
 	if len(members) == 0 {
+		s.plain = !s.older
 		return value{}, invalid("One or more parameter values were invalid: " + map[kind]string{
 			kindStringSet: "An string set  may not be empty",
 			kindNumberSet: "An number set  may not be empty",

@@ -175,6 +175,10 @@ func (s *Service) prepareRead(c *awshttp.Call, operation string) (*reading, stri
 // parse reads filter and projection.
 func (r *reading) parse() (err error) {
 	in := r.in
+	refuse := invalid
+	if in.operation == "Query" {
+		refuse = func(message string) *awshttp.Error { return counted(invalid(message)).(*awshttp.Error) }
+	}
 	if r.filter, err = legacyFilter(in.legacy.filter, in.legacy.operator); err != nil {
 		return err
 	}
@@ -199,32 +203,40 @@ func (r *reading) parse() (err error) {
 	case in.selection == "COUNT":
 		r.countOnly = true
 		if r.projection != nil {
-			return invalid("Cannot specify the " + parameter + " when choosing to get only the Count")
+			return refuse("Cannot specify the " + parameter + " when choosing to get only the Count")
 		}
 	case in.selection == "ALL_ATTRIBUTES" && r.projection != nil:
-		return invalid("Cannot specify the " + parameter + " when choosing to get ALL_ATTRIBUTES")
+		return refuse("Cannot specify the " + parameter + " when choosing to get ALL_ATTRIBUTES")
 	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && r.projection != nil:
-		return invalid("Cannot specify the " + parameter + " when choosing to get ALL_PROJECTED_ATTRIBUTES")
+		return refuse("Cannot specify the " + parameter + " when choosing to get ALL_PROJECTED_ATTRIBUTES")
 	case in.selection == "SPECIFIC_ATTRIBUTES" && r.projection == nil:
-		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+		return refuse("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 	case in.selection == "ALL_PROJECTED_ATTRIBUTES" && in.index == nil:
-		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+		return refuse("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	}
 	return in.bindings.checkUsed()
 }
 
-// parseKeys reads the condition on the keys.
+// parseKeys reads the condition on the keys, then filter and projection: what
+// an expression can't be comes before what a key condition can't.
 func (r *reading) parseKeys() (*keyCondition, error) {
 	in := r.in
 	switch {
 	case in.keyCondition != nil:
 		c, err := parseCondition("KeyConditionExpression", *in.keyCondition, &in.bindings)
+		if err == nil {
+			err = r.parse()
+		}
 		if err != nil {
 			return nil, err
 		}
 		return newKeyCondition(c)
 	case in.legacy.keys != nil:
-		return legacyKeys(in.legacy.keys)
+		kc, err := legacyKeys(in.legacy.keys)
+		if err == nil {
+			err = r.parse()
+		}
+		return kc, err
 	}
 	return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 }
@@ -322,9 +334,6 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 	}
 	kc, err := r.parseKeys()
 	if err != nil {
-		return nil, err
-	}
-	if err := r.parse(); err != nil {
 		return nil, err
 	}
 	if r.t = s.lookup(name); r.t == nil {
