@@ -21,7 +21,7 @@ Resources:
       Handler: index.handler
       InlineCode: |
         exports.handler = async (event) => {
-          console.log(JSON.stringify({ level: 'info', said: event.say ?? event.body }));
+          process.stdout.write(JSON.stringify({ level: 'info', said: event.say ?? event.body }) + '\n');
           if (event.fail) throw new Error('as told');
           return { statusCode: 200 };
         };

@@ -83,8 +83,8 @@ func keptOf(ctx context.Context, c ShipperConfig, name, display, requestID strin
 		}
 		for _, e := range page.Events {
 			line := strings.TrimSuffix(e.Message, "\n")
-			if id, ok := strings.CutPrefix(line, "START RequestId: "); ok {
-				running[e.LogStreamName], _, _ = strings.Cut(id, " ")
+			if id := begun(line); id != "" {
+				running[e.LogStreamName] = id
 			}
 			id := running[e.LogStreamName]
 			if requestID != "" && id != requestID {
@@ -99,4 +99,23 @@ func keptOf(ctx context.Context, c ShipperConfig, name, display, requestID strin
 		out = out[max(0, len(out)-maxKept):]
 		input["nextToken"] = page.NextToken
 	}
+}
+
+// begun is the id of the invocation that begins with the line, if one does.
+func begun(line string) string {
+	if id, ok := strings.CutPrefix(line, "START RequestId: "); ok {
+		id, _, _ = strings.Cut(id, " ")
+		return id
+	}
+	if !strings.Contains(line, `"platform.start"`) {
+		return ""
+	}
+	var start struct {
+		Type   string
+		Record struct{ RequestID string }
+	}
+	if json.Unmarshal([]byte(line), &start) != nil || start.Type != "platform.start" {
+		return ""
+	}
+	return start.Record.RequestID
 }

@@ -18,23 +18,26 @@ var lambdaTypes = map[string]*resourceType{
 		nameProperty: "FunctionName",
 		nameLimit:    64,
 		properties: map[string]property{
-			"Architectures":                noEffect(texts, onThisMachine),
-			"CapacityProviderConfig":       notBuilt(anyJSON),
-			"Code":                         required(property{form: anyJSON}),
-			"CodeSigningConfigArn":         noEffect(aText, "code signatures are not checked"),
-			"DeadLetterConfig":             fields(anObject, map[string]property{"TargetArn": textProperty}),
-			"Description":                  textProperty,
-			"DurableConfig":                notBuilt(anyJSON),
-			"Environment":                  fields(anObject, map[string]property{"Variables": {form: textMap}}),
-			"EphemeralStorage":             noEffect(anyJSON, onThisMachine),
-			"FileSystemConfigs":            notBuilt(anyJSON),
-			"FunctionName":                 replaces(textProperty),
-			"FunctionScalingConfig":        notBuilt(anyJSON),
-			"Handler":                      textProperty,
-			"ImageConfig":                  notBuilt(anyJSON),
-			"KmsKeyArn":                    noEffect(aText, "environment variables are not encrypted with KMS"),
-			"Layers":                       {form: texts},
-			"LoggingConfig":                noEffect(anyJSON, "output appears in the terminal as the function writes it"),
+			"Architectures":          noEffect(texts, onThisMachine),
+			"CapacityProviderConfig": notBuilt(anyJSON),
+			"Code":                   required(property{form: anyJSON}),
+			"CodeSigningConfigArn":   noEffect(aText, "code signatures are not checked"),
+			"DeadLetterConfig":       fields(anObject, map[string]property{"TargetArn": textProperty}),
+			"Description":            textProperty,
+			"DurableConfig":          notBuilt(anyJSON),
+			"Environment":            fields(anObject, map[string]property{"Variables": {form: textMap}}),
+			"EphemeralStorage":       noEffect(anyJSON, onThisMachine),
+			"FileSystemConfigs":      notBuilt(anyJSON),
+			"FunctionName":           replaces(textProperty),
+			"FunctionScalingConfig":  notBuilt(anyJSON),
+			"Handler":                textProperty,
+			"ImageConfig":            notBuilt(anyJSON),
+			"KmsKeyArn":              noEffect(aText, "environment variables are not encrypted with KMS"),
+			"Layers":                 {form: texts},
+			"LoggingConfig": fields(anObject, map[string]property{
+				"ApplicationLogLevel": textProperty, "LogFormat": textProperty, "SystemLogLevel": textProperty,
+				"LogGroup": noEffect(aText, "a function logs to /aws/lambda/ and its name"),
+			}),
 			"MemorySize":                   integerProperty,
 			"PackageType":                  {form: aText, notBuilt: "container images don't run here: give the code as a folder or zip file, with Handler and Runtime", harmless: "Zip"},
 			"RecursiveLoop":                noEffect(aText, "loops are not detected"),
@@ -113,12 +116,13 @@ func (functionHandler) configuration(a *applier, c *change) map[string]any {
 	m := map[string]any{
 		"Role": c.get("Role"), "Handler": c.get("Handler"), "Runtime": c.get("Runtime"), "Description": c.get("Description"),
 		"Timeout": 3, "MemorySize": 128, "Environment": map[string]any{"Variables": map[string]any{}},
+		"LoggingConfig":    map[string]any{"LogFormat": "Text"},
 		"DeadLetterConfig": map[string]any{"TargetArn": ""}, "Layers": a.s.ownLayers(c.properties.get("Layers")),
 	}
 	if v := c.properties.get("DeadLetterConfig"); v != nil {
 		m["DeadLetterConfig"] = v.plain()
 	}
-	for _, name := range []string{"Timeout", "MemorySize"} {
+	for _, name := range []string{"Timeout", "MemorySize", "LoggingConfig"} {
 		if v := c.properties.get(name); v != nil {
 			m[name] = v.plain()
 		}

@@ -327,7 +327,7 @@ func (e *environment) initAnswer(inv *invocation) answer {
 	if body != nil {
 		a = answer{failed: true, payload: body}
 	}
-	e.out.logged(inv.requestID, failure(inv, a.payload))
+	e.out.logged(inv.requestID, failure(e.fn, inv, a.payload))
 	return a
 }
 

@@ -2,6 +2,7 @@ package functions
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,7 +18,8 @@ type output struct {
 	events   *EventListener
 	function string
 	version  string
-	log      string                 // the name of the log stream
+	log      string // the name of the log stream
+	logging  logging
 	request  atomic.Pointer[string] // the invocation that runs, or the last
 	streams  [2]*stream             // stdout, stderr
 
@@ -26,7 +28,7 @@ type output struct {
 }
 
 func newOutput(events *EventListener, fn *function) *output {
-	o := &output{events: events, function: fn.Name, version: fn.version()}
+	o := &output{events: events, function: fn.Name, version: fn.version(), logging: fn.logging()}
 	for i := range o.streams {
 		o.streams[i] = &stream{out: o, stderr: i == 1}
 	}
@@ -36,12 +38,16 @@ func newOutput(events *EventListener, fn *function) *output {
 // begin says that from here on lines belong to the invocation.
 func (o *output) begin(inv *invocation) {
 	o.request.Store(&inv.requestID)
-	start := fmt.Sprintf("START RequestId: %s Version: %s", inv.requestID, o.version)
-	o.logged(inv.requestID, start)
+	start := o.logging.opening(inv.requestID, o.version)
+	if start != "" {
+		o.logged(inv.requestID, start)
+	}
 	if inv.tail == nil {
 		return
 	}
-	inv.tail.add(start + "\n")
+	if start != "" {
+		inv.tail.add(start + "\n")
+	}
 	o.mu.Lock()
 	o.tail = inv.tail
 	o.mu.Unlock()
@@ -71,23 +77,23 @@ func (o *output) close() {
 
 func (o *output) line(line []byte, stderr bool) {
 	line = bytes.TrimSuffix(line, []byte("\r"))
-	o.mu.Lock()
-	if o.tail != nil {
-		o.tail.add(string(line) + "\n")
-	}
-	o.mu.Unlock()
-	if o.events.Output == nil && o.events.Logged == nil {
-		return
-	}
 	var id string
 	if p := o.request.Load(); p != nil {
 		id = *p
 	}
-	text := strings.ToValidUTF8(string(line), "\uFFFD")
-	if o.events.Output != nil {
-		o.events.Output(Output{Function: o.function, RequestID: id, Stderr: stderr, Line: text})
+	for _, e := range entries(strings.ToValidUTF8(string(line), "\uFFFD"), stderr) {
+		o.mu.Lock()
+		if o.tail != nil {
+			o.tail.add(e.event + "\n")
+		}
+		o.mu.Unlock()
+		if o.events.Output != nil {
+			for _, told := range strings.Split(e.told, "\n") {
+				o.events.Output(Output{Function: o.function, RequestID: id, Stderr: e.stderr, Line: told})
+			}
+		}
+		o.logged(id, e.event)
 	}
-	o.logged(id, text)
 }
 
 // logged tells one event of the function's log.
@@ -180,8 +186,12 @@ func (t *tail) finish(fn *function, inv *invocation, res result) {
 // https://docs.aws.amazon.com/lambda/latest/dg/nodejs-logging.html
 func closing(fn *function, inv *invocation, res result) []string {
 	var lines []string
+	l := fn.logging()
 	if res.failed {
-		lines = append(lines, failure(inv, res.payload))
+		lines = append(lines, failure(fn, inv, res.payload))
+	}
+	if l.json() {
+		return append(lines, l.report(fn, inv, res)...)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\t",
@@ -195,14 +205,58 @@ func closing(fn *function, inv *invocation, res result) []string {
 	return append(lines, "END RequestId: "+inv.requestID, b.String())
 }
 
-// failure is the line about a function error: what Lambda says itself of a
-// timeout or an exit, what its Node.js runtime says of all others.
-func failure(inv *invocation, payload []byte) string {
-	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	if kind, message, _ := readError(payload); kind == "Sandbox.Timedout" || kind == "Runtime.ExitError" {
+// failure is the event about a function error: what Lambda says itself of a
+// timeout or an exit, what the runtime's own words are for all others.
+func failure(fn *function, inv *invocation, payload []byte) string {
+	now := time.Now().UTC().Format(eventTime)
+	kind, message, _ := readError(payload)
+	if kind == "Sandbox.Timedout" || kind == "Runtime.ExitError" {
 		if _, what, ok := strings.Cut(message, " Error: "); ok {
 			return now + " " + inv.requestID + " " + what
 		}
 	}
+	if fn.logging().json() {
+		return jsonFailure(fn, inv, now, payload)
+	}
+	if _, ok := fn.language().(python); ok {
+		var told struct{ StackTrace []string }
+		json.Unmarshal(payload, &told)
+		text := "[ERROR] " + kind + ": " + message
+		if len(told.StackTrace) > 0 {
+			text += "\nTraceback (most recent call last):\n" + strings.TrimRight(strings.Join(told.StackTrace, ""), "\n")
+		}
+		return text
+	}
 	return now + "\t" + inv.requestID + "\tERROR\tInvoke Error \t" + string(payload)
+}
+
+// jsonFailure is failure in the format JSON.
+func jsonFailure(fn *function, inv *invocation, now string, payload []byte) string {
+	var told struct {
+		ErrorType, ErrorMessage string
+		Trace, StackTrace       []string
+	}
+	json.Unmarshal(payload, &told)
+	type problem struct {
+		ErrorType    string   `json:"errorType"`
+		ErrorMessage string   `json:"errorMessage"`
+		StackTrace   []string `json:"stackTrace,omitempty"`
+	}
+	p := problem{told.ErrorType, told.ErrorMessage, append(told.Trace, told.StackTrace...)}
+	var v any = struct {
+		Timestamp string `json:"timestamp"`
+		Level     string `json:"level"`
+		RequestID string `json:"requestId"`
+		problem
+	}{now, "ERROR", inv.requestID, p}
+	if _, ok := fn.language().(node); ok {
+		v = struct {
+			Timestamp string  `json:"timestamp"`
+			Level     string  `json:"level"`
+			RequestID string  `json:"requestId"`
+			Message   problem `json:"message"`
+		}{now, "ERROR", inv.requestID, p}
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
 }

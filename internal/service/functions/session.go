@@ -67,8 +67,12 @@ func (ss *sessions) get(ctx context.Context, fn *function) (session, error) {
 func (ss *sessions) assume(ctx context.Context, fn *function) (session, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	name := fn.Name
+	if len(name) < 2 { // STS wants two characters, Lambda one
+		name += "-"
+	}
 	form := url.Values{
-		"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {fn.Role}, "RoleSessionName": {fn.Name},
+		"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {fn.Role}, "RoleSessionName": {name},
 		"DurationSeconds": {fmt.Sprint(int(sessionLife.Seconds()))},
 	}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(ss.cfg.Endpoint, "/")+"/", strings.NewReader(form))

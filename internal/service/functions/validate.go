@@ -118,6 +118,9 @@ func (in *createInput) apply(r *record) error {
 			return invalidParameter("The provided dead letter config is invalid: TargetArn must be the ARN of an SQS queue or an SNS topic.")
 		}
 	}
+	if err := checkLogging(in.LoggingConfig); err != nil {
+		return err
+	}
 	if in.Layers != nil {
 		r.Layers = in.Layers
 	}

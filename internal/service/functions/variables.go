@@ -87,6 +87,7 @@ func (e *environment) lambdaVariables(vars map[string]string, keys sigv4.Credent
 	vars["AWS_LAMBDA_INITIALIZATION_TYPE"] = "on-demand"
 	vars["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + fn.Name
 	vars["AWS_LAMBDA_LOG_STREAM_NAME"] = e.stream
+	fn.logging().variables(vars)
 	vars["AWS_LAMBDA_RUNTIME_API"] = e.host
 	vars["LAMBDA_TASK_ROOT"] = fn.codeDir
 	vars["LAMBDA_RUNTIME_DIR"] = s.runtime

@@ -81,7 +81,7 @@ type configuration struct {
 	PackageType                string
 	Architectures              json.RawMessage
 	EphemeralStorage           json.RawMessage
-	LoggingConfig              json.RawMessage
+	LoggingConfig              logging
 	SnapStart                  snapStartOutput
 	KMSKeyArn                  json.RawMessage  `json:",omitempty"`
 	DeadLetterConfig           json.RawMessage  `json:",omitempty"`
@@ -141,7 +141,7 @@ func (s *Service) describe(fn *function) configuration {
 		TracingConfig:    fn.kept("TracingConfig", `{"Mode":"PassThrough"}`),
 		Architectures:    fn.kept("Architectures", `["x86_64"]`),
 		EphemeralStorage: fn.kept("EphemeralStorage", `{"Size":512}`),
-		LoggingConfig:    fn.kept("LoggingConfig", `{"LogFormat":"Text","LogGroup":"/aws/lambda/`+fn.Name+`"}`),
+		LoggingConfig:    fn.logging(),
 		SnapStart:        snapStartOutput{ApplyOn: "None", OptimizationStatus: "Off"},
 		KMSKeyArn:        fn.kept("KMSKeyArn", ""),
 		VpcConfig:        fn.kept("VpcConfig", ""),

@@ -114,6 +114,11 @@ func (in *createInput) check() error {
 		c.enum(a.AttributeType, fmt.Sprintf("attributeDefinitions.%d.member.attributeType", i+1), "B, N, S", "B", "N", "S")
 	}
 	c.checkSchema(in.KeySchema, "keySchema")
+	if t := in.ProvisionedThroughput; t != nil {
+		c.checkThroughput(t, "provisionedThroughput")
+	}
+	c.checkStream(in.StreamSpecification)
+	slices.Sort(c)
 	for _, of := range []struct {
 		kind    string
 		indexes []indexInput
@@ -122,11 +127,6 @@ func (in *createInput) check() error {
 			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", of.kind, i+1))
 		}
 	}
-	if t := in.ProvisionedThroughput; t != nil {
-		c.checkThroughput(t, "provisionedThroughput")
-	}
-	c.checkStream(in.StreamSpecification)
-	slices.Sort(c)
 	return c.err()
 }
 

@@ -225,9 +225,20 @@ async function load(root, name) {
   return handler;
 }
 
+// place puts before the trace of a syntax error of an ES module where it is, in
+// the words of node --check: the error itself doesn't say. Of a module that the
+// file imports nothing is found.
+function place(err, file) {
+  if (!file || String(err.stack).includes(file)) return;
+  const { stderr } = require('child_process').spawnSync(process.execPath, ['--check', file], { env: {}, encoding: 'utf8', timeout: 5000 });
+  const end = String(stderr).indexOf('\n\n');
+  if (String(stderr).includes('SyntaxError') && end > 0) err.stack = stderr.slice(0, end).replace(/^file:\/\//, '') + '\n' + err.stack;
+}
+
 async function loadModule(root, folder, name, base) {
+  let file;
   try {
-    let file = [base, base + '.js', base + '.mjs', base + '.cjs'].find(isFile);
+    file = [base, base + '.js', base + '.mjs', base + '.cjs'].find(isFile);
     if (!file) file = require.resolve(name, { paths: [folder, root] });
     let esm = isModule(file);
     if (esm && file.endsWith('.js') && isCommonJS(path.resolve(root), file)) {
@@ -238,7 +249,10 @@ async function loadModule(root, folder, name, base) {
     if (!esm) return require(file);
     return await import(require('url').pathToFileURL(file).href);
   } catch (err) {
-    if (err instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', err);
+    if (err instanceof SyntaxError) {
+      place(err, file);
+      throw new RuntimeError('Runtime.UserCodeSyntaxError', err);
+    }
     if (err && (err.code === 'MODULE_NOT_FOUND' || err.code === 'ERR_MODULE_NOT_FOUND')) throw new RuntimeError('Runtime.ImportModuleError', err);
     throw err;
   }
@@ -276,6 +290,42 @@ function afterOutput(fn) {
     }
   }
   fn();
+}
+
+// patchConsole has console write as on Lambda: one line an entry, with time,
+// request id and level, or one JSON object. All of it goes to stdout; line ends
+// within an entry are carriage returns, which the reader turns back.
+let requestID;
+function patchConsole() {
+  const order = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+  const lowest = order.indexOf((env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase());
+  const asJSON = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+  const told = (err) => ({
+    errorType: (err.constructor && err.constructor.name) || 'UnknownError',
+    errorMessage: err.message,
+    stackTrace: typeof err.stack === 'string' ? err.stack.split('\n') : err.stack,
+  });
+  const object = (level, args) => {
+    const { format } = require('util');
+    const entry = { timestamp: new Date().toISOString(), level, requestId: requestID };
+    if (args.length === 1) {
+      entry.message = args[0];
+      try {
+        return JSON.stringify(entry, (_, v) => (v instanceof Error ? { ...told(v), ...v } : v));
+      } catch (_) {} // a cycle, a BigInt
+    }
+    entry.message = format(...args);
+    const err = args.length > 1 && args.find((a) => a instanceof Error);
+    return JSON.stringify(err ? { ...entry, ...told(err) } : entry);
+  };
+  const text = (level, args) => new Date().toISOString() + '\t' + requestID + '\t' + level + '\t' + require('util').format(...args);
+  const line = asJSON ? object : text;
+  const method = (name, level) => {
+    console[name] = order.indexOf(level) < lowest && level !== 'FATAL' ? () => {} : (...args) => {
+      process.stdout.write(line(level, args.length ? args : [undefined]).replace(/\n/g, '\r') + '\n');
+    };
+  };
+  for (const [name, level] of [['trace', 'TRACE'], ['debug', 'DEBUG'], ['info', 'INFO'], ['log', 'INFO'], ['warn', 'WARN'], ['error', 'ERROR'], ['fatal', 'FATAL']]) method(name, level);
 }
 
 // lost is what an error between two invocations leads to: there is no caller.
@@ -335,6 +385,7 @@ function contextOf(headers, settle) {
 // an end first.
 function invoke(api, handler, request) {
   const id = request.headers['lambda-runtime-aws-request-id'];
+  requestID = id;
   return new Promise((resolve) => {
     let settled = false;
     const finish = (err, result, andNext) => {
@@ -393,6 +444,7 @@ function settleWith(settle) {
 
 async function main() {
   const api = new RuntimeAPI(env.AWS_LAMBDA_RUNTIME_API);
+  patchConsole();
   globalThis.awslambda = {
     streamifyResponse() {
       throw new RuntimeError('Runtime.StreamingUnsupported', "Tidegate doesn't run streaming handlers (awslambda.streamifyResponse) yet; export a handler that returns its response");

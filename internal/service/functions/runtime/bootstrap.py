@@ -189,9 +189,46 @@ class Log(logging.Handler):
     def emit(self, record):
         record.aws_request_id = Log.request_id
         try:
-            sys.stdout.write(self.format(record))
+            # One entry is one line; the reader turns carriage returns back.
+            sys.stdout.write(self.format(record).rstrip("\n").replace("\n", "\r") + "\n")
         except Exception:
             self.handleError(record)
+
+
+class JSONFormatter(logging.Formatter):
+    """A record as one JSON object, with what extra={...} adds."""
+
+    own = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id"}
+
+    def format(self, record):
+        kind, err, trace = record.exc_info or (None, None, None)
+        level = min(50, max(0, record.levelno)) // 10 * 10
+        entry = {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": logging.getLevelName(level),
+            "message": record.getMessage(),
+            "logger": record.name,
+            "stackTrace": traceback.format_tb(trace) if kind else None,
+            "errorType": kind.__name__ if kind else None,
+            "errorMessage": str(err) if kind else None,
+            "requestId": record.aws_request_id,
+            "location": "%s:%s:%d" % (record.pathname, record.funcName, record.lineno) if kind else None,
+        }
+        for name, value in vars(record).items():
+            if name not in self.own:
+                entry.setdefault(name, value)
+        return json.dumps({k: v for k, v in entry.items() if v is not None}, ensure_ascii=False)
+
+
+def set_up_logging(env):
+    root, handler = logging.getLogger(), Log()
+    root.addHandler(handler)
+    if env.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+        handler.setFormatter(JSONFormatter())
+    level = env.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = {"TRACE": "DEBUG"}.get(level, level)
+    if isinstance(logging.getLevelName(level), int):
+        root.setLevel(level)
 
 
 def redirect(target, domains=()):
@@ -283,7 +320,7 @@ def main():
     api = RuntimeAPI(env["AWS_LAMBDA_RUNTIME_API"])
     if env.get("TIDEGATE_REDIRECT"):
         redirect(env["TIDEGATE_REDIRECT"], frozenset(env.get("TIDEGATE_DOMAINS", "").split(",")) - {""})
-    logging.getLogger().addHandler(Log())
+    set_up_logging(env)
     sys.path[0] = env["LAMBDA_TASK_ROOT"]  # in place of this file's folder
     try:
         handler = load(env["_HANDLER"])
