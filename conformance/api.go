@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -144,6 +145,15 @@ func (r *run) buildStage(d *definition, base string) error {
 		}
 		stage["deploymentId"] = r.values["deploymentId"]
 	}
+	if log, ok := stage["accessLogSettings"].(map[string]any); ok && log["destinationArn"] == nil {
+		r.logGroup = "/conformance/" + r.apiID
+		if _, err := r.target.logs(r.ctx, "CreateLogGroup", map[string]any{"logGroupName": r.logGroup}); err != nil {
+			return err
+		}
+		log = maps.Clone(log)
+		log["destinationArn"] = "arn:aws:logs:" + r.target.region + ":" + r.target.account + ":log-group:" + r.logGroup
+		stage["accessLogSettings"] = log
+	}
 	if _, err := r.create(base+"/stages", stage); err != nil {
 		return err
 	}
@@ -208,6 +218,30 @@ func (r *run) deploy(*step) error {
 	}
 	r.settle()
 	return nil
+}
+
+// logged looks at the next line of the stage's access log.
+func (r *run) logged(s *step) error {
+	if r.logGroup == "" {
+		return errors.New("the stage has no accessLogSettings of its own")
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		got, err := r.target.logs(r.ctx, "FilterLogEvents", map[string]any{"logGroupName": r.logGroup})
+		if err != nil {
+			return err
+		}
+		var out struct{ Events []struct{ Message string } }
+		if err := json.Unmarshal([]byte(got), &out); err != nil {
+			return err
+		}
+		if len(out.Events) > r.logLines {
+			r.logLines++
+			return differs(r.values.matchText(s.args[0], strings.TrimSuffix(out.Events[r.logLines-1].Message, "\n")))
+		}
+		if time.Now().After(end) {
+			return &failure{mismatches: []mismatch{{"", s.args[0], fmt.Sprintf("(no further line in %v)", patience)}}}
+		}
+	}
 }
 
 // operate sends a control plane's request as the script writes it.

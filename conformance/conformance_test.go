@@ -65,11 +65,11 @@ func TestScripts(t *testing.T) {
 			if s.needed("tidegate") && shared.isAWS() {
 				t.Skip("it shows what AWS lacks")
 			}
-			if s.needed("clock") {
+			if clock, extended := s.needed("clock"), s.needed("extended"); clock || extended {
 				if *targetFlag != "in-process" {
-					t.Skip("it moves the clock, which only the in-process target lets it")
+					t.Skipf("it needs %s, which only the in-process target gives it", strings.Join(s.needs, ", "))
 				}
-				target = inProcess(t, tidegatetest.Options{IAM: "enforce", FrozenClock: true})
+				target = inProcess(t, tidegatetest.Options{IAM: "enforce", FrozenClock: clock, Extended: extended})
 				functions = &relays{target: target, backends: backends}
 			}
 			judge(t, s, play(t.Context(), target, backends, functions, s))

@@ -39,6 +39,8 @@ type run struct {
 	clients      map[string]*wsClient
 	named        map[string]*backend
 	leased       []*relay
+	logGroup     string // of the stage's access log; "" for none
+	logLines     int    // of it, looked at
 	segments     []string
 
 	caller, operator *reply // the last answer that no step has looked at yet
@@ -202,6 +204,11 @@ func (r *run) end() error {
 		var resp *reply
 		if resp, err = r.target.call(ctx, "apigateway", http.MethodDelete, "/v2/apis/"+r.apiID, nil); err == nil && resp.status/100 != 2 && resp.status != http.StatusNotFound {
 			err = fmt.Errorf("%s: deleting the API: %d %s", r.script.file, resp.status, resp.body)
+		}
+	}
+	if r.logGroup != "" {
+		if _, e := r.target.logs(ctx, "DeleteLogGroup", map[string]any{"logGroupName": r.logGroup}); e != nil {
+			err = errors.Join(err, e)
 		}
 	}
 	for _, s := range r.segments {

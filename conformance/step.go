@@ -44,6 +44,7 @@ func verbs() []*verb {
 		form("caller deletes ID", false, func(r *run, s *step) error { return r.manage("DELETE", s.args[0], "") }),
 		form("caller is answered STATUS with JSON[ TEXT]", true, (*run).answeredJSON),
 		form("caller is answered STATUS[ TEXT]", true, (*run).answered),
+		form("stage logs TEXT", false, (*run).logged),
 		form("clock advances DURATION", false, (*run).advance),
 
 		form("CLIENT connects[ to PATH][ with QUERY][, SIGNED]", true, (*run).connect),
@@ -79,6 +80,9 @@ func verbs() []*verb {
 
 var allVerbs = verbs()
 
+// reserved subjects are no client's name.
+var reserved = map[string]bool{"operator": true, "caller": true, "clock": true, "stage": true}
+
 // ofBackends are verbs whose subject must be a backend of the api section.
 var ofBackends = regexp.MustCompile(`^BACKEND`)
 
@@ -110,7 +114,7 @@ func (s *step) check(isBackend bool) error {
 	switch {
 	case toClient && isBackend && !both:
 		return fmt.Errorf("%s is a backend of the api section, and %q is what a client does", s.args[0], s.verb.form)
-	case toClient && (s.args[0] == "operator" || s.args[0] == "caller" || s.args[0] == "clock"):
+	case toClient && reserved[s.args[0]]:
 		return fmt.Errorf("%q is no step; the forms are:\n    %s", s.text, strings.Join(forms(s.args[0]), "\n    "))
 	case s.verb.form == "CLIENT receives" && !isBackend && len(s.block) == 0:
 		return fmt.Errorf("what %s receives stands behind receives, or below it", s.args[0])
@@ -125,7 +129,7 @@ func forms(subject string) []string {
 	var all []string
 	for _, v := range allVerbs {
 		first, _, _ := strings.Cut(v.form, " ")
-		if known := subject == "operator" || subject == "caller" || subject == "clock"; known && first == subject || !known && first != "operator" && first != "caller" && first != "clock" {
+		if reserved[subject] && first == subject || !reserved[subject] && !reserved[first] {
 			all = append(all, v.form)
 		}
 	}

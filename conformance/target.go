@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -89,6 +90,33 @@ func (t *target) call(ctx context.Context, service, method, path string, input a
 	}
 	sigv4.Sign(r, body, t.credentials, service, t.region, time.Now())
 	return send(r)
+}
+
+// logs calls CloudWatch Logs and returns what it answers.
+func (t *target) logs(ctx context.Context, operation string, input any) (string, error) {
+	body, err := json.Marshal(input)
+	if err != nil {
+		return "", err
+	}
+	base := t.endpoint
+	if t.isAWS() {
+		base = "https://logs." + t.region + ".amazonaws.com"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("X-Amz-Target", "Logs_20140328."+operation)
+	sigv4.Sign(r, body, t.credentials, "logs", t.region, time.Now())
+	resp, err := send(r)
+	if err == nil && resp.status != http.StatusOK {
+		err = fmt.Errorf("the logs' %s: %d %s", operation, resp.status, resp.body)
+	}
+	if err != nil {
+		return "", err
+	}
+	return resp.body, nil
 }
 
 // request sends a request to an API's host, signed for execute-api unless said.

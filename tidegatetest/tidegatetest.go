@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/awshttp"
 	"tidegate/internal/client"
 	"tidegate/internal/clock"
@@ -40,6 +41,8 @@ type Options struct {
 	Template   string   // a template's file or its folder; "" for none
 	Parameters []string // the template's, "Name=value"
 	IAM        string   // enforce, warn or off, as of `tidegate up`; "" is warn
+	// Extended lifts AWS's limits and semantics as `tidegate up --mode extended` does.
+	Extended bool
 	// FrozenClock stops the clock by which clients are idle or too old, rules fire
 	// and items expire; Advance moves it.
 	FrozenClock bool
@@ -83,6 +86,9 @@ func Start(t testing.TB, o Options) *Server {
 		Hosts: []string{"127.0.0.1"}, Ports: []int{0}, Region: Region, Account: Account,
 		IAM: mode, Loopback: true, Folders: true, NoRecord: true,
 		Observer: observer, Display: func(name string) string { return name },
+	}
+	if o.Extended {
+		options.Limits = apigw.LimitsOf(apigw.ModeExtended)
 	}
 	if o.FrozenClock {
 		s.clock = clock.NewManual(time.Now())
