@@ -122,7 +122,7 @@ func inProcess(t *testing.T, o tidegatetest.Options) *target {
 		run: "test", region: tidegatetest.Region, account: tidegatetest.Account, endpoint: s.Endpoint(),
 		credentials: sigv4.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey},
 	}
-	to.functionRole = "arn:aws:iam::" + to.account + ":role/relay"
+	to.functionRole, to.log = "arn:aws:iam::"+to.account+":role/relay", s.Log
 	if o.FrozenClock {
 		to.advance = s.Advance
 	}

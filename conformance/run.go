@@ -116,6 +116,9 @@ func play(ctx context.Context, t *target, backends *backendServer, relays *relay
 		if end := r.end(); err == nil && end != nil {
 			err = end
 		}
+		if err != nil && t.log != nil && r.apiID != "" {
+			err = fmt.Errorf("%w\n  what the server said of it:\n    %s", err, strings.Join(t.log(r.apiID), "\n    "))
+		}
 	}()
 	if s.api != nil {
 		if err := r.build(s.api); err != nil {

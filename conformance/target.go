@@ -23,9 +23,10 @@ type target struct {
 	credentials sigv4.Credentials
 	// endpoint is the base URL of every AWS API; "" means AWS's own hosts.
 	endpoint     string
-	functionRole string              // whom relay functions run as
-	advance      func(time.Duration) // moves the clock; nil: it can't be
-	settle       time.Duration       // how long a deployment takes to be everywhere
+	functionRole string                      // whom relay functions run as
+	advance      func(time.Duration)         // moves the clock; nil: it can't be
+	log          func(apiID string) []string // what the target said of an API; nil: it doesn't tell
+	settle       time.Duration               // how long a deployment takes to be everywhere
 }
 
 // isAWS says whether it is the real one.

@@ -33,8 +33,12 @@ const (
 // must come. It is no assertion about speed.
 const patience = 30 * time.Second
 
-// logLines is how much of its log a Server keeps.
-const logLines = 200
+// logLines is how much of its log a Server keeps, and toldLines how much of that
+// a test that fails is told.
+const (
+	logLines  = 5000
+	toldLines = 200
+)
 
 // Options say what a Server runs. The zero value runs nothing: no API, no function.
 type Options struct {
@@ -59,8 +63,11 @@ type Server struct {
 	clock  *clock.Manual // nil unless frozen
 
 	mu  sync.Mutex
-	log []string // the newest lines of what it would tell on a terminal
+	log []logLine // the newest
 }
+
+// A logLine is what a Server would tell on a terminal, and the API that it is about.
+type logLine struct{ apiID, text string }
 
 // Start starts a Server that ends with t. When the test fails, its log is the
 // test's too.
@@ -115,7 +122,7 @@ func (s *Server) follow(t testing.TB, observer *observe.Observer) {
 	go func() {
 		defer close(heard)
 		for n := range notices {
-			line := fmt.Sprintf("%s %s %s", n.Time.Format("15:04:05.000"), n.Kind, n.Text)
+			line := logLine{n.Attr("apiId"), fmt.Sprintf("%s %s %s", n.Time.Format("15:04:05.000"), n.Kind, n.Text)}
 			s.mu.Lock()
 			s.log = append(s.log[max(0, len(s.log)-logLines+1):], line)
 			s.mu.Unlock()
@@ -125,7 +132,8 @@ func (s *Server) follow(t testing.TB, observer *observe.Observer) {
 		observer.Close()
 		<-heard
 		if t.Failed() {
-			for _, line := range s.Log() {
+			all := s.Log("")
+			for _, line := range all[max(0, len(all)-toldLines):] {
 				t.Log(line)
 			}
 		}
@@ -181,11 +189,18 @@ func (s *Server) Advance(d time.Duration) {
 	s.clock.Advance(d)
 }
 
-// Log returns the newest lines (200 at most) of what `tidegate up` would say.
-func (s *Server) Log() []string {
+// Log returns the newest lines (5,000 at most) of what `tidegate up` would say of
+// an API, or of all with "".
+func (s *Server) Log(apiID string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.log...)
+	var lines []string
+	for _, l := range s.log {
+		if apiID == "" || l.apiID == apiID {
+			lines = append(lines, l.text)
+		}
+	}
+	return lines
 }
 
 // A Client is one connection to a stage.
