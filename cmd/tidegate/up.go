@@ -12,6 +12,7 @@ import (
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/edge"
+	"tidegate/internal/integration"
 	"tidegate/internal/stack"
 	"tidegate/internal/up"
 )
@@ -60,6 +61,9 @@ template that is saved is applied; Ctrl-C ends it.`,
 		}
 		var err error
 		if o.Limits, err = limitsOf(*mode, *limits); err != nil {
+			return err
+		}
+		if o.WebhookSecret, err = webhookSecret(o.Limits.Mode); err != nil {
 			return err
 		}
 		if o.Inspect, err = inspections(*inspect); err != nil {
@@ -139,6 +143,23 @@ func limitsOf(mode string, set []string) (apigw.Limits, error) {
 		return l, usage("--limit: %v", err)
 	}
 	return l, nil
+}
+
+// webhookSecret is the one in the environment, which no process list shows.
+func webhookSecret(mode apigw.Mode) ([]byte, error) {
+	const variable = "TIDEGATE_WEBHOOK_SECRET"
+	text := os.Getenv(variable)
+	switch {
+	case text == "":
+		return nil, nil
+	case mode != apigw.ModeExtended:
+		return nil, usage("%s signs calls of HTTP backends, which AWS doesn't: it is for --mode extended", variable)
+	}
+	secret, err := integration.ParseWebhookSecret(text)
+	if err != nil {
+		return nil, usage("%s: %v", variable, err)
+	}
+	return secret, nil
 }
 
 // endpoints reads where AWS's services are that integrations call, from the

@@ -49,6 +49,8 @@ type Context struct {
 	Identity     Identity
 	ConnectedAt  time.Time
 	RequestTime  time.Time
+	// Binary says that the message came as a binary one, which AWS refuses.
+	Binary bool
 	// Close is set on DISCONNECT only.
 	Close *CloseReason
 	// ValidationError is why the message fits no model of its route; "" when it
@@ -87,6 +89,7 @@ type Reply struct {
 	Status int // 0 when the reply names none
 	Header []Field
 	Body   []byte
+	Binary bool // the reply said isBase64Encoded
 }
 
 // A Location is the part of a backend's request that a parameter goes to.

@@ -16,7 +16,7 @@ var variables = map[string]func(c *Context) string{
 	"domainName":        func(c *Context) string { return c.DomainName },
 	"eventType":         func(c *Context) string { return string(c.EventType) },
 	"extendedRequestId": func(c *Context) string { return c.RequestID },
-	"isBase64Encoded":   func(*Context) string { return "false" },
+	"isBase64Encoded":   func(c *Context) string { return strconv.FormatBool(c.Binary) },
 	"messageDirection":  func(*Context) string { return "IN" },
 	"messageId":         func(c *Context) string { return c.MessageID },
 	"requestId":         func(c *Context) string { return c.RequestID },

@@ -2,6 +2,7 @@ package event
 
 import (
 	"cmp"
+	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,8 @@ const clfTime = "02/Jan/2006:15:04:05 -0700"
 // AWS's key order. c.EventType decides its shape:
 //
 //   - CONNECT: headers and query of connect, no body. connect must be set.
-//   - MESSAGE: body as a string; connect is not looked at.
+//   - MESSAGE: body as a string, base64 of a binary message; connect is not
+//     looked at.
 //   - DISCONNECT: the fixed headers, close code and reason from c.Close.
 //
 // Keys that don't apply are left out, never null. For MESSAGE it allocates
@@ -42,6 +44,10 @@ func AppendProxy(dst []byte, c *Context, connect *ConnectRequest, body []byte) [
 	dst = appendContext(dst, c)
 	if c.EventType == TypeMessage {
 		dst = append(dst, `,"body":`...)
+		if c.Binary {
+			dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), body), `","isBase64Encoded":true}`...)
+			return dst
+		}
 		dst = appendString(dst, body)
 	}
 	return append(dst, `,"isBase64Encoded":false}`...)

@@ -171,6 +171,19 @@ func TestAppendProxy(t *testing.T) {
 	}
 }
 
+// TestBinaryMessage: the body is base64, and both the event and $context say so.
+func TestBinaryMessage(t *testing.T) {
+	c := captured(TypeMessage)
+	c.Binary = true
+	got := string(AppendProxy(nil, c, nil, []byte("\x00\xff\"")))
+	if !json.Valid([]byte(got)) || !strings.HasSuffix(got, `,"body":"AP8i","isBase64Encoded":true}`) {
+		t.Errorf("the event is %s", got)
+	}
+	if v, ok := c.Lookup("isBase64Encoded"); v != "true" || !ok {
+		t.Errorf("$context.isBase64Encoded is %q", v)
+	}
+}
+
 // decodedEvent has the keys that the tests below look at.
 type decodedEvent struct {
 	Headers           map[string]string   `json:"headers"`

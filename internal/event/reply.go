@@ -82,7 +82,7 @@ func ParseReply(payload []byte) (*Reply, error) {
 		if err != nil {
 			return nil, malformed("isBase64Encoded is true, but body is not base64")
 		}
-		r.Body = r.Body[:n]
+		r.Body, r.Binary = r.Body[:n], true
 	}
 	return r, nil
 }

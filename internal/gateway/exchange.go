@@ -25,6 +25,7 @@ type Exchange struct {
 	ConnectedAt time.Time
 	At          time.Time
 	Payload     []byte                // MESSAGE only
+	Binary      bool                  // it came as a binary message
 	Connect     *event.ConnectRequest // CONNECT only
 	Close       *event.CloseReason    // DISCONNECT only
 
@@ -148,7 +149,7 @@ func (x *Exchange) input(s *stage.Stage) *mapping.Input {
 	return &mapping.Input{Connect: x.Connect, Body: x.Payload, Context: &event.Context{
 		APIID: x.APIID, Stage: x.Stage, RouteKey: x.RouteKey, EventType: x.Type, ConnectionID: x.ConnectionID, RequestID: x.RequestID,
 		MessageID: x.MessageID, DomainName: x.DomainName, Identity: x.Identity, ConnectedAt: x.ConnectedAt, RequestTime: x.At,
-		Close: x.Close, Authorizer: x.Authorizer, StageVariables: s.Variables,
+		Binary: x.Binary, Close: x.Close, Authorizer: x.Authorizer, StageVariables: s.Variables,
 	}}
 }
 

@@ -202,7 +202,7 @@ func (s *client) ResumeReads()          { s.mu.Lock(); defer s.mu.Unlock(); s.pa
 func (s *client) isPaused() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.paused }
 
 func (s *client) send(message string) {
-	p := s.rig.gateway.Plan(s.c, []byte(message))
+	p := s.rig.gateway.Plan(s.c, []byte(message), false)
 	if p.CallsOut() {
 		go s.rig.gateway.Run(context.Background(), p)
 	} else {
@@ -496,7 +496,7 @@ func TestMessageEvent(t *testing.T) {
 		s := g.connect()
 		// The engine's buffer is used again at once.
 		buf := []byte(`{"action":"a"}`)
-		p := g.gateway.Plan(s.c, buf)
+		p := g.gateway.Plan(s.c, buf, false)
 		clear(buf)
 		g.gateway.Run(context.Background(), p)
 		var e struct {

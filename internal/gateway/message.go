@@ -20,6 +20,7 @@ type Plan struct {
 	connection *connection.Connection
 	stage      *stage.Stage
 	route      *stage.Route
+	binary     bool   // the message came as a binary one
 	payload    []byte // a copy when the plan calls out, else the caller's
 	size       int
 	start      time.Time
@@ -36,9 +37,10 @@ func (p *Plan) CallsOut() bool { return p.calls }
 
 // Plan decides what a client's message means: a refusal, a constant reply, or a
 // call. It never blocks, and keeps a copy of the payload when it calls out;
-// otherwise the payload must stay as it is until the plan is Run.
-func (g *Gateway) Plan(c *connection.Connection, payload []byte) Plan {
-	p := Plan{connection: c, payload: payload, size: len(payload), start: g.now()}
+// otherwise the payload must stay as it is until the plan is Run. binary says that
+// it came as a binary message; it is routed as any other.
+func (g *Gateway) Plan(c *connection.Connection, payload []byte, binary bool) Plan {
+	p := Plan{connection: c, payload: payload, binary: binary, size: len(payload), start: g.now()}
 	s, ok := g.Lookup(c.APIID(), c.Stage())
 	if !ok {
 		p.refusal, p.why = verdict{outcome: UnknownStage, status: http.StatusForbidden, text: textForbidden}, errUnknownStage
@@ -152,7 +154,7 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	defer func() { <-g.slots }()
 	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
 	c.MessageID = event.NewRequestID()
-	c.RequestTime = p.start
+	c.RequestTime, c.Binary = p.start, p.binary
 	var x backendCall
 	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait, &x)
 	r := result{verdict: judge(err), err: err}
@@ -194,7 +196,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 		r.frame = appendErrorFrame(make([]byte, 0, 128), r.text, p.connection.String(), requestID)
 	} else if r.frame != nil {
 		// Like a push: text, unless that would be an invalid text frame.
-		binary = !utf8.Valid(r.frame)
+		binary = !utf8.Valid(r.frame) || g.limits.Binary && r.answer.Binary
 	}
 	if r.frame != nil {
 		if err := p.connection.Send(r.frame, binary); err != nil {
@@ -228,7 +230,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 		c := p.connection
 		g.events.ExchangeEnd(Exchange{
 			Subject: info.Subject, Type: event.TypeMessage, MessageID: r.messageID, DomainName: c.DomainName(), Identity: c.Identity(), Authorizer: c.Authorizer(),
-			ConnectedAt: c.ConnectedAt(), At: p.start, Payload: p.payload,
+			ConnectedAt: c.ConnectedAt(), At: p.start, Payload: p.payload, Binary: p.binary,
 			Outcome: r.outcome, Status: r.status, Answer: r.answer, Err: r.err, Duration: info.Duration,
 		})
 	}

@@ -90,7 +90,7 @@ func TestHeldMessageStopsWithTheProcess(t *testing.T) {
 		s := g.connect()
 		ctx, cancel := context.WithCancel(context.Background())
 		s.send("1")
-		p := g.gateway.Plan(s.c, []byte("2"))
+		p := g.gateway.Plan(s.c, []byte("2"), false)
 		cancel()
 		g.gateway.Run(ctx, p)
 		if len(g.messages) != 1 || g.messages[0].Outcome != Stopped {
@@ -398,7 +398,7 @@ func TestMockRepliesWithoutCallingOut(t *testing.T) {
 	g := newRig(t, Config{}, nil)
 	g.gateway.Publish(mockStage(t))
 	s := g.connect()
-	p := g.gateway.Plan(s.c, []byte(`{"action":"ping"}`))
+	p := g.gateway.Plan(s.c, []byte(`{"action":"ping"}`), false)
 	if p.CallsOut() {
 		t.Error("a constant reply needs a goroutine")
 	}
@@ -428,7 +428,7 @@ func benchmarkMessage(b *testing.B, payload string, events EventListener, publis
 	message := []byte(payload)
 	b.ReportAllocs()
 	for b.Loop() {
-		g.Run(ctx, g.Plan(a.Connection, message))
+		g.Run(ctx, g.Plan(a.Connection, message, false))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/connection"
+	"tidegate/internal/integration"
 )
 
 // settings returns route settings with a rate and a burst.
@@ -197,6 +198,38 @@ func TestMisbehavingClient(t *testing.T) {
 	}
 }
 
+// TestBinary: a function learns that a message is binary, and its reply that says
+// isBase64Encoded goes out binary, unless that is as on AWS.
+func TestBinary(t *testing.T) {
+	for _, tt := range []struct {
+		mode apigw.Mode
+		want string
+	}{
+		{apigw.ModeExtended, "binary 6f6b"},
+		{apigw.ModeAWS, "ok"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var got *integration.Request
+			g := newRig(t, Config{Limits: apigw.LimitsOf(tt.mode)}, map[string]backend{"f": func(_ context.Context, r *integration.Request) (*integration.Response, error) {
+				got = r
+				return &integration.Response{Status: 200, Body: []byte("ok"), Binary: true}, nil
+			}})
+			g.publish("$default=>f")
+			s := g.connect()
+			g.gateway.Run(t.Context(), g.gateway.Plan(s.c, []byte("\x01\x02"), true))
+			if !strings.HasSuffix(string(got.Payload), `"body":"AQI=","isBase64Encoded":true}`) {
+				t.Errorf("the event is %s", got.Payload)
+			}
+			if frames := s.got(); len(frames) != 1 || frames[0] != tt.want {
+				t.Errorf("mode %s: frames %q, want %q", tt.mode, frames, tt.want)
+			}
+			if x := g.exchanges[len(g.exchanges)-1]; !x.Binary {
+				t.Error("a replay would send text")
+			}
+		})
+	}
+}
+
 // benchmarkThrottle plans messages of a route with a throttle of its own, under the
 // account's.
 func benchmarkThrottle(b *testing.B, settings apigw.RouteSettings, want Outcome) {
@@ -224,7 +257,7 @@ func benchmarkThrottle(b *testing.B, settings apigw.RouteSettings, want Outcome)
 	message := []byte(`{"action":"a"}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := r.gateway.Plan(a.Connection, message); p.refusal.outcome != want {
+		if p := r.gateway.Plan(a.Connection, message, false); p.refusal.outcome != want {
 			b.Fatal(p.refusal)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 type HTTPConfig struct {
 	Transport http.RoundTripper // shared by all invokers; NewTransport makes one
 	Timeout   time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
+	Announce  *Announcer        // says more of the event than AWS does; nil: nothing
 }
 
 // Bounds of the calls to HTTP backends.
@@ -76,7 +77,7 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 	if c.Transport == nil {
 		c.Transport = NewTransport()
 	}
-	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri}, nil
+	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri, announcer: c.Announce}, nil
 }
 
 // checkMethod checks the method of a definition.
@@ -127,6 +128,7 @@ type httpProxy struct {
 	timeout   time.Duration
 	method    string
 	uri       string // with its placeholders
+	announcer *Announcer
 }
 
 var _ Invoker = (*httpProxy)(nil)
@@ -194,7 +196,7 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 	}
 	identify(req, r.Context)
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", contentType(r.Context))
 	}
 	if r.Connect != nil {
 		forwardHeader(req.Header, r.Connect)
@@ -203,7 +205,18 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 		return nil, err
 	}
 	req.URL.RawQuery = mergeQuery(req.URL.RawQuery, r)
+	if h.announcer != nil {
+		h.announcer.announce(req.Header, r)
+	}
 	return req, nil
+}
+
+// contentType is that of a message, unless one is mapped.
+func contentType(c *event.Context) string {
+	if c.Binary {
+		return "application/octet-stream"
+	}
+	return "application/json"
 }
 
 // identify tells the backend which API calls.

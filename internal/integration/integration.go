@@ -32,6 +32,7 @@ type Response struct {
 	Status int
 	Header []event.Field
 	Body   []byte
+	Binary bool // a function said so, by isBase64Encoded
 	// Failed is why a function behind a non-proxy integration failed; its error
 	// object is the body, for an integration response to map.
 	Failed *Error

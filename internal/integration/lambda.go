@@ -185,7 +185,7 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	if reply.Status == 0 && r.Context.EventType == event.TypeConnect {
 		return nil, &Error{Kind: ErrMalformed, Detail: "the function's result has no statusCode, which $connect needs", Status: http.StatusOK, RequestID: id}
 	}
-	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body, RequestID: id}, nil
+	return &Response{Status: reply.Status, Header: reply.Header, Body: reply.Body, Binary: reply.Binary, RequestID: id}, nil
 }
 
 // NewCustomLambda returns an invoker of the AWS integration with the given

@@ -35,10 +35,12 @@ type Entry struct {
 	Authorizer *event.AuthorizerContext `json:"authorizer,omitempty"`
 	Caller     *event.Caller            `json:"caller,omitempty"`
 
-	Payload string                `json:"payload,omitempty"`
-	Binary  []byte                `json:"payloadBase64,omitempty"` // instead, of a message that isn't UTF-8
-	Connect *event.ConnectRequest `json:"connect,omitempty"`
-	Close   *event.CloseReason    `json:"close,omitempty"`
+	Payload string `json:"payload,omitempty"`
+	Binary  []byte `json:"payloadBase64,omitempty"` // instead, of a message that isn't UTF-8
+	// InBinary says that the client sent a binary message.
+	InBinary bool                  `json:"binary,omitempty"`
+	Connect  *event.ConnectRequest `json:"connect,omitempty"`
+	Close    *event.CloseReason    `json:"close,omitempty"`
 
 	Result
 	// Pushes are what the function sent meanwhile, as far as its SDK told whose
@@ -86,6 +88,7 @@ func (e *Entry) exchange() gateway.Exchange {
 		if x.Payload = e.Binary; x.Payload == nil {
 			x.Payload = []byte(e.Payload)
 		}
+		x.Binary = e.InBinary
 	}
 	return x
 }
@@ -119,6 +122,9 @@ func appendExchange(dst []byte, x *gateway.Exchange) []byte {
 		dst = x.Identity.Caller.Append(append(dst, `,"caller":`...))
 	}
 	dst = appendBytes(dst, `,"payload":`, `,"payloadBase64":"`, x.Payload)
+	if x.Binary {
+		dst = append(dst, `,"binary":true`...)
+	}
 	if x.Connect != nil {
 		dst = appendMarshaled(append(dst, `,"connect":`...), x.Connect)
 	}

@@ -33,6 +33,7 @@ type binder struct {
 	told      sync.Map // services that are missing, by name
 	iam       *authorizer.IAM
 	limits    apigw.Limits
+	announcer *integration.Announcer // to HTTP backends; nil in mode aws
 }
 
 // Limits implements stage.Bounded.
@@ -93,7 +94,7 @@ func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integ
 
 // HTTP implements stage.Binder.
 func (b *binder) HTTP(i *apigw.Integration, url string) (integration.Invoker, error) {
-	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout}, i.Method, url)
+	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout, Announce: b.announcer}, i.Method, url)
 }
 
 // Authorizer implements stage.Binder.

@@ -47,6 +47,8 @@ type Options struct {
 	Endpoints map[string]*url.URL
 	// Limits are the account's; the zero value means AWS's.
 	Limits apigw.Limits
+	// WebhookSecret signs calls of HTTP backends in mode extended; nil: nothing does.
+	WebhookSecret []byte
 	// Fallback is where calls to services that Tidegate lacks go; nil refuses them.
 	Fallback *url.URL
 	// Clock is what connections' idle time and lifetime, throttles, schedules and

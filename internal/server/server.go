@@ -353,8 +353,13 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 			return true
 		},
 	})
+	var announcer *integration.Announcer
+	if s.options.Limits.Mode == apigw.ModeExtended {
+		announcer = &integration.Announcer{Secret: s.options.WebhookSecret}
+	}
 	return &binder{
-		limits: s.options.Limits,
+		announcer: announcer,
+		limits:    s.options.Limits,
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
 		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},

@@ -57,6 +57,7 @@ type Answer struct {
 	Status int
 	Header []event.Field // only of use on $connect
 	Body   []byte        // the frame of a two-way route; empty means none
+	Binary bool          // a function said so
 	Detail string        // for logs: what the backend said of an error
 }
 
@@ -160,7 +161,7 @@ func (i *Integration) Invoke(ctx context.Context, r *integration.Request) (*inte
 // maps its error to a frame.
 func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer, error) {
 	i := r.Integration
-	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body, Detail: resp.Detail}
+	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body, Binary: resp.Binary, Detail: resp.Detail}
 	if i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationHTTPProxy {
 		return a, nil
 	}

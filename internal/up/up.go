@@ -61,13 +61,15 @@ type Options struct {
 	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
 	Endpoints map[string]*url.URL
 	Limits    apigw.Limits
-	Fallback  *url.URL // where calls to services that Tidegate lacks go; nil refuses them
-	StackName string
-	IAM       string // enforce, warn or off; "" means warn
-	Strict    bool
-	NoBuild   bool   // functions run what lies in their folders
-	LogFormat string // auto, text or json
-	Inspect   []Inspection
+	// WebhookSecret signs calls of HTTP backends in mode extended; nil: nothing does.
+	WebhookSecret []byte
+	Fallback      *url.URL // where calls to services that Tidegate lacks go; nil refuses them
+	StackName     string
+	IAM           string // enforce, warn or off; "" means warn
+	Strict        bool
+	NoBuild       bool   // functions run what lies in their folders
+	LogFormat     string // auto, text or json
+	Inspect       []Inspection
 
 	Out, Err io.Writer
 	Terminal bool // a person reads Out
@@ -242,7 +244,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 		return server.Options{}, err
 	}
 	return server.Options{Certificates: certificates, DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
-		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Limits: o.Limits, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
+		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Limits: o.Limits, WebhookSecret: o.WebhookSecret, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
 }
 
 // dataDir is where everything durable lies: the flag's, or in the project's folder.

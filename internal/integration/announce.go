@@ -1,0 +1,98 @@
+package integration
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"tidegate/internal/event"
+)
+
+// An Announcer tells HTTP backends in headers what a function has in its event, so
+// that a backend needs no mapping to know whose message it got: in mode extended.
+type Announcer struct {
+	// Secret signs each request after the Standard Webhooks specification, so that
+	// the backend knows who calls; nil: none is signed. See ParseWebhookSecret.
+	Secret []byte
+	Now    func() time.Time // dates signatures; nil means time.Now
+}
+
+// The headers that an Announcer sets. What a client sent under these names never
+// reaches a backend.
+const (
+	headerConnectionID = "Tidegate-Connection-Id"
+	headerEvent        = "Tidegate-Event" // CONNECT, MESSAGE or DISCONNECT
+	headerRouteKey     = "Tidegate-Route-Key"
+	headerPrincipal    = "Tidegate-Principal" // whom the authorizer named, or who signed the handshake
+	headerRequestID    = "Tidegate-Request-Id"
+
+	headerWebhookID        = "Webhook-Id"
+	headerWebhookTimestamp = "Webhook-Timestamp"
+	headerWebhookSignature = "Webhook-Signature"
+)
+
+// announce sets the headers of one request.
+func (a *Announcer) announce(h http.Header, r *Request) {
+	for name := range h {
+		if strings.HasPrefix(name, "Tidegate-") || name == headerWebhookID || name == headerWebhookTimestamp || name == headerWebhookSignature {
+			delete(h, name)
+		}
+	}
+	c := r.Context
+	h.Set(headerConnectionID, c.ConnectionID)
+	h.Set(headerEvent, string(c.EventType))
+	h.Set(headerRouteKey, headerSafe(string(c.RouteKey)))
+	h.Set(headerRequestID, c.RequestID)
+	if p := principal(c); p != "" {
+		h.Set(headerPrincipal, headerSafe(p))
+	}
+	if len(a.Secret) == 0 {
+		return
+	}
+	now := time.Now
+	if a.Now != nil {
+		now = a.Now
+	}
+	at := strconv.FormatInt(now().Unix(), 10)
+	h.Set(headerWebhookID, c.RequestID)
+	h.Set(headerWebhookTimestamp, at)
+	h.Set(headerWebhookSignature, signWebhook(a.Secret, c.RequestID, at, r.Payload))
+}
+
+// principal is who the client is, as far as it was authorized.
+func principal(c *event.Context) string {
+	if p, ok := c.Lookup("authorizer.principalId"); ok && p != "" {
+		return p
+	}
+	if c.Identity.Caller != nil {
+		return c.Identity.Caller.ARN
+	}
+	return ""
+}
+
+// signWebhook returns the signature of a request: HMAC-SHA256 over its id, its time
+// in seconds and its body.
+//
+// Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+func signWebhook(secret []byte, id, at string, body []byte) string {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(id + "." + at + "."))
+	mac.Write(body)
+	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ParseWebhookSecret reads a secret as the Standard Webhooks specification writes
+// it: whsec_ and base64 of 24 to 64 bytes. The error doesn't hold it.
+func ParseWebhookSecret(text string) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(text, "whsec_")
+	secret, err := base64.StdEncoding.DecodeString(encoded)
+	if !ok || err != nil || len(secret) < 24 || len(secret) > 64 {
+		return nil, errors.New("a webhook secret is whsec_ and base64 of 24 to 64 random bytes, such as $(echo whsec_$(openssl rand -base64 32))")
+	}
+	return secret, nil
+}
