@@ -54,6 +54,7 @@ type Limits struct {
 	Message    int  // a message that would grow beyond fails with ErrMessageTooBig
 	Binary     bool // false: a binary message fails with ErrBinary
 	FromServer bool // the peer is a server: its frames must not be masked; a client's must be
+	Deflate    bool // permessage-deflate was agreed (NegotiateDeflate); Message bounds both sizes
 }
 
 // A Decoder turns the bytes of one direction of a connection into events. Its
@@ -72,12 +73,16 @@ type Decoder struct {
 	fin    bool   // of the frame under way
 	frame  bool   // a header was read, its payload is under way
 	msgOp  Opcode // of the message under way; OpContinuation: none
+	packed bool   // the message under way is compressed
 	text   utf8Tail
 	ended  bool  // a close frame came: what follows is ignored (section 1.4)
 	failed uint8 // index+1 into decodeErrors: the decoder stays failed
 }
 
 const maxHeader = 14
+
+// rsv1 in a message's first byte says that it is compressed (RFC 7692 section 6).
+const rsv1 = 0x40
 
 // Next decodes from in, unmasking in place, up to the next event. It returns
 // the event and how many bytes of in it used; Kind None means all of them, and
@@ -116,7 +121,7 @@ func (d *Decoder) Next(in []byte, l *Limits) (Event, int, error) {
 		if d.op.IsControl() {
 			ev, err = d.control(p)
 		} else {
-			ev, err = d.data(p)
+			ev, err = d.data(p, l)
 		}
 		if err != nil {
 			return Event{}, n, d.fail(err)
@@ -185,7 +190,7 @@ func (d *Decoder) header(in []byte, l *Limits) (used int, err *Error) {
 			return used, ErrMessageTooBig
 		}
 		if d.op != OpContinuation {
-			d.msgOp = d.op
+			d.msgOp, d.packed = d.op, d.hdr[0]&rsv1 != 0
 		}
 	}
 	if d.hdr[1]&0x80 != 0 {
@@ -199,7 +204,7 @@ func (d *Decoder) header(in []byte, l *Limits) (used int, err *Error) {
 func (d *Decoder) checkOpcode(b byte, l *Limits) *Error {
 	op, fin := Opcode(b&0xF), b&0x80 != 0
 	switch {
-	case b&0x70 != 0:
+	case b&0x70 != 0 && !(l.Deflate && b&0x70 == rsv1 && (op == OpText || op == OpBinary)):
 		return ErrReservedBits
 	case op > OpPong, op > OpBinary && op < OpClose:
 		return ErrReservedOpcode
@@ -305,10 +310,13 @@ func (d *Decoder) control(p []byte) (Event, *Error) {
 }
 
 // data takes the next part of a data frame's payload.
-func (d *Decoder) data(p []byte) (Event, *Error) {
+func (d *Decoder) data(p []byte, l *Limits) (Event, *Error) {
 	last := d.remain == 0 && d.fin
 	if d.remain == 0 {
 		d.frame = false
+	}
+	if d.packed {
+		return d.packedData(p, last, l)
 	}
 	kind := Binary
 	if d.msgOp == OpText {
@@ -332,6 +340,30 @@ func (d *Decoder) data(p []byte) (Event, *Error) {
 	}
 	p = d.msg
 	d.msg, d.msgOp = nil, OpContinuation
+	return Event{Kind: kind, Payload: p}, nil
+}
+
+// packedData takes the next part of a compressed message's payload.
+func (d *Decoder) packedData(p []byte, last bool, l *Limits) (Event, *Error) {
+	if len(d.msg) > 0 || !last {
+		d.msg = append(d.msg, p...)
+		p = d.msg
+	}
+	if !last {
+		return Event{}, nil
+	}
+	kind := Binary
+	if d.msgOp == OpText {
+		kind = Text
+	}
+	d.msg, d.msgOp, d.packed = nil, OpContinuation, false
+	p, err := inflate(p, l.Message)
+	if err == nil && kind == Text && !utf8.Valid(p) {
+		err = ErrInvalidUTF8
+	}
+	if err != nil {
+		return Event{}, err
+	}
 	return Event{Kind: kind, Payload: p}, nil
 }
 

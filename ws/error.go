@@ -32,6 +32,7 @@ var (
 	ErrBinary               = &Error{Code: CloseUnsupportedData, text: "binary messages are not accepted"}                  // 7.4.1
 	ErrFrameTooBig          = &Error{Code: CloseMessageTooBig, text: "frame over the limit; send the message in fragments"} // 7.4.1
 	ErrMessageTooBig        = &Error{Code: CloseMessageTooBig, text: "message over the limit"}                              // 7.4.1
+	ErrDeflate              = &Error{Code: CloseInvalidPayload, text: "message can't be decompressed"}                      // RFC 7692, 7.2.2
 )
 
 // decodeErrors gives each error a number, by which a failed Decoder travels.
@@ -40,6 +41,7 @@ var decodeErrors = numbered(
 	ErrReservedBits, ErrReservedOpcode, ErrControlFragmented, ErrControlTooLong,
 	ErrNothingToContinue, ErrExpectedContinuation, ErrUnmasked, ErrMasked, ErrLengthEncoding,
 	ErrCloseLength, ErrCloseCode, ErrCloseText, ErrInvalidUTF8, ErrBinary, ErrFrameTooBig, ErrMessageTooBig,
+	ErrDeflate,
 )
 
 func numbered(errs ...*Error) []*Error {

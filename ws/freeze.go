@@ -13,11 +13,11 @@ var errFrozen = errors.New("ws: frozen decoder is cut off or of another version"
 // AppendBinary appends the decoder's state, so that another process can go on
 // in mid-frame. It implements encoding.BinaryAppender; the error is always nil.
 //
-//	1 version · 1 failed · 1 flags (1 fin, 2 frame, 4 ended) · 1 op · 1 msgOp · 1 pos
+//	1 version · 1 failed · 1 flags (1 fin, 2 frame, 4 ended, 8 packed) · 1 op · 1 msgOp · 1 pos
 //	4 mask · 8 remain · 1+n header · 1+n rune tail · 4+n control payload · 4+n message
 func (d *Decoder) AppendBinary(b []byte) ([]byte, error) {
 	var flags byte
-	for i, f := range []bool{d.fin, d.frame, d.ended} {
+	for i, f := range []bool{d.fin, d.frame, d.ended, d.packed} {
 		if f {
 			flags |= 1 << i
 		}
@@ -38,7 +38,7 @@ func (d *Decoder) UnmarshalBinary(b []byte) error {
 	}
 	n := Decoder{
 		failed: b[1],
-		fin:    b[2]&1 != 0, frame: b[2]&2 != 0, ended: b[2]&4 != 0,
+		fin:    b[2]&1 != 0, frame: b[2]&2 != 0, ended: b[2]&4 != 0, packed: b[2]&8 != 0,
 		op: Opcode(b[3]), msgOp: Opcode(b[4]), pos: b[5] & 3,
 		mask:   [4]byte(b[6:10]),
 		remain: binary.BigEndian.Uint64(b[10:18]),

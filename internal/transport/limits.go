@@ -3,6 +3,8 @@ package transport
 import (
 	"fmt"
 	"time"
+
+	"tidegate/ws"
 )
 
 // Limits are the bounds within which an engine serves. Start from
@@ -24,6 +26,7 @@ type Limits struct {
 	Lifetime       time.Duration // from the 101; over it: close code 1001; 0: none
 	WriteTimeout   time.Duration // without a byte taken by the socket while bytes wait; over it the connection is cut
 	CloseTimeout   time.Duration // from our close frame to the end of the client's side; over it the connection is cut
+	Deflate        bool          // accept permessage-deflate (RFC 7692) from clients that offer it
 	Ping           time.Duration // silence from the client after which a ping is sent; 0: none, as on AWS
 	MaxConnections int           // sockets that the engine holds at a time, those of the fallback not counted; over it: closed at once; 0: no bound
 
@@ -85,6 +88,29 @@ func (l Limits) Validate() error {
 		}
 	}
 	return nil
+}
+
+// FrameLimits are what a client's frames are held to; deflate says that
+// compression was agreed with it.
+func (l Limits) FrameLimits(deflate bool) ws.Limits {
+	return ws.Limits{Frame: l.Frame, Message: l.Message, Binary: l.BinaryAllowed, Deflate: deflate}
+}
+
+// Extensions returns the Sec-WebSocket-Extensions that answers a handshake
+// request, "" for none.
+func (l Limits) Extensions(r *Request) string {
+	if !l.Deflate {
+		return ""
+	}
+	return ws.NegotiateDeflate(r.Values("Sec-WebSocket-Extensions"))
+}
+
+// AppendMessage appends a message as it is sent to a client.
+func (l *Limits) AppendMessage(dst, payload []byte, binary, deflate bool) []byte {
+	if deflate {
+		return ws.AppendDeflated(dst, payload, binary, l.OutFrame)
+	}
+	return ws.AppendMessage(dst, payload, binary, l.OutFrame)
 }
 
 // SweepInterval is how often an engine looks at its deadlines: a second, or a

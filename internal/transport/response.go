@@ -89,9 +89,9 @@ func AppendResponse(dst []byte, r Response) (out []byte, dropped int) {
 }
 
 // AppendSwitching appends the 101 that accepts a handshake (RFC 6455 section
-// 4.2.2). No extension is negotiated. ErrBadField, and nothing appended, if a
-// field can't be written or belongs to the handshake itself.
-func AppendSwitching(dst []byte, key string, header []Field) ([]byte, error) {
+// 4.2.2). extensions is what the engine agreed on; "" for none. ErrBadField, and
+// nothing appended, if a field can't be written or belongs to the handshake itself.
+func AppendSwitching(dst []byte, key, extensions string, header []Field) ([]byte, error) {
 	for _, f := range header {
 		if !isToken(f.Name) || !validValue(f.Value) || engineField(f.Name) || strings.EqualFold(f.Name, "Upgrade") ||
 			strings.EqualFold(f.Name, "Sec-WebSocket-Accept") || strings.EqualFold(f.Name, "Sec-WebSocket-Extensions") {
@@ -101,6 +101,9 @@ func AppendSwitching(dst []byte, key string, header []Field) ([]byte, error) {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(dst, ws.AcceptKey(key)...)
 	dst = append(dst, "\r\n"...)
+	if extensions != "" {
+		dst = appendField(dst, "Sec-WebSocket-Extensions", extensions)
+	}
 	for _, f := range header {
 		dst = appendField(dst, f.Name, f.Value)
 	}

@@ -72,6 +72,7 @@ type conn struct {
 	paused    bool // PauseReads
 	corked    bool // what is queued waits: a batch is under way on the loop
 	accepting bool // Accept runs bind
+	deflate   bool // messages may be compressed; static once open
 	bound     bool // Accept's bind returned: OnClose is owed
 	late      bool // the deadline for a whole request has passed
 	shutting  bool // once all is written, our direction of the socket is shut
@@ -167,7 +168,7 @@ func (c *conn) Send(payload []byte, binary bool) error {
 		return transport.ErrQueueFull
 	}
 	b := c.queueLocked()
-	*b = ws.AppendMessage(*b, payload, binary, l.OutFrame)
+	*b = l.AppendMessage(*b, payload, binary, c.deflate)
 	c.active.Store(now)
 	c.flushLocked()
 	c.restLocked()

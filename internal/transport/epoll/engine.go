@@ -53,7 +53,7 @@ type Config struct {
 // An Engine serves WebSocket clients and small HTTP requests on a few loops.
 type Engine struct {
 	limits transport.Limits
-	frames ws.Limits
+	frames [2]ws.Limits // without and with compression
 	events transport.EventListener
 	tls    func(net.Conn, transport.Handler, func(net.Conn))
 	clock  clock.Clock
@@ -83,7 +83,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		limits:    cfg.Limits,
-		frames:    ws.Limits{Frame: cfg.Limits.Frame, Message: cfg.Limits.Message, Binary: cfg.Limits.BinaryAllowed},
+		frames:    [2]ws.Limits{cfg.Limits.FrameLimits(false), cfg.Limits.FrameLimits(true)},
 		events:    cfg.Events,
 		tls:       cfg.TLS,
 		clock:     cfg.Clock,

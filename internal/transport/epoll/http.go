@@ -302,7 +302,7 @@ func (c *conn) upgrade(m *more, early []byte) {
 		c.respondLast(transport.ErrorResponse(status, text, time.Now()))
 		return
 	}
-	u := &upgrade{c: c, key: key, gone: make(chan struct{})}
+	u := &upgrade{c: c, key: key, extensions: c.l.e.limits.Extensions(req), gone: make(chan struct{})}
 	m.in = append([]byte(nil), early...)
 	m.request = request{}
 	c.mu.Lock()
@@ -338,9 +338,10 @@ func (c *conn) stepPending() bool {
 
 // An upgrade is a handshake that waits for its answer.
 type upgrade struct {
-	c    *conn
-	key  string
-	gone chan struct{}
+	c          *conn
+	key        string
+	extensions string // what was agreed
+	gone       chan struct{}
 	// Guarded by c.mu.
 	answered bool // or the client left
 	left     bool // the client left first
@@ -364,7 +365,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 		return transport.ErrAnswered
 	}
 	b := c.queueLocked()
-	head, err := transport.AppendSwitching(*b, u.key, header)
+	head, err := transport.AppendSwitching(*b, u.key, u.extensions, header)
 	if err != nil {
 		c.mu.Unlock()
 		c.droppedFields(1)
@@ -374,6 +375,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 	*b = head
 	u.answered, u.status = true, 101
 	c.accepting = true // nothing leaves before bind has returned
+	c.deflate = u.extensions != ""
 	c.opened.Store(now)
 	c.active.Store(now)
 	c.enterLocked(phaseOpen, 0)

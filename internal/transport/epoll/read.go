@@ -76,11 +76,15 @@ func (c *conn) consume(m *more, p []byte) (over bool) {
 	} else {
 		*d = ws.Decoder{}
 	}
+	frames := &e.frames[0]
+	if c.deflate {
+		frames = &e.frames[1]
+	}
 	for len(p) > 0 {
 		if c.notable.Load() && c.hold(p) {
 			break
 		}
-		ev, n, err := d.Next(p, &e.frames)
+		ev, n, err := d.Next(p, frames)
 		p = p[n:]
 		if err != nil {
 			c.failed(err)

@@ -54,6 +54,7 @@ type conn struct {
 	paused    bool // PauseReads
 	corked    bool // what is queued waits for Uncork: a batch or Accept is under way
 	accepting bool // Accept runs bind; the reader waits
+	deflate   bool // messages may be compressed; static once open
 	reading   bool // the reader is in a read that kick must end
 	late      bool // the deadline for a whole request has passed
 	keptAlive bool // between two requests; the reading goroutine's alone
@@ -127,7 +128,7 @@ func (c *conn) Send(payload []byte, binary bool) error {
 		c.dropped(transport.DropInfo{Reason: transport.DropQueueFull, Bytes: len(payload)})
 		return transport.ErrQueueFull
 	}
-	c.out.append(func(b []byte) []byte { return ws.AppendMessage(b, payload, binary, l.OutFrame) })
+	c.out.append(func(b []byte) []byte { return l.AppendMessage(b, payload, binary, c.deflate) })
 	c.active.Store(c.now())
 	c.flushLocked()
 	c.mu.Unlock()

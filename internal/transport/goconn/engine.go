@@ -41,7 +41,7 @@ type Config struct {
 // per connection.
 type Engine struct {
 	limits transport.Limits
-	frames ws.Limits
+	frames [2]ws.Limits // without and with compression
 	events transport.EventListener
 	tls    *tls.Config
 	clock  clock.Clock
@@ -64,7 +64,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		limits:    cfg.Limits,
-		frames:    ws.Limits{Frame: cfg.Limits.Frame, Message: cfg.Limits.Message, Binary: cfg.Limits.BinaryAllowed},
+		frames:    [2]ws.Limits{cfg.Limits.FrameLimits(false), cfg.Limits.FrameLimits(true)},
 		events:    cfg.Events,
 		tls:       cfg.TLS,
 		clock:     cfg.Clock,

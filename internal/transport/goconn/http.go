@@ -400,7 +400,7 @@ func (c *conn) upgrade(req *transport.Request, f transport.Framing, early []byte
 		c.endHTTP()
 		return
 	}
-	u := &upgrade{c: c, key: key, gone: make(chan struct{})}
+	u := &upgrade{c: c, key: key, extensions: c.e.limits.Extensions(req), gone: make(chan struct{})}
 	c.mu.Lock()
 	if c.aborted {
 		c.mu.Unlock()
@@ -438,9 +438,10 @@ func (c *conn) upgrade(req *transport.Request, f transport.Framing, early []byte
 
 // An upgrade is a handshake that waits for its answer.
 type upgrade struct {
-	c    *conn
-	key  string
-	gone chan struct{}
+	c          *conn
+	key        string
+	extensions string // what was agreed
+	gone       chan struct{}
 	// Guarded by c.mu.
 	answered bool // or the client left
 	left     bool // the client left first
@@ -493,7 +494,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 		c.mu.Unlock()
 		return transport.ErrAnswered
 	}
-	head, err := transport.AppendSwitching(nil, u.key, header)
+	head, err := transport.AppendSwitching(nil, u.key, u.extensions, header)
 	if err != nil {
 		c.mu.Unlock()
 		c.droppedFields(1)
@@ -502,6 +503,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 	}
 	u.answered, u.status = true, 101
 	c.accepting = true // nothing leaves before bind has returned
+	c.deflate = u.extensions != ""
 	c.out.append(func(b []byte) []byte { return append(b, head...) })
 	c.opened = c.now()
 	c.active.Store(c.opened)

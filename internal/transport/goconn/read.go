@@ -48,11 +48,15 @@ func (c *conn) consume(p []byte) (over bool) {
 	}
 	c.cork(true)
 	defer c.cork(false)
+	frames := &c.e.frames[0]
+	if c.deflate {
+		frames = &c.e.frames[1]
+	}
 	for len(p) > 0 {
 		if c.notable.Load() {
 			p = c.hold(p)
 		}
-		ev, n, err := c.decoder.Next(p, &c.e.frames)
+		ev, n, err := c.decoder.Next(p, frames)
 		p = p[n:]
 		if err != nil {
 			c.failed(err)

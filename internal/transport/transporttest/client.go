@@ -43,6 +43,8 @@ type client struct {
 	r   *bufio.Reader
 	dec ws.Decoder
 	buf []byte // read, not yet decoded
+
+	deflate bool // was agreed
 }
 
 func newClient(t testing.TB, nc net.Conn) *client {
@@ -108,7 +110,7 @@ type event struct {
 
 // next reads the next message or control frame. io.EOF and resets are returned.
 func (c *client) next() (event, error) {
-	l := ws.Limits{Frame: 1 << 20, Message: 1 << 24, Binary: true, FromServer: true}
+	l := ws.Limits{Frame: 1 << 20, Message: 1 << 24, Binary: true, FromServer: true, Deflate: c.deflate}
 	for {
 		for len(c.buf) > 0 {
 			ev, n, err := c.dec.Next(c.buf, &l)

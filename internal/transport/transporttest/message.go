@@ -44,6 +44,57 @@ func testEcho(t *testing.T, e env) {
 	}
 }
 
+// Compression is agreed where the limits and the client want it, and only then.
+func testDeflate(t *testing.T, e env) {
+	const offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+	plain := e.echo(t).client()
+	if got := plain.open("/", offer).Header.Get("Sec-WebSocket-Extensions"); got != "" {
+		t.Errorf("extensions %q though compression is off", got)
+	}
+	l := transport.DefaultLimits()
+	l.Deflate = true
+	s := e.tcp(t, l, newRecorder(t), nil)
+	c := s.client()
+	if got := c.open("/").Header.Get("Sec-WebSocket-Extensions"); got != "" {
+		t.Errorf("extensions %q though the client offers none", got)
+	}
+	long := strings.Repeat("words, words, ", 5000)
+	c.write(text(long[:30000]))
+	c.want(event{ws.Text, long[:30000], 0})
+
+	c = s.client()
+	if got, want := c.open("/", offer).Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate; server_no_context_takeover; client_no_context_takeover"; got != want {
+		t.Errorf("extensions %q, want %q", got, want)
+	}
+	packed := ws.AppendDeflated(nil, []byte(long), false, 0) // longer than a frame may be, but for the compression
+	body := string(packed[headerOf(packed):])
+	frame := []byte(frame(ws.OpText, true, body))
+	frame[0] |= 0x40
+	c.deflate = true
+	for range 3 {
+		c.write(string(frame[:10]))
+		c.write(string(frame[10:]) + text("short"))
+		c.want(event{ws.Text, long, 0})
+		c.want(event{ws.Text, "short", 0})
+	}
+	bomb := ws.AppendDeflated(nil, make([]byte, 10<<20), false, 0)
+	frame = []byte(text(string(bomb[headerOf(bomb):])))
+	frame[0] |= 0x40
+	c.write(string(frame))
+	c.wantCode(1009)
+}
+
+// headerOf returns the size of a server's frame's header.
+func headerOf(frame []byte) int {
+	switch frame[1] {
+	case 126:
+		return 4
+	case 127:
+		return 10
+	}
+	return 2
+}
+
 func testPingPong(t *testing.T, e env) {
 	s := e.echo(t)
 	c := s.client()

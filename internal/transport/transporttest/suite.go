@@ -59,6 +59,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"Requests", testRequests},
 		{"Fallback", testFallback},
 		{"Echo", testEcho},
+		{"Deflate", testDeflate},
 		{"PingPong", testPingPong},
 		{"ClientCloses", testClientCloses},
 		{"CloseBehindABrokenPipe", testCloseBehindABrokenPipe},
