@@ -24,6 +24,7 @@ type Limits struct {
 	Lifetime    time.Duration // of a connection; 0: none
 	Ping        time.Duration // silence after which a client is pinged; 0: never
 	Binary      bool          // clients may send binary messages
+	Compression bool          // permessage-deflate (RFC 7692) for clients that offer it
 
 	ConnectionRate int // new connections a second, as many at once; 0: none
 	AccountRate    int // messages, handshakes and calls of @connections a second; 0: none

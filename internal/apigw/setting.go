@@ -36,6 +36,7 @@ var settings = []Setting{
 	{Name: "message_size", About: "one message, from a client, in reply or pushed", size: true, least: 1 << 10, top: topMessage, field: func(l *Limits) any { return &l.MessageSize }},
 	{Name: "frame_size", About: "one frame from a client", size: true, least: 125, top: topMessage, field: func(l *Limits) any { return &l.FrameSize }},
 	{Name: "binary", About: "binary messages from clients", field: func(l *Limits) any { return &l.Binary }},
+	{Name: "compression", About: "permessage-deflate with clients that offer it", field: func(l *Limits) any { return &l.Compression }},
 	{Name: "idle", About: "time without a message in either direction", none: true, least: int64(time.Second), top: math.MaxInt64, field: func(l *Limits) any { return &l.Idle }},
 	{Name: "lifetime", About: "time that a connection lasts", none: true, least: int64(time.Second), top: math.MaxInt64, field: func(l *Limits) any { return &l.Lifetime }},
 	{Name: "ping", About: "silence after which a client is pinged", none: true, least: int64(time.Second), top: math.MaxInt64, field: func(l *Limits) any { return &l.Ping }},

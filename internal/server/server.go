@@ -538,7 +538,7 @@ func (s *Server) serve(handlers map[string]http.Handler) error {
 // socketLimits are the account's limits as sockets are held to them.
 func socketLimits(l *apigw.Limits) transport.Limits {
 	t := transport.DefaultLimits()
-	t.Frame, t.Message, t.BinaryAllowed = l.FrameSize, l.MessageSize, l.Binary
+	t.Frame, t.Message, t.BinaryAllowed, t.Deflate = l.FrameSize, l.MessageSize, l.Binary, l.Compression
 	t.Idle, t.Lifetime, t.Ping = l.Idle, l.Lifetime, l.Ping
 	t.SendQueue = max(t.SendQueue, 2*l.MessageSize) // one that may be sent fits behind one that is
 	// Names and the rest of a head are beside what is bounded; a handshake beyond
