@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,13 +114,16 @@ func newTarget(t *testing.T, name string) *target {
 	return environment(t, &target{run: run, endpoint: strings.TrimSuffix(name, "/")})
 }
 
+// servers counts those in this process: their functions have names of their own.
+var servers atomic.Int64
+
 // inProcess starts a Tidegate in this process.
 func inProcess(t *testing.T, o tidegatetest.Options) *target {
 	t.Helper()
 	o.Template = writeTemplate(t)
 	s := tidegatetest.Start(t, o)
 	to := &target{
-		run: "test", region: tidegatetest.Region, account: tidegatetest.Account, endpoint: s.Endpoint(),
+		run: fmt.Sprintf("in-process-%d", servers.Add(1)), region: tidegatetest.Region, account: tidegatetest.Account, endpoint: s.Endpoint(),
 		credentials: sigv4.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey},
 	}
 	to.functionRole, to.log = "arn:aws:iam::"+to.account+":role/relay", s.Log

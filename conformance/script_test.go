@@ -143,3 +143,33 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// FuzzScript: whatever a script says, it is understood or refused with its line.
+func FuzzScript(f *testing.F) {
+	f.Add(head + mockAPI + "alice connects with ?a=b\n  X-A: b\nalice sends x\nweb receives POST /\n  no X-B\n\n  body\n")
+	f.Add(head + "\napi\n  models: {a: {schema: {type: object}}}\n  stage: none\n\noperator sends GET /v2/apis {a: [1]}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := parseScript("x.txt", text)
+		if err != nil && !strings.HasPrefix(err.Error(), "x.txt:") {
+			t.Errorf("an error without its line: %v", err)
+		}
+		if err == nil && len(s.steps) == 0 && s.status != "missing" {
+			t.Error("a script without steps was taken")
+		}
+	})
+}
+
+// FuzzMatch: a text without placeholders matches itself and nothing else.
+func FuzzMatch(f *testing.F) {
+	f.Add("a.b", "axb")
+	f.Add("<any>", "x")
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		found, err := (values{}).matchText(pattern, text)
+		if placeholder.MatchString(pattern) || err != nil {
+			return
+		}
+		if (len(found) == 0) != (pattern == text) {
+			t.Errorf("%q of %q: %v", pattern, text, found)
+		}
+	})
+}
