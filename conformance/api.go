@@ -319,7 +319,16 @@ func (r *run) operatorRefused(s *step) error {
 }
 
 // post pushes a text to a connection.
-func (r *run) post(s *step) error { return r.manage(http.MethodPost, s.args[0], s.bodyOf(1)) }
+func (r *run) post(s *step) error {
+	body, err := r.values.fill(s.bodyOf(1))
+	if err != nil {
+		return err
+	}
+	return r.push(s.args[0], body)
+}
+
+// push posts bytes as they are.
+func (r *run) push(id, body string) error { return r.manage(http.MethodPost, id, body) }
 
 // manage calls @connections on a connection's id.
 func (r *run) manage(method, id, body string) error {
@@ -327,11 +336,12 @@ func (r *run) manage(method, id, body string) error {
 	if err != nil {
 		return err
 	}
-	if body, err = r.values.fill(body); err != nil {
+	sign, err := r.signing("")
+	if err != nil {
 		return err
 	}
 	path := "/" + r.stage + "/@connections/" + strings.ReplaceAll(id, "=", "%3D")
-	r.caller, err = r.target.request(r.ctx, r.target.host(r.apiID), method, path, nil, body, true)
+	r.caller, err = r.target.request(r.ctx, r.target.host(r.apiID), method, path, nil, body, sign)
 	return err
 }
 
@@ -360,7 +370,11 @@ func (r *run) request(s *step) error {
 	if m.body, err = r.values.fill(m.body); err != nil {
 		return err
 	}
-	r.caller, err = r.target.request(r.ctx, host, s.args[0], path, header, m.body, s.args[2] == "")
+	sign, err := r.signing(s.args[2])
+	if err != nil {
+		return err
+	}
+	r.caller, err = r.target.request(r.ctx, host, s.args[0], path, header, m.body, sign)
 	return err
 }
 

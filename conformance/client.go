@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gobwas "github.com/gobwas/ws"
@@ -22,6 +23,7 @@ import (
 type frameIn struct {
 	what   string // text, binary, pong, ping, close or end
 	data   string
+	frames []int  // bytes of each of the message's
 	code   int    // of close
 	reason string // of close
 	err    error  // of end
@@ -55,8 +57,9 @@ type wsClient struct {
 	err      error
 	asserted bool // a step has looked at the answer
 
-	in chan frameIn
-	mu sync.Mutex // one frame at a time
+	in   chan frameIn
+	deaf atomic.Bool // it reads nothing more
+	mu   sync.Mutex  // one frame at a time
 }
 
 // A handshake is what a client sends to connect.
@@ -123,8 +126,9 @@ func (c *wsClient) shake(ctx context.Context, dial func(context.Context) (net.Co
 // frame are answered, as the protocol asks.
 func (c *wsClient) read(r io.Reader) {
 	var message []byte
+	var frames []int
 	var binary bool
-	for {
+	for !c.deaf.Load() {
 		f, err := gobwas.ReadFrame(r)
 		if err != nil {
 			c.in <- frameIn{what: "end", err: err}
@@ -142,11 +146,11 @@ func (c *wsClient) read(r io.Reader) {
 			c.write(gobwas.NewCloseFrame(f.Payload))
 		default:
 			if f.Header.OpCode != gobwas.OpContinuation {
-				message, binary = nil, f.Header.OpCode == gobwas.OpBinary
+				message, frames, binary = nil, nil, f.Header.OpCode == gobwas.OpBinary
 			}
-			message = append(message, f.Payload...)
+			message, frames = append(message, f.Payload...), append(frames, len(f.Payload))
 			if f.Header.Fin {
-				c.in <- frameIn{what: map[bool]string{true: "binary", false: "text"}[binary], data: string(message)}
+				c.in <- frameIn{what: map[bool]string{true: "binary", false: "text"}[binary], data: string(message), frames: frames}
 			}
 		}
 	}

@@ -42,6 +42,7 @@ type run struct {
 	logGroup     string // of the stage's access log; "" for none
 	logLines     int    // of it, looked at
 	segments     []string
+	role         *role // whom the caller is; nil: the target's own credentials
 
 	caller, operator *reply // the last answer that no step has looked at yet
 	lastCall         *step
@@ -214,6 +215,7 @@ func (r *run) end() error {
 			err = errors.Join(err, e)
 		}
 	}
+	err = errors.Join(err, r.dropRole(ctx))
 	for _, s := range r.segments {
 		r.backends.unbind(s)
 	}
@@ -501,6 +503,33 @@ func (r *run) receiveJSON(s *step) error {
 		return &failure{mismatches: []mismatch{{"", asJSON(pattern), f.String()}}}
 	}
 	return differs(r.values.matchJSON(pattern, got, false, ""))
+}
+
+// receiveSize wants a text message of a size, and its frames' sizes.
+func (r *run) receiveSize(s *step) error {
+	want := s.args[1] + " bytes"
+	f, err := r.next(s.args[0], want)
+	if err != nil {
+		return err
+	}
+	got := fmt.Sprintf("%d bytes", len(f.data))
+	if s.args[2] != "" {
+		want, got = want+" in frames of "+s.args[2], fmt.Sprintf("%s in frames of %s", got, strings.Trim(fmt.Sprint(f.frames), "[]"))
+	}
+	if f.what != "text" || want != got {
+		return &failure{mismatches: []mismatch{{"", want, f.what + ", " + got}}}
+	}
+	return nil
+}
+
+// deafen lets a client read nothing more.
+func (r *run) deafen(s *step) error {
+	c, err := r.client(s.args[0])
+	if err != nil {
+		return err
+	}
+	c.deaf.Store(true)
+	return nil
 }
 
 func (r *run) receiveBinary(s *step) error {

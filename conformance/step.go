@@ -17,9 +17,9 @@ type verb struct {
 // arguments are the words of a form that stand for something, and what fits.
 var arguments = strings.NewReplacer(
 	`\[`, `(?:`, `\]`, `)?`,
-	"CLIENT", `([a-z]\w*)`, "BACKEND", `([a-z]\w*)`, "STATUS", `(\d{3})`, "CODE", `(\d+)`, "COUNT", `(\d+)`, "SIZE", `(\d+)`,
+	"CLIENT", `([a-z]\w*)`, "BACKEND", `([a-z]\w*)`, "STATUS", `(\d{3})`, "CODE", `(\d+)`, "COUNT", `(\d+)`, "SIZES", `(\d+(?: \d+)*)`, "SIZE", `(\d+)`,
 	"METHOD", `([A-Z]+)`, "PATH", `(\S+)`, "QUERY", `(\?\S*)`, "HEX", `((?:[0-9a-f]{2})*)`, "ID", `([^\s:]+)`, "NAME", `(\S+?)`,
-	"DURATION", `(\d+(?:ms|s|m|h))`, "TYPE", `(\w+)`, "TEXT", `(.+)`, "UNSIGNED", `(unsigned)`, "SIGNED", `(signed|with a signed URL)`,
+	"DURATION", `(\d+(?:ms|s|m|h))`, "TYPE", `(\w+)`, "TEXT", `(.+)`, "HOW", `(unsigned|signed (?:with a wrong secret|an hour ago|by an unknown key|for the (?:service|region) \S+))`, "SIGNED", `(signed|with a signed URL)`,
 )
 
 // form turns what people read into what is matched: capitals are arguments,
@@ -37,7 +37,11 @@ func verbs() []*verb {
 		form("operator sends METHOD PATH[ TEXT]", true, (*run).operate),
 		form("operator is answered STATUS[ TEXT]", true, (*run).operated),
 		form("operator is refused STATUS TYPE[: TEXT]", false, (*run).operatorRefused),
-		form("caller sends METHOD PATH[ UNSIGNED]", true, (*run).request),
+		form("caller sends METHOD PATH[ HOW]", true, (*run).request),
+		form("caller has the policy", true, (*run).takeRole),
+		form("caller has no policy", false, (*run).takeRole),
+		form("caller posts binary HEX to ID", false, (*run).postBinary),
+		form("caller posts SIZE bytes to ID[ until STATUS]", false, (*run).postSize),
 		form("caller posts to ID: TEXT", false, (*run).post),
 		form("caller posts to ID", true, (*run).post),
 		form("caller gets ID", false, func(r *run, s *step) error { return r.manage("GET", s.args[0], "") }),
@@ -64,6 +68,8 @@ func verbs() []*verb {
 		form("CLIENT receives nothing", false, (*run).receivesNothing), // also BACKEND
 		form("CLIENT receives binary HEX", false, (*run).receiveBinary),
 		form("CLIENT receives pong[ TEXT]", false, (*run).receivePong),
+		form("CLIENT receives a message of SIZE bytes[ in frames of SIZES]", false, (*run).receiveSize),
+		form("CLIENT stops reading", false, (*run).deafen),
 
 		form("BACKEND answers STATUS[ TEXT]", true, (*run).answer),
 		form("BACKEND returns TEXT", false, (*run).returns),

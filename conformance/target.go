@@ -120,8 +120,8 @@ func (t *target) logs(ctx context.Context, operation string, input any) (string,
 	return resp.body, nil
 }
 
-// request sends a request to an API's host, signed for execute-api unless said.
-func (t *target) request(ctx context.Context, host, method, path string, header []headerLine, body string, signed bool) (*reply, error) {
+// request sends a request to an API's host, signed by sign unless that is nil.
+func (t *target) request(ctx context.Context, host, method, path string, header []headerLine, body string, sign func(*http.Request, []byte)) (*reply, error) {
 	base := t.endpoint
 	if t.isAWS() {
 		base = "https://" + host
@@ -134,8 +134,8 @@ func (t *target) request(ctx context.Context, host, method, path string, header 
 	for _, line := range header {
 		r.Header[http.CanonicalHeaderKey(line.name)] = append(r.Header[http.CanonicalHeaderKey(line.name)], line.value)
 	}
-	if signed {
-		sigv4.Sign(r, []byte(body), t.credentials, "execute-api", t.region, time.Now())
+	if sign != nil {
+		sign(r, []byte(body))
 	}
 	return send(r)
 }
