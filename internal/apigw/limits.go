@@ -42,6 +42,7 @@ type Limits struct {
 	Stages       int
 	APIKeys      int
 	UsagePlans   int
+	Domains      int
 }
 
 // LimitsOf returns a mode's limits as they are unless something is set.
@@ -52,7 +53,7 @@ func LimitsOf(m Mode) Limits {
 		ConnectionRate: ConnectionRate, AccountRate: AccountRate, AccountBurst: AccountBurst, Refused: MaxRefused,
 		URLSize: MaxURL, HeaderSize: MaxHeaderValues, IntegrationTimeout: MaxIntegrationTimeout,
 		APIs: MaxAPIs, Routes: MaxRoutes, Integrations: MaxIntegrations, Authorizers: MaxAuthorizers, Stages: MaxStages,
-		APIKeys: MaxAPIKeys, UsagePlans: MaxUsagePlans,
+		APIKeys: MaxAPIKeys, UsagePlans: MaxUsagePlans, Domains: MaxDomains,
 	}
 	if m == ModeExtended {
 		l.FrameSize = MaxMessage // a browser can't choose its frames

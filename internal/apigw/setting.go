@@ -54,6 +54,7 @@ var settings = []Setting{
 	{Name: "stages", About: "stages of an API", Adjustable: true, least: 1, top: topCount, field: func(l *Limits) any { return &l.Stages }},
 	{Name: "api_keys", About: "API keys", least: 1, top: topCount, field: func(l *Limits) any { return &l.APIKeys }},
 	{Name: "usage_plans", About: "usage plans", Adjustable: true, least: 1, top: topCount, field: func(l *Limits) any { return &l.UsagePlans }},
+	{Name: "domains", About: "custom domain names", Adjustable: true, least: 1, top: topCount, field: func(l *Limits) any { return &l.Domains }},
 }
 
 // Settings returns what can be set.

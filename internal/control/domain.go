@@ -168,8 +168,8 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 	if err != nil {
 		return nil, err
 	}
-	if len(all) >= apigw.MaxDomains {
-		return nil, exceeded("Domain Names", "account", apigw.MaxDomains)
+	if most := s.config.Limits.Domains; len(all) >= most {
+		return nil, exceeded("Domain Names", "account", most)
 	}
 	revision, err := s.config.Catalog.CreateDomain(ctx, d)
 	if err != nil {

@@ -13,27 +13,40 @@ import (
 // A Bucket holds tokens, one for each event that it admits. A nil one admits
 // everything. It is safe for concurrent use and allocates nothing.
 type Bucket struct {
-	rate  float64 // tokens a second
-	burst float64 // the most that there are
-
-	mu     sync.Mutex
-	tokens float64   // guarded by mu
-	filled time.Time // when tokens were last added; guarded by mu
+	mu     sync.Mutex // guards what follows
+	rate   float64    // tokens a second
+	burst  float64    // the most that there are
+	tokens float64
+	filled time.Time // when tokens were last added
 }
 
 // New returns a full bucket that gets rate tokens a second and holds burst. With a
 // rate of zero it never admits anything, as on AWS.
 func New(rate float64, burst int) *Bucket {
-	b := &Bucket{rate: rate, burst: float64(burst)}
-	if rate <= 0 {
-		b.burst = 0
-	}
+	b := &Bucket{}
+	b.Change(rate, burst)
 	b.tokens = b.burst
 	return b
 }
 
+// Change gives the bucket another rate and burst. It keeps its tokens, as far as
+// the new burst holds them.
+func (b *Bucket) Change(rate float64, burst int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rate, b.burst = rate, float64(burst)
+	if rate <= 0 {
+		b.burst = 0
+	}
+	b.tokens = min(b.tokens, b.burst)
+}
+
 // String says how much it admits.
-func (b *Bucket) String() string { return fmt.Sprintf("rate %g, burst %g", b.rate, b.burst) }
+func (b *Bucket) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return fmt.Sprintf("rate %g, burst %g", b.rate, b.burst)
+}
 
 // Allow takes a token, if there is one at the time now.
 func (b *Bucket) Allow(now time.Time) bool {

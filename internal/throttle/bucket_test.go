@@ -35,6 +35,27 @@ func TestBucket(t *testing.T) {
 	}
 }
 
+// TestChange keeps what was taken: a new limit is no new burst.
+func TestChange(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	b := New(1, 5)
+	allow := func(want ...bool) {
+		t.Helper()
+		for i, w := range want {
+			if got := b.Allow(now); got != w {
+				t.Errorf("%v: event %d: %v, want %v", b, i, got, w)
+			}
+		}
+	}
+	allow(true)
+	b.Change(10, 2)
+	allow(true, true, false)
+	b.Change(10, 5)
+	allow(false)
+	now = now.Add(time.Second)
+	allow(true, true, true, true, true, false)
+}
+
 func BenchmarkAllow(b *testing.B) {
 	bucket := New(10000, 5000)
 	now := time.Unix(1e9, 0)

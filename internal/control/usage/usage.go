@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/kv"
+	"tidegate/internal/throttle"
 )
 
 // A Key is an API key.
@@ -68,12 +70,6 @@ type count struct {
 	Changed bool           `json:"-"`
 }
 
-// A bucket is a key's throttle under a plan.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
 // keptDays bounds the days that a key's usage is told of.
 const keptDays = 90
 
@@ -88,7 +84,7 @@ type Service struct {
 	plans   map[string]*Plan
 	byValue map[[sha256.Size]byte]string // key ids by their values' hashes: looking a value up tells nothing about others
 	counts  map[string]*count            // by plan id "." key id
-	buckets map[string]*bucket
+	buckets map[string]*throttle.Bucket  // a key's throttle under a plan, as counts
 	most    quotas
 	wake    chan struct{}
 }
@@ -96,7 +92,7 @@ type Service struct {
 // Open reads what the store holds.
 func Open(ctx context.Context, store kv.Bucket, now func() time.Time) (*Service, error) {
 	s := &Service{store: store, now: now, keys: map[string]*Key{}, plans: map[string]*Plan{}, byValue: map[[sha256.Size]byte]string{},
-		counts: map[string]*count{}, buckets: map[string]*bucket{}, most: quotas{apigw.MaxAPIKeys, apigw.MaxUsagePlans}, wake: make(chan struct{}, 1)}
+		counts: map[string]*count{}, buckets: map[string]*throttle.Bucket{}, most: quotas{apigw.MaxAPIKeys, apigw.MaxUsagePlans}, wake: make(chan struct{}, 1)}
 	entries, err := store.List(ctx, "")
 	if err != nil {
 		return nil, err
@@ -200,31 +196,27 @@ func (s *Service) Admit(value, apiID string, stage apigw.StageName) (keyID strin
 	return id, nil
 }
 
-// take takes a token of the key's throttle.
+// take takes a token of the key's throttle. Where the plan gives a burst alone,
+// the account's rate holds; a rate alone is the burst too.
 func (s *Service) take(pair string, p *Plan, now time.Time) bool {
 	if p.RateLimit == nil && p.BurstLimit == nil {
 		return true
 	}
-	var rate, burst float64
+	rate := float64(apigw.AccountRate)
 	if p.RateLimit != nil {
 		rate = *p.RateLimit
-		burst = max(rate, 1)
 	}
+	burst := int(min(max(rate, 1), math.MaxInt32))
 	if p.BurstLimit != nil {
-		burst = float64(*p.BurstLimit)
+		burst = *p.BurstLimit
 	}
 	b := s.buckets[pair]
 	if b == nil {
-		b = &bucket{tokens: burst, at: now}
+		b = throttle.New(rate, burst)
 		s.buckets[pair] = b
 	}
-	b.tokens = min(burst, b.tokens+max(0, now.Sub(b.at).Seconds())*rate)
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+	b.Change(rate, burst) // the plan may have changed since
+	return b.Allow(now)
 }
 
 // counted returns the count of a key under a plan, as of the present period.
