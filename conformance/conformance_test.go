@@ -244,13 +244,14 @@ func environment(t *testing.T, to *target) *target {
 	t.Helper()
 	to.credentials = sigv4.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
 	to.region, to.account, to.functionRole = os.Getenv("AWS_REGION"), os.Getenv("AWS_ACCOUNT_ID"), os.Getenv("CONFORMANCE_ROLE_ARN")
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": to.credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": to.credentials.SecretAccessKey,
-		"AWS_REGION": to.region, "AWS_ACCOUNT_ID": to.account, "CONFORMANCE_ROLE_ARN": to.functionRole,
-	} {
-		if value == "" {
-			t.Fatalf("-target %s needs %s in the environment", *targetFlag, name)
+	var missing []string
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ACCOUNT_ID", "CONFORMANCE_ROLE_ARN"} {
+		if os.Getenv(name) == "" {
+			missing = append(missing, name)
 		}
+	}
+	if len(missing) > 0 {
+		t.Fatalf("-target %s needs %s in the environment", *targetFlag, strings.Join(missing, ", "))
 	}
 	if to.isAWS() && *backendURL == "" {
 		t.Fatal("-target aws needs -backend-url, a public URL that leads to -backend-listen")
