@@ -23,6 +23,7 @@ var walls = []Wall{
 	{Module: "github.com/gobwas/httphead", Packages: []string{"ws", "internal/client"}},
 	{Module: "go.etcd.io/bbolt", Packages: []string{"internal/kv/filekv", "internal/service/tables"}},
 	{Module: "github.com/evanw/esbuild", Packages: []string{"internal/service/functions"}},
+	{Module: "github.com/aws/aws-lambda-go", Packages: []string{"internal/service/functions"}},           // what go1.x programs are called with
 	{Module: "github.com/joho/godotenv", Packages: []string{"internal/stack/serverless", "internal/up"}}, // .env
 	{Module: "github.com/santhosh-tekuri/jsonschema", Packages: []string{"internal/model"}},
 	{Module: "github.com/tidwall/btree", Packages: []string{"internal/service/tables"}},

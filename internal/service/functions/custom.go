@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"debug/buildinfo"
 	"debug/elf"
 	"debug/macho"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -76,7 +78,26 @@ func (custom) brings(*function, string) bool { return false }
 func (custom) hint(*function, string, *preparation) string { return "" }
 
 func (custom) unready(fn *function) string {
+	if version := oldLambdaGo(filepath.Join(fn.codeDir, "bootstrap")); version != "" {
+		return "bootstrap is built with github.com/aws/aws-lambda-go " + version + ", which the runtime go1.x alone can call: rebuild it with v1.18.0 or later, or set the runtime go1.x"
+	}
 	return "bootstrap runs, but never asked for an invocation: GET http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next"
+}
+
+// oldLambdaGo returns the version of aws-lambda-go in a program when it is one
+// that doesn't know the Runtime API.
+func oldLambdaGo(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "" // no Go program, or one without modules
+	}
+	for _, dep := range info.Deps {
+		var minor int
+		if n, _ := fmt.Sscanf(dep.Version, "v1.%d.", &minor); dep.Path == "github.com/aws/aws-lambda-go" && n == 1 && minor < 18 {
+			return dep.Version
+		}
+	}
+	return ""
 }
 
 // golang runs go1.x functions: the program that the handler names.
@@ -98,12 +119,12 @@ func (golang) provide(_ *Service, fn *function, p *preparation) {
 	}
 }
 
-func (golang) variables(*environment, map[string]string, *preparation) {}
+func (golang) variables(e *environment, vars map[string]string, _ *preparation) {
+	vars[portVariable] = strconv.Itoa(e.port)
+}
 
-// unready: what is built with an aws-lambda-go before 1.18 waits for calls of
-// net/rpc on a port, which only Lambda's retired go1.x runtime makes.
 func (golang) unready(fn *function) string {
-	return fn.Handler + " never asked the Runtime API for an invocation: rebuild it with github.com/aws/aws-lambda-go v1.18.0 or later; Tidegate doesn't speak the net/rpc of older ones (_LAMBDA_SERVER_PORT)"
+	return fn.Handler + " runs, but neither asked the Runtime API for an invocation nor answers calls at the port $" + portVariable + ": it must call lambda.Start"
 }
 
 // A startFailure is the reason why a function's program can't be started, where

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,7 +48,8 @@ func program(t testing.TB, name string) string {
 		built.dir = dir
 	}
 	at := filepath.Join(built.dir, name)
-	cmd := exec.Command("go", "build", "-o", at, "./testdata/"+name)
+	cmd := exec.Command("go", "build", "-o", at, ".")
+	cmd.Dir = filepath.Join("testdata", name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", name, err, out)
@@ -141,16 +143,23 @@ func TestClassicGo(t *testing.T) {
 	if hint := f.last().Hint; !strings.Contains(hint, "go build -o main") {
 		t.Errorf("hint %q", hint)
 	}
-	// A program that never speaks to the Runtime API, as those of the net/rpc time.
-	install(t, program(t, "rawruntime"), filepath.Join(dir, "old"), 0o755)
-	f.create("old", nil, "Runtime", "go1.x", "Handler", "old", "Timeout", 1, "Code", code,
+	// A program that neither asks nor listens.
+	install(t, program(t, "rawruntime"), filepath.Join(dir, "mute"), 0o755)
+	f.create("mute", nil, "Runtime", "go1.x", "Handler", "mute", "Timeout", 1, "Code", code,
 		"Environment", map[string]any{"Variables": map[string]string{"AT_START": "hang"}})
-	f.initLimit = 100_000_000
-	if _, got, _ := f.invoke("old", `1`); !strings.Contains(got, "Task timed out after 1.00 seconds") {
+	f.initLimit = 100 * time.Millisecond
+	if _, got, _ := f.invoke("mute", `1`); !strings.Contains(got, "Task timed out after 1.00 seconds") {
 		t.Error(got)
 	}
-	if hint := f.last().Hint; !strings.Contains(hint, "aws-lambda-go v1.18.0") {
+	if hint := f.last().Hint; !strings.Contains(hint, "nor answers calls at the port $_LAMBDA_SERVER_PORT") {
 		t.Errorf("hint %q", hint)
+	}
+	// One that asks the Runtime API, whatever the variable says.
+	install(t, program(t, "rawruntime"), filepath.Join(dir, "raw"), 0o755)
+	f.initLimit = initLimit
+	f.create("raw", nil, "Runtime", "go1.x", "Handler", "raw", "Code", code)
+	if _, got, _ := f.invoke("raw", `{"do":"answer"}`); strings.Contains(got, "errorType") {
+		t.Error(got)
 	}
 }
 

@@ -29,6 +29,7 @@ type environment struct {
 	proc    *process
 	api     *runtimeServer
 	host    string        // of the Runtime API
+	port    int           // where a go1.x program is to listen; 0 for others
 	temp    string        // its TMPDIR
 	files   []sourceFile  // what the process was loaded from
 	expires time.Time     // when it is to be replaced for its credentials' sake
@@ -155,6 +156,9 @@ func (s *Service) start(ctx context.Context, fn *function) (_ *environment, err 
 			Message: fmt.Sprintf("the function's process can't be started: %v", err)}
 	}
 	go e.api.serve()
+	if e.port != 0 {
+		go e.bridge()
+	}
 	s.mu.Lock()
 	s.pool(fn.key()).all[e] = struct{}{}
 	closed := s.closed
@@ -214,6 +218,16 @@ func (e *environment) launch(prep *preparation, keys sigv4.Credentials) (err err
 			}
 		}()
 	}
+	if _, called := fn.language().(golang); called {
+		if e.port, err = s.rpcPorts.take(); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				s.rpcPorts.give(e.port)
+			}
+		}()
+	}
 	env := e.variables(keys, prep)
 	program, args := prep.program, fn.language().arguments(s.runtime)
 	if fn.inspect != 0 {
@@ -246,6 +260,7 @@ func (e *environment) watch() {
 	close(e.ended)
 	os.RemoveAll(e.temp) // what can't be removed now is tried again at the next start
 	e.api.close()
+	e.s.rpcPorts.give(e.port)
 	if e.leave != nil {
 		e.leave()
 	}

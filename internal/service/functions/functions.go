@@ -109,6 +109,7 @@ type Service struct {
 	session  *sessions
 	sdk      *sdkCache
 	pythons  pythons
+	rpcPorts rpcPorts
 	builders *builders
 	queue    *queue
 	manage   http.Handler
