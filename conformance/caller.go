@@ -7,8 +7,10 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,32 +18,82 @@ import (
 	"tidegate/sigv4"
 )
 
-// signing returns how the caller signs a request, in the words of a step: not at
-// all, rightly, or with what makes the signature wrong. nil: not at all.
-func (r *run) signing(how string) (func(*http.Request, []byte), error) {
-	key, service, region, at := r.target.credentials, "execute-api", r.target.region, time.Now()
+// A signer is with what, for what and when somebody signs.
+type signer struct {
+	key             sigv4.Credentials
+	service, region string
+	at              time.Time
+}
+
+// signer returns how the caller signs, in the words of a step: rightly, or with
+// what makes the signature wrong.
+func (r *run) signer(how string) (*signer, error) {
+	s := &signer{r.target.credentials, "execute-api", r.target.region, time.Now()}
 	if r.role != nil {
-		key = r.role.credentials
+		s.key = r.role.credentials
 	}
-	how, words := strings.TrimPrefix(how, "signed "), strings.Fields(how)
+	words := strings.Fields(how)
 	switch {
-	case how == "unsigned":
-		return nil, nil
 	case how == "":
 	case how == "with a wrong secret":
-		key.SecretAccessKey += "x"
+		s.key.SecretAccessKey += "x"
 	case how == "an hour ago":
-		at = at.Add(-time.Hour)
+		s.at = s.at.Add(-time.Hour)
 	case strings.HasPrefix(how, "for the service "):
-		service = words[len(words)-1]
+		s.service = words[len(words)-1]
 	case strings.HasPrefix(how, "for the region "):
-		region = words[len(words)-1]
+		s.region = words[len(words)-1]
 	case how == "by an unknown key":
-		key = sigv4.Credentials{AccessKeyID: "AKIAUNKNOWNTOANYBODY", SecretAccessKey: key.SecretAccessKey}
+		s.key = sigv4.Credentials{AccessKeyID: "AKIAUNKNOWNTOANYBODY", SecretAccessKey: s.key.SecretAccessKey}
+	case how == "without its session token":
+		s.key.SessionToken = ""
 	default:
 		return nil, fmt.Errorf("%q is no way to sign", how)
 	}
-	return func(req *http.Request, body []byte) { sigv4.Sign(req, body, key, service, region, at) }, nil
+	return s, nil
+}
+
+// signing returns what signs a request as the words say; nil of unsigned.
+func (r *run) signing(how string) (func(*http.Request, []byte), error) {
+	if how == "unsigned" {
+		return nil, nil
+	}
+	s, err := r.signer(strings.TrimPrefix(how, "signed "))
+	if err != nil {
+		return nil, err
+	}
+	return func(req *http.Request, body []byte) { sigv4.Sign(req, body, s.key, s.service, s.region, s.at) }, nil
+}
+
+// sign signs a handshake in its header or its URL.
+func (r *run) sign(h *handshake, words string) error {
+	how, inURL := strings.CutPrefix(words, "with a signed URL")
+	how, altered := strings.CutSuffix(strings.TrimPrefix(how, "signed"), " and another query")
+	s, err := r.signer(strings.TrimSpace(how))
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse("https://" + h.host + h.target)
+	if err != nil {
+		return err
+	}
+	req := &http.Request{Method: http.MethodGet, URL: u, Host: h.host, Header: http.Header{}}
+	if inURL {
+		sigv4.Presign(req, s.key, s.service, s.region, 5*time.Minute, s.at)
+	} else {
+		sigv4.Sign(req, nil, s.key, s.service, s.region, s.at)
+		for _, name := range slices.Sorted(maps.Keys(req.Header)) {
+			h.header = append(h.header, headerLine{name, req.Header[name][0]})
+		}
+	}
+	if altered {
+		req.URL.RawQuery += "&another=1"
+	}
+	h.target = u.EscapedPath()
+	if query := strings.TrimPrefix(req.URL.RawQuery, "&"); query != "" {
+		h.target += "?" + query
+	}
+	return nil
 }
 
 // A role is what the caller is after `caller has the policy`.

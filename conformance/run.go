@@ -8,15 +8,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	gobwas "github.com/gobwas/ws"
-
-	"tidegate/sigv4"
 )
 
 // patience is how long a step waits for what must come; silence how long it
@@ -299,25 +296,6 @@ func (r *run) tryConnect(s *step) error {
 	return nil
 }
 
-// sign signs a handshake in its header or its URL.
-func (r *run) sign(h *handshake, how string) error {
-	u, err := url.Parse("https://" + h.host + h.target)
-	if err != nil {
-		return err
-	}
-	req := &http.Request{Method: http.MethodGet, URL: u, Host: h.host, Header: http.Header{}}
-	if how == "signed" {
-		sigv4.Sign(req, nil, r.target.credentials, "execute-api", r.target.region, time.Now())
-		for name, all := range req.Header {
-			h.header = append(h.header, headerLine{name, all[0]})
-		}
-		return nil
-	}
-	sigv4.Presign(req, r.target.credentials, "execute-api", r.target.region, 5*time.Minute, time.Now())
-	h.target = u.EscapedPath() + "?" + req.URL.RawQuery
-	return nil
-}
-
 func (r *run) connected(s *step) error {
 	c, err := r.client(s.args[0])
 	if err != nil {
@@ -421,6 +399,9 @@ func (r *run) sendSize(s *step) error {
 		}
 	}
 	var parts []string
+	if size == 0 {
+		parts = []string{""}
+	}
 	for rest := strings.Repeat("x", size); len(rest) > 0; {
 		n := min(frame, len(rest))
 		parts, rest = append(parts, rest[:n]), rest[n:]
@@ -722,6 +703,25 @@ func (r *run) received(s *step) error {
 		}
 	}
 	return r.matchHead(s, "", got.header, got.body)
+}
+
+// receivedBytes compares a function's next event with the lines below the step,
+// without their indentation and ends: every member, in its order.
+func (r *run) receivedBytes(s *step) error {
+	b, err := r.function(s)
+	if err != nil {
+		return err
+	}
+	var want strings.Builder
+	for _, line := range s.block {
+		want.WriteString(strings.TrimSpace(line))
+	}
+	select {
+	case got := <-b.in:
+		return differs(r.values.matchText(want.String(), got.raw))
+	case <-time.After(patience):
+		return &failure{mismatches: []mismatch{{"", want.String(), fmt.Sprintf("(nothing in %v)", patience)}}}
+	}
 }
 
 func (r *run) advance(s *step) error {

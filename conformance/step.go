@@ -14,12 +14,15 @@ type verb struct {
 	do    func(*run, *step) error
 }
 
+// flaw is what is wrong with a signature.
+const flaw = `(?:with a wrong secret|an hour ago|by an unknown key|without its session token|for the (?:service|region) \S+)`
+
 // arguments are the words of a form that stand for something, and what fits.
 var arguments = strings.NewReplacer(
 	`\[`, `(?:`, `\]`, `)?`,
 	"CLIENT", `([a-z]\w*)`, "BACKEND", `([a-z]\w*)`, "STATUS", `(\d{3})`, "CODE", `(\d+)`, "COUNT", `(\d+)`, "SIZES", `(\d+(?: \d+)*)`, "SIZE", `(\d+)`,
 	"METHOD", `([A-Z]+)`, "PATH", `(\S+)`, "QUERY", `(\?\S*)`, "HEX", `((?:[0-9a-f]{2})*)`, "ID", `([^\s:]+)`, "NAME", `(\S+?)`,
-	"DURATION", `(\d+(?:ms|s|m|h))`, "TYPE", `(\w+)`, "TEXT", `(.+)`, "HOW", `(unsigned|signed (?:with a wrong secret|an hour ago|by an unknown key|for the (?:service|region) \S+))`, "SIGNED", `(signed|with a signed URL)`,
+	"DURATION", `(\d+(?:ms|s|m|h))`, "TYPE", `(\w+)`, "TEXT", `(.+)`, "HOW", `(unsigned|signed `+flaw+`)`, "SIGNED", `((?:signed|with a signed URL)(?: and another query| `+flaw+`)?)`,
 )
 
 // form turns what people read into what is matched: capitals are arguments,
@@ -77,6 +80,7 @@ func verbs() []*verb {
 		form("BACKEND throws NAME: TEXT", false, (*run).throws),
 		form("BACKEND waits", false, (*run).waits),
 		form("BACKEND receives exactly", true, (*run).received),
+		form("BACKEND receives to the byte", true, (*run).receivedBytes),
 		form("BACKEND receives METHOD PATH", true, (*run).received),
 		form("CLIENT receives JSON[ TEXT]", true, (*run).receiveJSON),
 		form("CLIENT receives TEXT", false, (*run).receive),
