@@ -113,7 +113,7 @@ func (in *createInput) check() error {
 	for i, a := range in.AttributeDefinitions {
 		c.enum(a.AttributeType, fmt.Sprintf("attributeDefinitions.%d.member.attributeType", i+1), "B, N, S", "B", "N", "S")
 	}
-	c.checkSchema(in.KeySchema, "keySchema")
+	c.checkSchema(in.KeySchema, "keySchema", 2)
 	if t := in.ProvisionedThroughput; t != nil {
 		c.checkThroughput(t, "provisionedThroughput")
 	}
@@ -122,17 +122,19 @@ func (in *createInput) check() error {
 	for _, of := range []struct {
 		kind    string
 		indexes []indexInput
-	}{{"global", in.GlobalSecondaryIndexes}, {"local", in.LocalSecondaryIndexes}} {
+		most    int
+	}{{"global", in.GlobalSecondaryIndexes, maxKeyAttributes}, {"local", in.LocalSecondaryIndexes, 2}} {
 		for i, x := range of.indexes {
-			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", of.kind, i+1))
+			c.checkIndex(x, fmt.Sprintf("%sSecondaryIndexes.%d.member.", of.kind, i+1), of.most)
 		}
 	}
 	return c.err()
 }
 
-func (c *constraints) checkIndex(x indexInput, at string) {
+// checkIndex checks an index whose key may have most attributes.
+func (c *constraints) checkIndex(x indexInput, at string, most int) {
 	c.checkIndexName(x.IndexName, at)
-	c.checkSchema(x.KeySchema, at+"keySchema")
+	c.checkSchema(x.KeySchema, at+"keySchema", most)
 	if x.Projection == nil {
 		c.add("Value null at '%sprojection' failed to satisfy constraint: Member must not be null", at)
 	} else {
@@ -158,18 +160,18 @@ func (c *constraints) checkThroughput(t *throughput, at string) {
 	}
 }
 
-func (c *constraints) checkSchema(schema []keySchemaElement, at string) {
+func (c *constraints) checkSchema(schema []keySchemaElement, at string, most int) {
 	switch {
 	case schema == nil:
 		c.add("Value null at '%s' failed to satisfy constraint: Member must not be null", at)
 	case len(schema) == 0:
 		c.add("Value '[]' at '%s' failed to satisfy constraint: Member must have length greater than or equal to 1", at)
-	case len(schema) > 2:
+	case len(schema) > most:
 		var list []string
 		for _, e := range schema {
 			list = append(list, fmt.Sprintf("KeySchemaElement(attributeName=%s, keyType=%s)", e.AttributeName, e.KeyType))
 		}
-		c.add("Value '[%s]' at '%s' failed to satisfy constraint: Member must have length less than or equal to 2", strings.Join(list, ", "), at)
+		c.add("Value '[%s]' at '%s' failed to satisfy constraint: Member must have length less than or equal to %d", strings.Join(list, ", "), at, most)
 	}
 	for i, e := range schema {
 		c.enum(e.KeyType, fmt.Sprintf("%s.%d.member.keyType", at, i+1), "HASH, RANGE", "HASH", "RANGE")
@@ -206,7 +208,7 @@ func (in *createInput) describe() (*description, error) {
 		d.ProvisionedThroughput = throughputDescription{0, *t.ReadCapacityUnits, *t.WriteCapacityUnits}
 		d.WarmThroughput = &warmThroughput{*t.ReadCapacityUnits, *t.WriteCapacityUnits, "ACTIVE"}
 	}
-	if err := checkDefinitions(in.AttributeDefinitions, in.KeySchema); err != nil {
+	if err := checkDefinitions(in.AttributeDefinitions, in.KeySchema, false); err != nil {
 		return nil, err
 	}
 	if err := in.describeIndexes(d, onDemand); err != nil {
@@ -261,45 +263,64 @@ func sortedNames(m map[string]bool) string {
 	return "[" + strings.Join(names, ", ") + "]"
 }
 
-// checkDefinitions wants every key attribute defined, each once, the partition
-// key first.
-func checkDefinitions(defs []attributeDefinition, schema []keySchemaElement) error {
+// checkDefinitions wants every key attribute defined, each once.
+func checkDefinitions(defs []attributeDefinition, schema []keySchemaElement, global bool) error {
 	defined := map[string]bool{}
+	var names []string
 	for _, d := range defs {
 		if defined[d.AttributeName] {
 			return badParameter("Duplicate AttributeName in AttributeDefinitions: %s", d.AttributeName)
 		}
 		defined[d.AttributeName] = true
+		names = append(names, d.AttributeName)
 	}
 	var keys []string
 	for _, e := range schema {
 		keys = append(keys, e.AttributeName)
 	}
+	if len(keys) > len(defs) {
+		return invalid("Invalid KeySchema: Some index key attribute have no definition")
+	}
 	for _, k := range keys {
 		if !defined[k] {
-			return badParameter("Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %s", strings.Join(keys, ", "), definedNames(defs))
+			return badParameter("Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: [%s]", strings.Join(keys, ", "), strings.Join(names, ", "))
 		}
 	}
-	return checkSchemaOrder(schema)
+	return checkSchemaOrder(schema, global)
 }
 
-func checkSchemaOrder(schema []keySchemaElement) error {
-	if schema[0].KeyType != "HASH" {
-		return invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+// checkSchemaOrder wants the partition key first and no attribute twice; only
+// a global index has several in either part.
+func checkSchemaOrder(schema []keySchemaElement, global bool) error {
+	seen := map[string]bool{}
+	count := map[string]int{}
+	for i, e := range schema {
+		if count[e.KeyType]++; seen[e.AttributeName] {
+			return invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+		}
+		seen[e.AttributeName] = true
+		if global && len(schema) > 2 && i > 0 && e.KeyType == "HASH" && schema[i-1].KeyType == "RANGE" {
+			return invalid("Invalid KeySchema: All HASH key elements must come before the RANGE key elements")
+		}
 	}
-	if len(schema) == 2 {
-		if schema[1].KeyType != "RANGE" {
-			return invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-		}
-		if schema[0].AttributeName == schema[1].AttributeName {
-			return invalid("Invalid KeySchema: Some index key attribute have no definition") // DynamoDB's words for the same attribute twice
-		}
+	switch {
+	case schema[0].KeyType != "HASH":
+		return invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+	case !global && len(schema) == 2 && schema[1].KeyType != "RANGE":
+		return invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+	case count["HASH"] > maxKeyPart || count["RANGE"] > maxKeyPart:
+		return invalidf("Invalid KeySchema: a global secondary index has at most %d HASH and %d RANGE key elements", maxKeyPart, maxKeyPart)
 	}
 	return nil
 }
 
 // DynamoDB's limits on indexes.
 const (
+	// A global index's key has up to four attributes in either part (Developer
+	// guide, "Multi-attribute keys pattern").
+	maxKeyPart       = 4
+	maxKeyAttributes = 2 * maxKeyPart
+
 	maxLocalIndexes     = 5
 	maxGlobalIndexes    = 20
 	maxNonKeyAttributes = 100
@@ -321,7 +342,7 @@ func (in *createInput) describeIndexes(d *description, onDemand bool) error {
 	}
 	for i, x := range slices.Concat(in.LocalSecondaryIndexes, in.GlobalSecondaryIndexes) {
 		global := i >= len(in.LocalSecondaryIndexes)
-		if err := checkDefinitions(in.AttributeDefinitions, x.KeySchema); err != nil {
+		if err := checkDefinitions(in.AttributeDefinitions, x.KeySchema, global); err != nil {
 			return err
 		}
 		if !global {

@@ -135,11 +135,7 @@ func (d *description) keys(schema []keySchemaElement) keySchema {
 				a.kind = kindOf[def.AttributeType]
 			}
 		}
-		if e.KeyType == "HASH" {
-			k.hash = a
-		} else {
-			k.sort = a
-		}
+		k.add(a, e.KeyType == "HASH")
 	}
 	return k
 }

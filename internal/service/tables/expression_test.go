@@ -317,7 +317,7 @@ func FuzzExpressions(f *testing.F) {
 			c.holds(it)
 			c.holds(nil)
 			if k, err := newKeyCondition(c); err == nil {
-				k.bind(keySchema{keyAttribute{"pk", kindString}, keyAttribute{"sk", kindString}})
+				k.bind(keySchema{hash: keyAttribute{"pk", kindString}, sort: keyAttribute{"sk", kindString}})
 			}
 		}
 		if u, err := parseUpdate(text, b); err == nil {

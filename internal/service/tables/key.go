@@ -3,6 +3,7 @@ package tables
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // A keyAttribute is an attribute of a key schema with its declared type.
@@ -15,21 +16,53 @@ type keyAttribute struct {
 // a name, a sort key.
 type keySchema struct {
 	hash, sort keyAttribute
+	// moreHash and moreSort are what a global index's key has besides, up to three
+	// each: it can be made of several attributes.
+	moreHash, moreSort []keyAttribute
+}
+
+// add puts the attribute behind those of its part of the key.
+func (k *keySchema) add(a keyAttribute, isHash bool) {
+	first, more := &k.sort, &k.moreSort
+	if isHash {
+		first, more = &k.hash, &k.moreHash
+	}
+	if first.name == "" {
+		*first = a
+	} else {
+		*more = append(*more, a)
+	}
+}
+
+// hashes are the attributes of the partition key.
+func (k keySchema) hashes() []keyAttribute { return append([]keyAttribute{k.hash}, k.moreHash...) }
+
+// sorts are the attributes of the sort key, none when there is none.
+func (k keySchema) sorts() []keyAttribute {
+	if !k.hasSort() {
+		return nil
+	}
+	return append([]keyAttribute{k.sort}, k.moreSort...)
 }
 
 func (k keySchema) hasSort() bool { return k.sort.name != "" }
 
 // names are the key's attribute names.
 func (k keySchema) names() []string {
-	if k.hasSort() {
-		return []string{k.hash.name, k.sort.name}
+	names := make([]string, 0, 2)
+	for _, a := range append(k.hashes(), k.sorts()...) {
+		names = append(names, a.name)
 	}
-	return []string{k.hash.name}
+	return names
 }
 
 // contains tells whether the attribute is part of the key.
 func (k keySchema) contains(name string) bool {
-	return name == k.hash.name || k.hasSort() && name == k.sort.name
+	if name == k.hash.name || k.hasSort() && name == k.sort.name {
+		return true
+	}
+	named := func(a keyAttribute) bool { return a.name == name }
+	return slices.ContainsFunc(k.moreHash, named) || slices.ContainsFunc(k.moreSort, named)
 }
 
 // extract returns the key attributes of an item.
@@ -44,7 +77,8 @@ func (k keySchema) extract(it item) item {
 }
 
 // Keys in memory and on disk are strings that sort as DynamoDB returns items:
-// eight bytes of the partition key's hash, the partition key, the sort key. A
+// eight bytes of the partition key's hash, the partition key, the sort key,
+// each of them attribute by attribute. A
 // scan goes by hash, which is stable and knows no order that clients could
 // rely on; all items of a partition are neighbours, in the order of their sort
 // keys. Within a string a zero byte is written as 00 FF, and 00 01 ends a part,
@@ -52,17 +86,29 @@ func (k keySchema) extract(it item) item {
 
 // appendKey appends the key of the item, which has all key attributes.
 func (k keySchema) appendKey(dst []byte, it item) []byte {
-	dst = appendPartition(dst, it.get(k.hash.name))
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+	dst = appendKeyPart(dst, it.get(k.hash.name), true)
+	for _, a := range k.moreHash {
+		dst = appendKeyPart(dst, it.get(a.name), true)
+	}
+	binary.BigEndian.PutUint64(dst[at:], partitionHash(dst[at+8:]))
 	if k.hasSort() {
 		dst = appendSort(dst, it.get(k.sort.name))
+	}
+	for _, a := range k.moreSort {
+		dst = appendSort(dst, it.get(a.name))
 	}
 	return dst
 }
 
-func appendPartition(dst []byte, v value) []byte {
+// appendPartition appends what the keys of a partition begin with.
+func appendPartition(dst []byte, values ...value) []byte {
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
-	dst = appendKeyPart(dst, v, true)
+	for i := range values {
+		dst = appendKeyPart(dst, values[i], true)
+	}
 	binary.BigEndian.PutUint64(dst[at:], partitionHash(dst[at+8:]))
 	return dst
 }

@@ -346,9 +346,11 @@ func joinConditions(list []*condition, op operator) *condition {
 	return &condition{op: op, left: joinConditions(list[:half], op), right: joinConditions(list[half:], op)}
 }
 
+const errConditionCount = "Conditions can be of length 1 or 2 only"
+
 // legacyKeys makes KeyConditions what a KeyConditionExpression gives.
 func legacyKeys(list []legacyCondition) (*keyCondition, error) {
-	k := &keyCondition{}
+	k := &keyCondition{legacy: true}
 	for _, c := range list {
 		if err := c.check(); err != nil {
 			return nil, err
@@ -360,8 +362,8 @@ func legacyKeys(list []legacyCondition) (*keyCondition, error) {
 		}
 		k.parts = append(k.parts, p)
 	}
-	if n := len(k.parts); n != 1 && n != 2 {
-		return nil, invalid("Conditions can be of length 1 or 2 only")
+	if n := len(k.parts); n < 1 || n > maxKeyAttributes {
+		return nil, invalid(errConditionCount)
 	}
 	return k, nil
 }

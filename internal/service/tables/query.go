@@ -1,6 +1,8 @@
 package tables
 
 import (
+	"slices"
+
 	"github.com/tidwall/btree"
 
 	"tidegate/internal/awshttp"
@@ -442,7 +444,8 @@ func (r *reading) answer() *awshttp.Response {
 // A keyCondition is a KeyConditionExpression taken apart: at most one condition
 // for each attribute.
 type keyCondition struct {
-	parts []keyPart
+	parts  []keyPart
+	legacy bool // KeyConditions
 }
 
 // A keyPart is a condition on one key attribute.
@@ -511,49 +514,67 @@ func (k *keyCondition) collect(c *condition) error {
 }
 
 // bind fits the conditions to a key schema and returns the range of keys they
-// select.
+// select: every attribute of the partition key has a value, those of the sort
+// key from the left on, of which the last may be a range.
 func (k *keyCondition) bind(schema keySchema) (keyRange, error) {
-	var hash, sort *keyPart
-	for i := range k.parts {
-		p := &k.parts[i]
-		switch {
-		case p.name == schema.hash.name:
-			hash = p
-		case schema.hasSort() && p.name == schema.sort.name:
-			sort = p
+	if n := len(schema.names()); len(k.parts) > max(2, n) {
+		if k.legacy {
+			return keyRange{}, invalid(errConditionCount)
 		}
-	}
-	if n := len(schema.names()); len(k.parts) > 2 {
 		return keyRange{}, invalidf("The number of query conditions (%d) exceeds the number of key attributes defined in the schema (%d)", len(k.parts), n)
 	}
-	if hash == nil {
-		return keyRange{}, invalid("Query condition missed key schema element: " + schema.hash.name)
+	hashes, missing := k.partsOf(schema.hashes())
+	if missing != "" {
+		return keyRange{}, invalid("Query condition missed key schema element: " + missing)
 	}
-	if len(k.parts) == 2 && sort == nil {
-		if !schema.hasSort() {
+	sorts, missing := k.partsOf(schema.sorts())
+	if len(hashes)+len(sorts) < len(k.parts) {
+		if missing == "" {
 			return keyRange{}, invalid("Query key condition not supported")
 		}
-		return keyRange{}, invalid("Query condition missed key schema element: " + schema.sort.name)
+		return keyRange{}, invalid("Query condition missed key schema element: " + missing)
 	}
-	for _, p := range []*keyPart{hash, sort} {
-		if p != nil && !p.op.indexable() {
+	for _, p := range append(hashes, sorts...) {
+		if !p.op.indexable() {
 			return keyRange{}, invalid("Attempted conditional constraint is not an indexable operation")
 		}
 	}
-	if hash.op != opEqual {
-		return keyRange{}, invalid("Query key condition not supported")
+	for i, p := range append(hashes, sorts...) {
+		if p.op != opEqual && (i < len(hashes) || i < len(k.parts)-1) {
+			return keyRange{}, invalid("Query key condition not supported")
+		}
 	}
-	if err := checkKeyPart(hash, schema.hash); err != nil {
-		return keyRange{}, err
+	var values []value
+	for i, a := range schema.hashes() {
+		if err := checkKeyPart(hashes[i], a); err != nil {
+			return keyRange{}, err
+		}
+		values = append(values, hashes[i].args[0])
 	}
-	prefix := appendPartition(nil, hash.args[0])
-	if sort == nil {
-		return keyRange{string(prefix), string(afterPrefix(prefix))}, nil
+	prefix := appendPartition(nil, values...)
+	for i, p := range sorts {
+		if err := checkKeyPart(p, schema.sorts()[i]); err != nil {
+			return keyRange{}, err
+		}
+		if i == len(sorts)-1 {
+			return p.within(prefix), nil
+		}
+		prefix = appendSort(prefix, p.args[0])
 	}
-	if err := checkKeyPart(sort, schema.sort); err != nil {
-		return keyRange{}, err
+	return keyRange{string(prefix), string(afterPrefix(prefix))}, nil
+}
+
+// partsOf returns the conditions on the attributes, from the left up to the
+// first that has none: missing names it.
+func (k *keyCondition) partsOf(attributes []keyAttribute) (parts []*keyPart, missing string) {
+	for _, a := range attributes {
+		i := slices.IndexFunc(k.parts, func(p keyPart) bool { return p.name == a.name })
+		if i < 0 {
+			return parts, a.name
+		}
+		parts = append(parts, &k.parts[i])
 	}
-	return sort.within(prefix), nil
+	return parts, ""
 }
 
 func checkKeyPart(p *keyPart, k keyAttribute) error {

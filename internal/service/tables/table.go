@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -165,8 +166,26 @@ func (x *index) replace(old, new *row) {
 // holds tells whether the item has the index's key attributes: an index is
 // sparse. Items from before the index may have some that can't be keys.
 func (x *index) holds(it item) bool {
-	return x.keys.hash.fits(it.get(x.keys.hash.name), maxHashKey) &&
-		(!x.keys.hasSort() || x.keys.sort.fits(it.get(x.keys.sort.name), maxSortKey))
+	if !x.keys.hash.fits(it.get(x.keys.hash.name), maxHashKey) ||
+		x.keys.hasSort() && !x.keys.sort.fits(it.get(x.keys.sort.name), maxSortKey) {
+		return false
+	}
+	return x.keys.moreHash == nil && x.keys.moreSort == nil ||
+		fitTogether(it, x.keys.hashes(), maxHashKey) && fitTogether(it, x.keys.sorts(), maxSortKey)
+}
+
+// fitTogether tells whether the item has all the attributes, of most bytes
+// together.
+func fitTogether(it item, keys []keyAttribute, most int) bool {
+	size := 0
+	for _, k := range keys {
+		v := it.get(k.name)
+		if !k.fits(v, most) {
+			return false
+		}
+		size += v.size()
+	}
+	return size <= most
 }
 
 // fits tells whether the value can be the key attribute, of most bytes.
@@ -246,17 +265,23 @@ func emptyKeyError(k keyAttribute) *awshttp.Error {
 
 func (t *table) checkIndexKeys(it item) error {
 	for _, x := range *t.indexes.Load() {
-		for _, k := range []keyAttribute{x.keys.hash, x.keys.sort} {
+		hashes, sorts := 0, 0
+		for _, k := range append(x.keys.hashes(), x.keys.sorts()...) {
 			v := it.get(k.name)
+			if v.kind == k.kind && slices.Contains(x.keys.hashes(), k) {
+				hashes += v.size()
+			} else if v.kind == k.kind {
+				sorts += v.size()
+			}
 			switch {
-			case k.name == "" || v.kind == kindNone:
+			case v.kind == kindNone:
 			case v.kind != k.kind:
 				return badParameter("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", k.name, k.kind, v.kind, x.name)
 			case v.text == "":
 				return invalidf("One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s", emptyWord(k.kind), x.name, k.name)
-			case k == x.keys.hash && v.size() > maxHashKey:
+			case hashes > maxHashKey:
 				return badParameter("Size of hashkey has exceeded the maximum size limit of2048 bytes")
-			case k != x.keys.hash && v.size() > maxSortKey:
+			case sorts > maxSortKey:
 				return badParameter("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 			}
 		}
@@ -275,9 +300,8 @@ func (t *table) checkKey(key item) error {
 func matchesSchema(key item, schemas ...keySchema) bool {
 	want := map[string]kind{}
 	for _, k := range schemas {
-		want[k.hash.name] = k.hash.kind
-		if k.hasSort() {
-			want[k.sort.name] = k.sort.kind
+		for _, a := range append(k.hashes(), k.sorts()...) {
+			want[a.name] = a.kind
 		}
 	}
 	if len(key) != len(want) {

@@ -68,7 +68,7 @@ func (in *updateTableInput) check() error {
 	for i, u := range in.GlobalSecondaryIndexUpdates {
 		at := fmt.Sprintf("globalSecondaryIndexUpdates.%d.member.", i+1)
 		if x := u.Create; x != nil {
-			c.checkIndex(*x, at+"create.")
+			c.checkIndex(*x, at+"create.", maxKeyAttributes)
 			if x.ProvisionedThroughput != nil {
 				c.checkThroughput(x.ProvisionedThroughput, at+"create.provisionedThroughput")
 			}
@@ -306,7 +306,7 @@ func (in *updateTableInput) createIndex(d *description, x indexInput) error {
 			return badParameter("The attribute %s is of type %s in a key of the table or of one of its indexes and can't be of type %s too", def.AttributeName, d.AttributeDefinitions[i].AttributeType, def.AttributeType)
 		}
 	}
-	if err := checkDefinitions(d.AttributeDefinitions, x.KeySchema); err != nil {
+	if err := checkDefinitions(d.AttributeDefinitions, x.KeySchema, true); err != nil {
 		return err
 	}
 	if err := checkProjection(x); err != nil {
