@@ -280,11 +280,12 @@ func (r *run) operated(s *step) error {
 	if err != nil {
 		return err
 	}
-	return r.matchReply(s, got)
+	return r.matchReply(s, got, strings.Contains(s.verb.form, "exactly"))
 }
 
-// matchReply wants a status and a JSON body that has at least some members.
-func (r *run) matchReply(s *step, got *reply) error {
+// matchReply wants a status and a JSON body that has at least some members, or
+// when whole no others.
+func (r *run) matchReply(s *step, got *reply, whole bool) error {
 	if strconv.Itoa(got.status) != s.args[0] {
 		return &failure{mismatches: []mismatch{{"status", s.args[0], fmt.Sprintf("%d %s", got.status, got.body)}}}
 	}
@@ -300,7 +301,7 @@ func (r *run) matchReply(s *step, got *reply) error {
 	if json.Unmarshal([]byte(got.body), &body) != nil {
 		return &failure{mismatches: []mismatch{{"body", asJSON(pattern), got.body}}}
 	}
-	return differs(r.values.matchJSON(pattern, body, false, ""))
+	return differs(r.values.matchJSON(pattern, body, whole, ""))
 }
 
 func (r *run) operatorRefused(s *step) error {
@@ -394,5 +395,5 @@ func (r *run) answeredJSON(s *step) error {
 	if err != nil {
 		return err
 	}
-	return r.matchReply(s, got)
+	return r.matchReply(s, got, false)
 }

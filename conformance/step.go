@@ -38,6 +38,7 @@ func verbs() []*verb {
 	return []*verb{
 		form("operator deploys", false, (*run).deploy),
 		form("operator sends METHOD PATH[ TEXT]", true, (*run).operate),
+		form("operator is answered exactly STATUS[ TEXT]", true, (*run).operated),
 		form("operator is answered STATUS[ TEXT]", true, (*run).operated),
 		form("operator is refused STATUS TYPE[: TEXT]", false, (*run).operatorRefused),
 		form("caller sends METHOD PATH[ HOW]", true, (*run).request),
