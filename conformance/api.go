@@ -70,7 +70,9 @@ func (r *run) bind(d *definition) error {
 			segment := strings.ToLower(r.script.id) + "-" + r.apiID + "-" + name
 			r.segments = append(r.segments, segment)
 			r.backends.bind(segment, b, r.apiID)
-			r.values["backendUrl."+name] = r.backends.base + "/" + segment
+			url := r.backends.base + "/" + segment
+			r.values["backendUrl."+name] = url
+			r.values["backendScheme."+name], r.values["backendHost."+name], _ = strings.Cut(url, "://")
 			continue
 		}
 		relay, err := r.relays.lease(r.ctx)

@@ -133,22 +133,37 @@ func inProcess(t *testing.T, o tidegatetest.Options) *target {
 	return to
 }
 
-// oneRole is the smallest template that up runs.
-const oneRole = `Resources:
+// given is what every script finds: the role as which functions run and API Gateway
+// calls services, and a table.
+const given = `Resources:
   Relay:
     Type: AWS::IAM::Role
     Properties:
       RoleName: relay
       AssumeRolePolicyDocument:
         Version: '2012-10-17'
-        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: 'sts:AssumeRole'}]
+        Statement: [{Effect: Allow, Principal: {Service: [lambda.amazonaws.com, apigateway.amazonaws.com]}, Action: 'sts:AssumeRole'}]
+      Policies:
+        - PolicyName: services
+          PolicyDocument:
+            Version: '2012-10-17'
+            Statement:
+              - {Effect: Allow, Action: ['dynamodb:PutItem', 'dynamodb:GetItem', 'dynamodb:DeleteItem'], Resource: !GetAtt Table.Arn}
+              - {Effect: Allow, Action: ['lambda:InvokeFunction', 'events:PutEvents', 'events:ListRules'], Resource: '*'}
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: conformance
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
 `
 
 // writeTemplate writes it into a clean folder and returns that.
 func writeTemplate(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(oneRole), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(given), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -107,7 +107,7 @@ func differs(found []mismatch, err error) error {
 func play(ctx context.Context, t *target, backends *backendServer, relays *relays, s *script) (err error) {
 	r := &run{
 		ctx: ctx, target: t, backends: backends, relays: relays, script: s,
-		values:  values{"region": t.region, "account": t.account},
+		values:  values{"region": t.region, "account": t.account, "roleArn": t.functionRole},
 		clients: map[string]*wsClient{}, named: map[string]*backend{},
 	}
 	defer func() {

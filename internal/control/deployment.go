@@ -43,11 +43,13 @@ func freeze(api *apigw.API) *apigw.Definition {
 }
 
 // check compiles the definition for a stage, or for none when st is nil. A
-// definition whose URIs hold stage variables is compiled only once its stage is
-// known.
+// definition whose URIs or roles hold stage variables is compiled only once its
+// stage is known.
 func (s *Service) check(def *apigw.Definition, st *apigw.Stage) error {
 	if st == nil {
-		if slices.ContainsFunc(def.Integrations, func(i *apigw.Integration) bool { return strings.Contains(i.URI, "stageVariables.") }) ||
+		if slices.ContainsFunc(def.Integrations, func(i *apigw.Integration) bool {
+			return strings.Contains(i.URI+" "+i.CredentialsARN, "stageVariables.") // WS-03-022, WS-03-088
+		}) ||
 			slices.ContainsFunc(def.Authorizers, func(a *apigw.Authorizer) bool { return strings.Contains(a.URI, "stageVariables.") }) {
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/mapping"
 	"tidegate/selection"
 )
 
@@ -141,7 +142,7 @@ func (in *IntegrationInput) apply(i *apigw.Integration) error {
 func (in *IntegrationInput) fits(i *apigw.Integration) error {
 	switch i.Type {
 	case apigw.IntegrationAWSProxy:
-		if !strings.HasPrefix(i.URI, "arn:") {
+		if !i.CallsFunction() { // WS-03-021
 			return badRequest("IntegrationUri of an AWS_PROXY integration must be a function's ARN or the ARN that invokes one (arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{functionArn}/invocations), not %q", cut(i.URI))
 		}
 	case apigw.IntegrationAWS:
@@ -159,7 +160,13 @@ func (in *IntegrationInput) fits(i *apigw.Integration) error {
 	if i.ConnectionType == "VPC_LINK" && i.ConnectionID == "" {
 		return badRequest("ConnectionId is required when ConnectionType is VPC_LINK")
 	}
-	return checkMap("RequestParameters", i.RequestParameters, maxMapValue)
+	if err := checkMap("RequestParameters", i.RequestParameters, maxMapValue); err != nil {
+		return err
+	}
+	if err := mapping.CheckParameters(i.RequestParameters); err != nil {
+		return badRequest("Invalid mapping expression specified: %v", err)
+	}
+	return nil
 }
 
 func fitsAWS(i *apigw.Integration) error {

@@ -323,7 +323,7 @@ func TestIntegrations(t *testing.T) {
 
 	// Parameters merge, an empty value removes; templates are replaced.
 	in := mock()
-	in.RequestParameters = map[string]string{"a": "1", "b": "2"}
+	in.RequestParameters = map[string]string{"integration.request.header.a": "'1'", "integration.request.header.b": "'2'"}
 	in.RequestTemplates = map[string]string{"t": "1"}
 	i, err := b.CreateIntegration(ctx, b.api, in)
 	if err != nil {
@@ -334,10 +334,10 @@ func TestIntegrations(t *testing.T) {
 		parameters map[string]string
 		templates  map[string]string
 	}{
-		{IntegrationInput{}, map[string]string{"a": "1", "b": "2"}, map[string]string{"t": "1"}},
-		{IntegrationInput{RequestParameters: map[string]string{}}, map[string]string{"a": "1", "b": "2"}, map[string]string{"t": "1"}},
-		{IntegrationInput{RequestParameters: map[string]string{"a": "", "c": "3"}}, map[string]string{"b": "2", "c": "3"}, map[string]string{"t": "1"}},
-		{IntegrationInput{RequestTemplates: map[string]string{"u": "2"}}, map[string]string{"b": "2", "c": "3"}, map[string]string{"u": "2"}},
+		{IntegrationInput{}, map[string]string{"integration.request.header.a": "'1'", "integration.request.header.b": "'2'"}, map[string]string{"t": "1"}},
+		{IntegrationInput{RequestParameters: map[string]string{}}, map[string]string{"integration.request.header.a": "'1'", "integration.request.header.b": "'2'"}, map[string]string{"t": "1"}},
+		{IntegrationInput{RequestParameters: map[string]string{"integration.request.header.a": "", "integration.request.header.c": "'3'"}}, map[string]string{"integration.request.header.b": "'2'", "integration.request.header.c": "'3'"}, map[string]string{"t": "1"}},
+		{IntegrationInput{RequestTemplates: map[string]string{"u": "2"}}, map[string]string{"integration.request.header.b": "'2'", "integration.request.header.c": "'3'"}, map[string]string{"u": "2"}},
 	} {
 		got, err := b.UpdateIntegration(ctx, b.api, i.ID, step.in)
 		if err != nil || !cmp.Equal(got.RequestParameters, step.parameters) || !cmp.Equal(got.RequestTemplates, step.templates) {

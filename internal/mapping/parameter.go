@@ -84,6 +84,21 @@ const (
 // requestParameters of the route. The error names the first wrong entry in
 // order of the keys, and says what is wrong.
 func CompileParameters(params map[string]string, declared map[string]apigw.ParameterConstraint) (*Parameters, error) {
+	return compileParameters(params, func(name string) bool {
+		_, ok := declared[name]
+		return ok
+	})
+}
+
+// CheckParameters checks requestParameters as CompileParameters does, but for
+// what a route must declare: an integration is made before its routes.
+// WS-03-064, WS-03-065.
+func CheckParameters(params map[string]string) error {
+	_, err := compileParameters(params, func(string) bool { return true })
+	return err
+}
+
+func compileParameters(params map[string]string, declares func(name string) bool) (*Parameters, error) {
 	keys := make([]string, 0, len(params))
 	for key := range params {
 		keys = append(keys, key)
@@ -91,7 +106,7 @@ func CompileParameters(params map[string]string, declared map[string]apigw.Param
 	slices.Sort(keys)
 	p := &Parameters{}
 	for _, key := range keys {
-		compiled, err := compileParameter(key, params[key], declared)
+		compiled, err := compileParameter(key, params[key], declares)
 		if err != nil {
 			return nil, fmt.Errorf("%.128q: %w", key, err)
 		}
@@ -100,7 +115,7 @@ func CompileParameters(params map[string]string, declared map[string]apigw.Param
 	return p, nil
 }
 
-func compileParameter(key, value string, declared map[string]apigw.ParameterConstraint) (p parameter, err error) {
+func compileParameter(key, value string, declares func(name string) bool) (p parameter, err error) {
 	for _, l := range locations {
 		if name, ok := strings.CutPrefix(key, l.prefix); ok {
 			p.location, p.name = l.location, name
@@ -114,7 +129,7 @@ func compileParameter(key, value string, declared map[string]apigw.ParameterCons
 	case p.location == event.InHeader && isReserved(p.name):
 		return p, fmt.Errorf("the header %s is the connection's own and can't be mapped", p.name)
 	}
-	if err := p.compileValue(value, declared); err != nil {
+	if err := p.compileValue(value, declares); err != nil {
 		return p, err
 	}
 	if p.location == event.InPath && (p.origin == fromHeaders || p.origin == fromQueries) {
@@ -124,7 +139,7 @@ func compileParameter(key, value string, declared map[string]apigw.ParameterCons
 }
 
 // compileValue compiles the right side of a parameter.
-func (p *parameter) compileValue(value string, declared map[string]apigw.ParameterConstraint) error {
+func (p *parameter) compileValue(value string, declares func(name string) bool) error {
 	if n := len(value); n >= 2 && value[0] == '\'' && value[n-1] == '\'' {
 		p.origin, p.key = fromStatic, value[1:n-1]
 		return nil
@@ -145,18 +160,13 @@ func (p *parameter) compileValue(value string, declared map[string]apigw.Paramet
 		if o.origin == fromContext && !event.KnownVariable(name) {
 			return fmt.Errorf("there is no context variable %q", name)
 		}
-		if o.declared != "" && !isDeclared(declared, o.declared+name) && !isDeclared(declared, value) {
+		if o.declared != "" && !declares(o.declared+name) && !declares(value) { // WS-03-061
 			return fmt.Errorf("the route does not declare %q among its requestParameters, so %q can't be used", o.declared+name, value)
 		}
 		p.origin, p.key = o.origin, name
 		return nil
 	}
 	return fmt.Errorf("the value %.64q is neither 'static' nor begins with context., stageVariables., route.request.header., route.request.querystring., route.request.multivalueheader., route.request.multivaluequerystring. or route.request.body", value)
-}
-
-func isDeclared(declared map[string]apigw.ParameterConstraint, name string) bool {
-	_, ok := declared[name]
-	return ok
 }
 
 // isName reports whether name is of AWS's form ^[a-zA-Z0-9._$-]+$.
