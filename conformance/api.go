@@ -267,6 +267,27 @@ func (r *run) operate(s *step) error {
 	return err
 }
 
+// operateTimes sends a request so many times, each answered 2xx but perhaps the
+// last. <n> counts them.
+func (r *run) operateTimes(s *step) error {
+	times, err := strconv.Atoi(s.args[2])
+	if err != nil || times < 1 || times > 1000 {
+		return errors.New("once at least, and a thousand times at most")
+	}
+	once := &step{block: s.block, args: []string{s.args[0], s.args[1], ""}}
+	defer delete(r.values, "n")
+	for n := range times {
+		r.values["n"] = strconv.Itoa(n + 1)
+		if err := r.operate(once); err != nil {
+			return err
+		}
+		if got := r.operator; n+1 < times && got.status/100 != 2 {
+			return &failure{mismatches: []mismatch{{fmt.Sprintf("status, the %d. time", n+1), "2xx", fmt.Sprintf("%d %s", got.status, got.body)}}}
+		}
+	}
+	return nil
+}
+
 // taken returns an answer that is looked at now.
 func taken(from **reply, who string) (*reply, error) {
 	got := *from

@@ -207,7 +207,7 @@ func (r *run) postSize(s *step) error {
 	if s.args[2] == "" {
 		return r.push(s.args[1], body)
 	}
-	const most = 1000
+	const most = 6000 // more than the account's burst
 	for range most {
 		if err := r.push(s.args[1], body); err != nil {
 			return err

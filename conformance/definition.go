@@ -251,7 +251,7 @@ func fillAll(v values, value any) any {
 	switch value := value.(type) {
 	case string:
 		return placeholder.ReplaceAllStringFunc(value, func(p string) string {
-			if known, ok := v[strings.Trim(p, "<>")]; ok {
+			if known, ok := v.lookup(strings.Trim(p, "<>")); ok {
 				return known
 			}
 			return p

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -22,6 +23,8 @@ var kinds = map[string]string{
 	"messageId":    `[A-Za-z0-9_-]{15}=`,
 	"uuid":         `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
 	"id":           `[a-z0-9]{6,10}`,
+	"parentId":     `[a-z0-9]{10}`,
+	"childId":      `[a-z0-9]{6,7}`,
 	"requestTime":  `[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2} \+0000`,
 	"isoTime":      `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z`,
 	"ip":           `[0-9a-f.:]+`,
@@ -44,13 +47,24 @@ func (v values) fill(text string) (string, error) {
 	var err error
 	filled := placeholder.ReplaceAllStringFunc(text, func(p string) string {
 		name := strings.Trim(p, "<>")
-		value, ok := v[name]
+		value, ok := v.lookup(name)
 		if !ok && err == nil {
 			err = fmt.Errorf("%s stands for nothing here; captured so far: %s", p, strings.Join(v.names(), ", "))
 		}
 		return value
 	})
 	return filled, err
+}
+
+// lookup is what a name stands for; bytes.N is a text of N bytes.
+func (v values) lookup(name string) (string, bool) {
+	if size, ok := strings.CutPrefix(name, "bytes."); ok {
+		if n, err := strconv.Atoi(size); err == nil && n >= 0 && n <= 8<<20 {
+			return strings.Repeat("x", n), true
+		}
+	}
+	value, ok := v[name]
+	return value, ok
 }
 
 func (v values) names() []string { return slices.Sorted(maps.Keys(v)) }
@@ -78,7 +92,7 @@ func (v values) matchText(pattern, got string) ([]mismatch, error) {
 		expr.WriteString(regexp.QuoteMeta(literal))
 		want.WriteString(literal)
 		shape, isKind := kinds[kind]
-		value, known := v[strings.Trim(p, "<>")]
+		value, known := v.lookup(strings.Trim(p, "<>"))
 		if name != "" {
 			value, known = v[name]
 		}

@@ -296,6 +296,21 @@ func (r *run) tryConnect(s *step) error {
 	return nil
 }
 
+// crowd lets many clients connect that nobody speaks of again.
+func (r *run) crowd(s *step) error {
+	count, err := strconv.Atoi(s.args[0])
+	if err != nil || count < 1 || count > 1000 {
+		return errors.New("a crowd is a thousand at most")
+	}
+	for n := range count {
+		name := fmt.Sprintf("crowd%d", n+1)
+		if err := r.connect(&step{args: []string{name, "", "", ""}}); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func (r *run) connected(s *step) error {
 	c, err := r.client(s.args[0])
 	if err != nil {

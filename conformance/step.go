@@ -37,6 +37,7 @@ func form(text string, block bool, do func(*run, *step) error) *verb {
 func verbs() []*verb {
 	return []*verb{
 		form("operator deploys", false, (*run).deploy),
+		form("operator sends METHOD PATH COUNT times", true, (*run).operateTimes),
 		form("operator sends METHOD PATH[ TEXT]", true, (*run).operate),
 		form("operator is answered exactly STATUS[ TEXT]", true, (*run).operated),
 		form("operator is answered STATUS[ TEXT]", true, (*run).operated),
@@ -54,6 +55,7 @@ func verbs() []*verb {
 		form("caller is answered STATUS[ TEXT]", true, (*run).answered),
 		form("stage logs TEXT", false, (*run).logged),
 		form("clock advances DURATION", false, (*run).advance),
+		form("COUNT clients connect", false, (*run).crowd),
 
 		form("CLIENT connects[ to PATH][ with QUERY][, SIGNED]", true, (*run).connect),
 		form("CLIENT tries to connect[ to PATH][ with QUERY][, SIGNED]", true, (*run).tryConnect),
