@@ -180,6 +180,9 @@ type Conn interface {
 	// were queued and their frames never interleave. A text payload must be
 	// valid UTF-8; that is not checked. Errors: ErrQueueFull, ErrClosed.
 	Send(payload []byte, binary bool) error
+	// SendPrepared is Send for a message that goes to many clients. It is copied
+	// only for a client that can't take all of it at once.
+	SendPrepared(*Prepared) error
 	// Close queues a close frame behind what is queued, and lets no further
 	// message in or out. OnClose follows when the client has answered, or after
 	// Limits.CloseTimeout. A code that may not be sent (1005, 1006) closes

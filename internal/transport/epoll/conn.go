@@ -158,22 +158,56 @@ func (c *conn) Send(payload []byte, binary bool) error {
 	l := &c.l.e.limits
 	now := c.l.e.now()
 	c.mu.Lock()
-	if c.phase != phaseOpen || c.broken || c.aborted {
-		c.mu.Unlock()
-		return transport.ErrClosed
+	err := c.roomLocked(ws.MessageSize(len(payload), l.OutFrame))
+	if err == nil {
+		b := c.queueLocked()
+		*b = l.AppendMessage(*b, payload, binary, c.deflate)
+		c.sentLocked(now)
 	}
-	if c.queuedLocked()+ws.MessageSize(len(payload), l.OutFrame) > l.SendQueue {
-		c.mu.Unlock()
+	c.mu.Unlock()
+	if err == transport.ErrQueueFull {
 		c.dropped(transport.DropInfo{Reason: transport.DropQueueFull, Bytes: len(payload)})
+	}
+	return err
+}
+
+// SendPrepared implements transport.Conn.
+func (c *conn) SendPrepared(p *transport.Prepared) error {
+	l := &c.l.e.limits
+	now := c.l.e.now()
+	c.mu.Lock()
+	frames := p.Frames(l, c.deflate)
+	err := c.roomLocked(len(frames))
+	if err == nil {
+		if rest := c.writeLocked(frames); len(rest) > 0 {
+			b := c.queueLocked()
+			*b = append(*b, rest...)
+		}
+		c.sentLocked(now)
+	}
+	c.mu.Unlock()
+	if err == transport.ErrQueueFull {
+		c.dropped(transport.DropInfo{Reason: transport.DropQueueFull, Bytes: len(p.Payload)})
+	}
+	return err
+}
+
+// roomLocked returns why n bytes can't be queued, or nil.
+func (c *conn) roomLocked(n int) error {
+	switch {
+	case c.phase != phaseOpen || c.broken || c.aborted:
+		return transport.ErrClosed
+	case c.queuedLocked()+n > c.l.e.limits.SendQueue:
 		return transport.ErrQueueFull
 	}
-	b := c.queueLocked()
-	*b = l.AppendMessage(*b, payload, binary, c.deflate)
+	return nil
+}
+
+// sentLocked writes a message that was queued, as far as the socket takes it.
+func (c *conn) sentLocked(now int64) {
 	c.active.Store(now)
 	c.flushLocked()
 	c.restLocked()
-	c.mu.Unlock()
-	return nil
 }
 
 // Close implements transport.Conn.

@@ -102,6 +102,27 @@ func (c *conn) flushLocked() {
 	c.flushedLocked()
 }
 
+// writeLocked writes to a socket for which nothing waits, and returns what it
+// doesn't take; all of p when something does wait.
+func (c *conn) writeLocked(p []byte) []byte {
+	if c.queuedLocked() > 0 || c.accepting || c.corked || c.stalled.Load() {
+		return p
+	}
+	for {
+		n, errno := writeSocket(int(c.fd), p)
+		switch errno {
+		case 0:
+			return p[n:]
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return p // flushing finds that out again, and waits
+		}
+		c.brokenLocked()
+		return nil
+	}
+}
+
 // flushedLocked is called when the queue has become empty, or the socket failed.
 func (c *conn) flushedLocked() {
 	if c.shutting && !c.aborted {

@@ -119,19 +119,54 @@ func (c *conn) ResumeReads() {
 func (c *conn) Send(payload []byte, binary bool) error {
 	l := &c.e.limits
 	c.mu.Lock()
-	if c.phase != phaseOpen || c.broken || c.aborted {
-		c.mu.Unlock()
-		return transport.ErrClosed
+	err := c.roomLocked(ws.MessageSize(len(payload), l.OutFrame))
+	if err == nil {
+		c.out.append(func(b []byte) []byte { return l.AppendMessage(b, payload, binary, c.deflate) })
+		c.active.Store(c.now())
+		c.flushLocked()
 	}
-	if c.out.size()+ws.MessageSize(len(payload), l.OutFrame) > l.SendQueue {
-		c.mu.Unlock()
+	c.mu.Unlock()
+	if err == transport.ErrQueueFull {
 		c.dropped(transport.DropInfo{Reason: transport.DropQueueFull, Bytes: len(payload)})
+	}
+	return err
+}
+
+// SendPrepared implements transport.Conn.
+func (c *conn) SendPrepared(p *transport.Prepared) error {
+	c.mu.Lock()
+	frames := p.Frames(&c.e.limits, c.deflate)
+	err := c.roomLocked(len(frames))
+	if err == nil {
+		rest := frames
+		if c.sock != nil && c.out.size() == 0 && !c.out.writing && !c.corked && !c.accepting {
+			n, werr := c.sock.tryWrite(frames)
+			if werr != nil {
+				c.brokenLocked()
+			}
+			rest = frames[n:]
+		}
+		if len(rest) > 0 {
+			c.out.append(func(b []byte) []byte { return append(b, rest...) })
+		}
+		c.active.Store(c.now())
+		c.flushLocked()
+	}
+	c.mu.Unlock()
+	if err == transport.ErrQueueFull {
+		c.dropped(transport.DropInfo{Reason: transport.DropQueueFull, Bytes: len(p.Payload)})
+	}
+	return err
+}
+
+// roomLocked returns why n bytes can't be queued, or nil.
+func (c *conn) roomLocked(n int) error {
+	switch {
+	case c.phase != phaseOpen || c.broken || c.aborted:
+		return transport.ErrClosed
+	case c.out.size()+n > c.e.limits.SendQueue:
 		return transport.ErrQueueFull
 	}
-	c.out.append(func(b []byte) []byte { return l.AppendMessage(b, payload, binary, c.deflate) })
-	c.active.Store(c.now())
-	c.flushLocked()
-	c.mu.Unlock()
 	return nil
 }
 

@@ -436,3 +436,53 @@ func testConcurrentSend(t *testing.T, e env) {
 	}
 	wg.Wait()
 }
+
+// One message goes to clients who read, who compress, who don't read and who
+// left, and each gets it whole and in order, or is an error of its own.
+func testSendPrepared(t *testing.T, e env) {
+	l := transport.DefaultLimits()
+	l.Deflate = true
+	l.SendQueue = 64 << 10
+	l.OutFrame = 4 << 10
+	s := e.tcp(t, l, newRecorder(t), nil)
+	plain, packing, deaf, gone := s.client(), s.client(), s.client(), s.client()
+	conns := make([]transport.Conn, 4)
+	for i, c := range []*client{plain, packing, deaf, gone} {
+		extra := []string{}
+		if c == packing {
+			extra = append(extra, "Sec-WebSocket-Extensions: permessage-deflate")
+			c.deflate = true
+		}
+		c.open("/", extra...)
+		conns[i] = take(t, s.handler.conns, "bind")
+	}
+	gone.write(closeFrame(1000, ""))
+	take(t, s.handler.closes, "OnClose")
+	sent := 0
+	var full error
+	for i := 0; full == nil; i++ {
+		p := &transport.Prepared{Payload: []byte(fmt.Sprint(i) + strings.Repeat(" and so on", 2000))}
+		for _, c := range conns[:2] {
+			if err := c.SendPrepared(p); err != nil {
+				t.Fatalf("SendPrepared: %v", err)
+			}
+			c.Send(fmt.Append(nil, "alone ", i), false)
+		}
+		for _, c := range []*client{plain, packing} {
+			c.want(event{ws.Text, string(p.Payload), 0})
+			c.want(event{ws.Text, fmt.Sprint("alone ", i), 0})
+		}
+		if err := conns[3].SendPrepared(p); err != transport.ErrClosed {
+			t.Fatalf("SendPrepared to a closed connection: %v, want ErrClosed", err)
+		}
+		if full = conns[2].SendPrepared(p); full == nil {
+			sent++
+		}
+	}
+	if full != transport.ErrQueueFull {
+		t.Errorf("SendPrepared to a client that doesn't read: %v, want ErrQueueFull", full)
+	}
+	for i := range sent {
+		deaf.want(event{ws.Text, fmt.Sprint(i) + strings.Repeat(" and so on", 2000), 0})
+	}
+}

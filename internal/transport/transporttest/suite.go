@@ -69,6 +69,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"WriteTimeout", testWriteTimeout},
 		{"PauseReads", testPauseReads},
 		{"ConcurrentSend", testConcurrentSend},
+		{"SendPrepared", testSendPrepared},
 		{"Panics", testPanics},
 		{"MaxConnections", testMaxConnections},
 		{"EngineClose", testEngineClose},
