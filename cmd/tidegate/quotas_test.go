@@ -105,6 +105,19 @@ func TestExtended(t *testing.T) {
 		t.Errorf("the backend got %v", h)
 	}
 
+	// One message for all.
+	res, err := http.Post(s.httpURL()+"/@all", "text/plain", strings.NewReader("to all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != `{"queued":1,"refused":0}` {
+		t.Errorf("/@all answered %d %s, %v", res.StatusCode, body, err)
+	}
+	res.Body.Close()
+	if m := c.next(); m != "to all" {
+		t.Errorf("the client got %q", m)
+	}
+
 	// More than the 128 KiB of AWS may be pushed, to the byte; the limit of routes holds.
 	silent := make(chan struct{})
 	go func() { // an interpreter may take longer to start than a silent client stays

@@ -171,7 +171,8 @@ func OutcomeOf(err error) PushOutcome {
 // An EventListener hears what a Router does. Its funcs may be nil, must not
 // block, and are called concurrently.
 type EventListener struct {
-	PushEnd func(PushInfo) // a push was queued or refused
+	PushEnd   func(PushInfo)   // a push was queued or refused
+	FanOutEnd func(FanOutInfo) // a message to many was queued
 }
 
 // A PushInfo tells of one push.

@@ -27,6 +27,9 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 	}
 	return s.err
 }
+func (s *fakeSocket) SendMessage(m *connection.Message) error {
+	return s.Send(m.Encoded(func(m *connection.Message) any { return m.Payload }).([]byte), m.Binary)
+}
 func (s *fakeSocket) Close(code int, reason string) { s.closed = reason }
 func (s *fakeSocket) LastActive() time.Time         { return s.active }
 func (s *fakeSocket) PauseReads()                   {}

@@ -23,6 +23,8 @@ import (
 type Socket interface {
 	// Send queues one message. Errors: apigw.ErrQueueFull, apigw.ErrGone.
 	Send(payload []byte, binary bool) error
+	// SendMessage is Send for a message that goes to many clients.
+	SendMessage(*Message) error
 	// Close queues a close frame with an RFC 6455 code behind what is queued.
 	Close(code int, reason string)
 	// LastActive is when the last message came in or was queued to go out.
@@ -165,6 +167,14 @@ func (c *Connection) Send(payload []byte, binary bool) error {
 		return apigw.ErrGone
 	}
 	return c.socket.Send(payload, binary)
+}
+
+// SendMessage is Send for a message that goes to many clients.
+func (c *Connection) SendMessage(m *Message) error {
+	if c.State() != Open {
+		return apigw.ErrGone
+	}
+	return c.socket.SendMessage(m)
 }
 
 // Close sends a close frame and refuses everything from then on; the engine

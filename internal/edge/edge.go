@@ -20,6 +20,7 @@ import (
 // several APIs have the stage and none of them the connection.
 type Management interface {
 	ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, connectionID string)
+	ServeAll(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName)
 }
 
 // A Config is what an Edge needs. Gateway, Registry and Management must be set.
@@ -101,6 +102,15 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if e.guard.share(w, r) {
 			return
 		}
+	}
+	if stagePath, ok := e.splitAll(r.URL.Path); ok {
+		s, no := e.resolve(r.Host, stagePath)
+		if s == nil {
+			e.refuse(w, r, no)
+			return
+		}
+		e.management.ServeAll(w, r, s.APIID, s.Name)
+		return
 	}
 	if d := e.domains.Lookup(r.Host); d != nil {
 		e.serveDomain(w, r, d)

@@ -28,6 +28,10 @@ func (fakeManagement) ServeConnection(w http.ResponseWriter, r *http.Request, ap
 	fmt.Fprintf(w, "@connections %s %s/%s %s", r.Method, apiID, stage, id)
 }
 
+func (fakeManagement) ServeAll(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName) {
+	fmt.Fprintf(w, "@all %s %s/%s", r.Method, apiID, stage)
+}
+
 // echo is a service that says its name and the body it got.
 func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -209,6 +213,27 @@ func TestTheOnlyStageNeedsNoName(t *testing.T) {
 	}
 	if w := f.do("GET", "http://localhost/", ""); w.Code != 426 || w.Header().Get("Upgrade") != "websocket" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// /@all is an extension: mode aws knows no such path.
+func TestAll(t *testing.T) {
+	f := newFixture(t, nil, "aaa/one", "bbb/two", "ccc/two")
+	if r := f.do("POST", "http://localhost/one/@all", "x"); r.Code != http.StatusForbidden {
+		t.Errorf("in mode aws: %d %s", r.Code, r.Body)
+	}
+	f.edge.limits = apigw.LimitsOf(apigw.ModeExtended)
+	for url, want := range map[string]string{
+		"http://localhost/one/@all":                      "@all POST aaa/one",
+		"http://localhost/bbb/two/@all/":                 "@all POST bbb/two",
+		"http://ccc.execute-api.localhost:8420/two/@all": "@all POST ccc/two",
+	} {
+		if r := f.do("POST", url, "x"); r.Body.String() != want {
+			t.Errorf("%s: %d %q, want %q", url, r.Code, r.Body, want)
+		}
+	}
+	if r := f.do("POST", "http://localhost/two/@all", "x"); r.Code != http.StatusForbidden {
+		t.Errorf("a stage of two APIs: %d %s", r.Code, r.Body)
 	}
 }
 

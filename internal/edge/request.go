@@ -37,6 +37,9 @@ func (e *Edge) takes(r *transport.Request) bool {
 	if _, ok := splitManaged(path); ok {
 		return true
 	}
+	if _, ok := e.splitAll(path); ok {
+		return true
+	}
 	return r.Method == http.MethodPost && strings.HasPrefix(r.Get("X-Amz-Target"), tablesPrefix) && e.services[tables] != nil
 }
 

@@ -71,6 +71,14 @@ func splitManaged(path string) (managed, bool) {
 	return managed{prefix: segs[:n-2], id: segs[n-1]}, true
 }
 
+// splitAll splits PREFIX/@all, an extension that only mode extended has.
+func (e *Edge) splitAll(path string) (stagePath string, ok bool) {
+	if e.limits.Mode != apigw.ModeExtended {
+		return "", false
+	}
+	return strings.CutSuffix(strings.TrimSuffix(path, "/"), "/@all")
+}
+
 // candidates returns the stages that a path without an API's host can mean: the
 // only one, those of a name, or one of an API's.
 func (e *Edge) candidates(segs []string) []*stage.Stage {

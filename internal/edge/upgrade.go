@@ -183,7 +183,17 @@ type socket struct{ transport.Conn }
 
 // Send implements connection.Socket.
 func (s socket) Send(payload []byte, binary bool) error {
-	err := s.Conn.Send(payload, binary)
+	return sendError(s.Conn.Send(payload, binary))
+}
+
+// SendMessage implements connection.Socket.
+func (s socket) SendMessage(m *connection.Message) error {
+	p := m.Encoded(func(m *connection.Message) any { return &transport.Prepared{Payload: m.Payload, Binary: m.Binary} })
+	return sendError(s.Conn.SendPrepared(p.(*transport.Prepared)))
+}
+
+// sendError puts an engine's error into the gateway's words.
+func sendError(err error) error {
 	switch {
 	case err == nil:
 		return nil

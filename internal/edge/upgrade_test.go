@@ -473,7 +473,7 @@ type noReply struct{}
 func (noReply) Respond(int, []transport.Field, []byte) {}
 
 // panicky is a Management that fails badly.
-type panicky struct{}
+type panicky struct{ fakeManagement }
 
 func (panicky) ServeConnection(http.ResponseWriter, *http.Request, string, apigw.StageName, string) {
 	panic("oops")

@@ -33,6 +33,7 @@ type Router interface {
 	Push(ctx context.Context, to cluster.Target, payload []byte, binary bool) error
 	Get(ctx context.Context, of cluster.Target) (cluster.Status, error)
 	Delete(ctx context.Context, target cluster.Target) error
+	PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (cluster.Delivery, error)
 }
 
 // A Config is what an API needs; Gate, Router and Codec must be set.
@@ -98,22 +99,13 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 		// What API Gateway says to a method that a resource doesn't have.
 		return awshttp.NewRequestID(), nil, awshttp.Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
-	if !a.admit() {
-		return awshttp.NewRequestID(), nil, errThrottled
-	}
-	if r.ContentLength > int64(a.most) {
-		return awshttp.NewRequestID(), nil, a.tooLarge()
-	}
-	call, err := a.gate.Open(r, Service, int64(a.most))
+	call, err := a.open(r)
 	if err != nil {
-		var e *awshttp.Error
-		if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
-			err = a.tooLarge() // the gate's words aren't this API's
-		}
 		return call.RequestID, nil, err
 	}
 	if apiID != "" {
-		if err := a.authorize(call, apiID, stage); err != nil {
+		// The connection's id is not filled in (observed: aws/aws-cdk #18410).
+		if err := a.authorize(call, fmt.Sprintf("%s/%s/%s/@connections/{connectionId}", apiID, stage, r.Method)); err != nil {
 			return call.RequestID, nil, err
 		}
 	}
@@ -146,12 +138,29 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 	return call.RequestID, answer, err
 }
 
-// authorize asks the caller's policies, and refuses in AWS's words: the account
-// masked, the connection's id not filled in (observed: aws/aws-cdk #18410).
-func (a *API) authorize(call *awshttp.Call, apiID string, stage apigw.StageName) error {
+// open admits, authenticates and reads a call. Its result has a request id even
+// with an error.
+func (a *API) open(r *http.Request) (*awshttp.Call, error) {
+	if !a.admit() {
+		return &awshttp.Call{RequestID: awshttp.NewRequestID()}, errThrottled
+	}
+	if r.ContentLength > int64(a.most) {
+		return &awshttp.Call{RequestID: awshttp.NewRequestID()}, a.tooLarge()
+	}
+	call, err := a.gate.Open(r, Service, int64(a.most))
+	var e *awshttp.Error
+	if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
+		err = a.tooLarge() // the gate's words aren't this API's
+	}
+	return call, err
+}
+
+// authorize asks the caller's policies about a resource of the account, and refuses
+// in AWS's words, with the account masked.
+func (a *API) authorize(call *awshttp.Call, resource string) error {
 	const action = "execute-api:ManageConnections"
 	arn := func(account string) string {
-		return fmt.Sprintf("arn:aws:execute-api:%s:%s:%s/%s/%s/@connections/{connectionId}", a.gate.Region, account, apiID, stage, call.Request.Method)
+		return fmt.Sprintf("arn:aws:execute-api:%s:%s:%s", a.gate.Region, account, resource)
 	}
 	if call.Denied(action, arn(a.gate.Account)) == nil {
 		return nil

@@ -43,6 +43,12 @@ func (f *fakeRouter) Push(_ context.Context, to cluster.Target, payload []byte, 
 	return f.err
 }
 
+func (f *fakeRouter) PushAll(_ context.Context, to cluster.Audience, payload []byte, binary bool) (cluster.Delivery, error) {
+	f.target = cluster.Target{APIID: to.APIID, Stage: to.Stage, Caller: to.Caller}
+	f.payload, f.binary, f.asked = bytes.Clone(payload), binary, append(f.asked, "push all")
+	return cluster.Delivery{Queued: 3, Refused: 1}, f.err
+}
+
 func (f *fakeRouter) Get(_ context.Context, of cluster.Target) (cluster.Status, error) {
 	f.target, f.asked = of, append(f.asked, "get")
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)
@@ -106,6 +112,10 @@ func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
 		Router: f.router, Codec: codec, Admit: func() bool { return !f.full },
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/Prod/@all" {
+			api.ServeAll(w, r, "abc", "Prod")
+			return
+		}
 		id, ok := strings.CutPrefix(r.URL.Path, "/Prod/@connections/")
 		apiID := "abc"
 		if !ok {
@@ -371,3 +381,48 @@ func BenchmarkPost(b *testing.B) {
 type discard struct{ fakeRouter }
 
 func (*discard) Push(context.Context, cluster.Target, []byte, bool) error { return nil }
+
+// /@all has no operation in AWS's model: a signed POST reaches it.
+func TestAll(t *testing.T) {
+	f := newFixture(t, awshttp.Enforce)
+	do := func(method, key, body string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, f.url+"/Prod/@all", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key != "" {
+			sigv4.Sign(r, []byte(body), sigv4.Credentials{AccessKeyID: key, SecretAccessKey: "secret"}, Service, region, time.Now())
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	if status, body := do("POST", "root", "hello"); status != 200 || body != `{"queued":3,"refused":1}` {
+		t.Errorf("%d %s", status, body)
+	}
+	if f.router.target.APIID != "abc" || f.router.target.Stage != "Prod" || string(f.router.payload) != "hello" {
+		t.Errorf("the router was asked for %+v with %q", f.router.target, f.router.payload)
+	}
+	for _, tt := range []struct {
+		method, key, body string
+		status            int
+		text              string
+	}{
+		{"GET", "root", "", 403, "Missing Authentication Token"},
+		{"POST", "", "x", 403, "Missing Authentication Token"},
+		{"POST", "role", "x", 403, "execute-api:ManageConnections on resource: arn:aws:execute-api:us-east-1:********8190:abc/Prod/POST/@all"},
+		{"POST", "root", strings.Repeat("x", apigw.MaxMessage+1), 413, "larger"},
+	} {
+		if status, body := do(tt.method, tt.key, tt.body); status != tt.status || !strings.Contains(body, tt.text) {
+			t.Errorf("%s as %q: %d %s, want %d with %q", tt.method, tt.key, status, body, tt.status, tt.text)
+		}
+	}
+}

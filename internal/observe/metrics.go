@@ -148,6 +148,16 @@ func (m *Metrics) Cluster(next cluster.EventListener) cluster.EventListener {
 			push(i)
 		}
 	}
+	fanOut := next.FanOutEnd
+	next.FanOutEnd = func(i cluster.FanOutInfo) {
+		m.pushes.with(i.APIID, string(i.Stage), string(cluster.PushQueued)).Add(int64(i.Queued))
+		m.pushes.with(i.APIID, string(i.Stage), string(cluster.PushQueueFull)).Add(int64(i.Refused))
+		m.sent.with(i.APIID, string(i.Stage), "push").Add(int64(i.Queued))
+		m.bytes.with(i.APIID, string(i.Stage), "out").Add(int64(i.Size) * int64(i.Queued))
+		if fanOut != nil {
+			fanOut(i)
+		}
+	}
 	return next
 }
 

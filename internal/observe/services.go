@@ -18,7 +18,7 @@ import (
 
 // Cluster hears pushes.
 func (o *Observer) Cluster() cluster.EventListener {
-	return cluster.EventListener{PushEnd: func(i cluster.PushInfo) {
+	return cluster.EventListener{FanOutEnd: func(i cluster.FanOutInfo) { o.Note(fanOut(i)) }, PushEnd: func(i cluster.PushInfo) {
 		n := Notice{Kind: KindPush, Level: slog.LevelInfo,
 			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, Short(i.Duration)),
 			Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
@@ -42,6 +42,20 @@ func (o *Observer) Cluster() cluster.EventListener {
 		}
 		o.Note(n)
 	}}
+}
+
+// fanOut tells of a message to many.
+func fanOut(i cluster.FanOutInfo) Notice {
+	n := Notice{Kind: KindPush, Level: slog.LevelInfo,
+		Text: fmt.Sprintf("%s  to all  %d bytes  queued for %d  %s", i.Stage, i.Size, i.Queued, Short(i.Duration)),
+		Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("caller", i.Caller), slog.Int("bytes", i.Size),
+			slog.Int("queued", i.Queued), slog.Int("refused", i.Refused), slog.Duration("ms", i.Duration), slog.String("requestId", i.RequestID)}}
+	if i.Refused > 0 {
+		n.Level = slog.LevelWarn
+		n.Text += fmt.Sprintf("  %d clients read too slowly", i.Refused)
+		n.Attrs = append(n.Attrs, slog.String("do", Next(string(cluster.PushQueueFull))))
+	}
+	return n
 }
 
 // Functions hears invocations and what functions write. display turns a

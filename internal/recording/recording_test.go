@@ -229,6 +229,11 @@ func (w *world) Replay(_ context.Context, x gateway.Exchange) gateway.Exchange {
 	return x
 }
 
+func (w *world) PushAll(context.Context, cluster.Audience, []byte, bool) (cluster.Delivery, error) {
+	w.pushed = append(w.pushed, "all")
+	return cluster.Delivery{Queued: 1}, nil
+}
+
 func (w *world) Push(_ context.Context, to cluster.Target, _ []byte, _ bool) error {
 	if w.gone[to.Text] {
 		return apigw.ErrGone

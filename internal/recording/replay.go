@@ -33,6 +33,7 @@ type Router interface {
 	Push(ctx context.Context, to cluster.Target, payload []byte, binary bool) error
 	Get(ctx context.Context, of cluster.Target) (cluster.Status, error)
 	Delete(ctx context.Context, target cluster.Target) error
+	PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (cluster.Delivery, error)
 }
 
 // A Replayer has recorded exchanges happen again, one at a time for each request.
@@ -137,6 +138,16 @@ func (r *Replayer) Push(ctx context.Context, to cluster.Target, payload []byte, 
 	}
 	r.called(http.MethodPost, to, len(payload), dry, err)
 	return err
+}
+
+// PushAll implements Router.
+func (r *Replayer) PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (d cluster.Delivery, err error) {
+	dry := r.dry(to.Origin)
+	if !dry {
+		d, err = r.router.PushAll(ctx, to, payload, binary)
+	}
+	r.called(http.MethodPost, cluster.Target{Text: "@all", APIID: to.APIID, Stage: to.Stage, Caller: to.Caller, RequestID: to.RequestID, Origin: to.Origin}, len(payload), dry, err)
+	return d, err
 }
 
 // Delete implements Router.

@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+)
+
+// An Audience is the clients of a stage.
+type Audience struct {
+	APIID string
+	Stage apigw.StageName
+	// Caller is the ARN of who pushes, RequestID the call's, for those who listen.
+	Caller, RequestID string
+	// Origin is as in Target.
+	Origin string
+}
+
+// A Delivery is what became of a message for many.
+type Delivery struct {
+	Queued  int // clients for whom it is queued
+	Refused int // clients whose queues were full: they read too slowly
+}
+
+// PushAll queues a message for every open connection of a stage. A client that
+// can't take it costs the others nothing. The error is the context's: then some
+// have the message and some don't.
+func (r *Router) PushAll(ctx context.Context, to Audience, payload []byte, binary bool) (Delivery, error) {
+	start := time.Now()
+	m := &connection.Message{Payload: payload, Binary: binary}
+	var queued, refused atomic.Int64
+	var working sync.WaitGroup
+	for _, share := range r.here.Registry.Shares(runtime.GOMAXPROCS(0)) {
+		working.Go(func() {
+			n, full := 0, 0
+			defer func() { queued.Add(int64(n)); refused.Add(int64(full)) }()
+			for c := range share {
+				if c.APIID() != to.APIID || c.Stage() != to.Stage {
+					continue
+				}
+				switch err := c.SendMessage(m); OutcomeOf(err) {
+				case PushQueued:
+					n++
+				case PushQueueFull:
+					full++
+				}
+				if n%1024 == 1023 && ctx.Err() != nil {
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	d := Delivery{Queued: int(queued.Load()), Refused: int(refused.Load())}
+	if r.events.FanOutEnd != nil {
+		r.events.FanOutEnd(FanOutInfo{Audience: to, Delivery: d, Size: len(payload), Duration: time.Since(start)})
+	}
+	return d, ctx.Err()
+}
+
+// A FanOutInfo tells of one message to many.
+type FanOutInfo struct {
+	Audience
+	Delivery
+	Size     int // bytes of the message
+	Duration time.Duration
+}
+
+// String returns one line for a log.
+func (i FanOutInfo) String() string {
+	return fmt.Sprintf("push to all of %s/%s: %d bytes, queued for %d, refused by %d, %v", i.APIID, i.Stage, i.Size, i.Queued, i.Refused, i.Duration)
+}
