@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"maps"
@@ -48,17 +49,18 @@ func (r *Role) xml() roleXML {
 		AssumeRolePolicyDocument: escapeDocument(r.AssumeRolePolicyDocument),
 		Description:              r.Description,
 		MaxSessionDuration:       r.MaxSessionDuration,
-		Tags:                     r.tagsXML(),
+		Tags:                     tagsOf(r.Tags),
 	}
 }
 
-func (r *Role) tagsXML() *tagsXML {
-	if len(r.Tags) == 0 {
+// tagsOf shows tags by key, nil when there are none.
+func tagsOf(tags map[string]string) *tagsXML {
+	if len(tags) == 0 {
 		return nil
 	}
 	t := &tagsXML{}
-	for _, k := range slices.Sorted(maps.Keys(r.Tags)) {
-		t.Member = append(t.Member, tagXML{k, r.Tags[k]})
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		t.Member = append(t.Member, tagXML{k, tags[k]})
 	}
 	return t
 }
@@ -70,7 +72,8 @@ func escapeDocument(s string) string {
 
 // iamOperations are the operations of IAM that Tidegate has.
 func (s *Service) iamOperations() map[string]awshttp.HandlerFunc {
-	return map[string]awshttp.HandlerFunc{
+	all := s.policyOperations()
+	maps.Copy(all, map[string]awshttp.HandlerFunc{
 		"CreateRole":               s.createRole,
 		"GetRole":                  s.getRole,
 		"DeleteRole":               s.deleteRole,
@@ -86,7 +89,8 @@ func (s *Service) iamOperations() map[string]awshttp.HandlerFunc {
 		"TagRole":                  s.tagRole,
 		"UntagRole":                s.untagRole,
 		"ListRoleTags":             s.listRoleTags,
-	}
+	})
+	return all
 }
 
 var (
@@ -151,17 +155,23 @@ func (s *Service) roleARN(path, name string) string {
 	return "arn:aws:iam::" + s.account + ":role" + path + name
 }
 
+// pathParam reads Path, which is / when none is given.
+func pathParam(c *awshttp.Call) (string, error) {
+	path := cmp.Or(first(c, "Path"), "/")
+	if len(path) > 512 || !pathPattern.MatchString(path) {
+		return "", awshttp.Errorf(http.StatusBadRequest, "ValidationError", "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+	}
+	return path, nil
+}
+
 func (s *Service) createRole(c *awshttp.Call) (any, error) {
 	name, err := param(c, "RoleName", 64, namePattern)
 	if err != nil {
 		return nil, err
 	}
-	r := &Role{Name: name, ID: "AROA" + randomID(17), Path: first(c, "Path"), Description: first(c, "Description"), MaxSessionDuration: 3600, Created: s.clock.Now().UTC().Truncate(time.Second)}
-	if r.Path == "" {
-		r.Path = "/"
-	}
-	if len(r.Path) > 512 || !pathPattern.MatchString(r.Path) {
-		return nil, awshttp.Errorf(http.StatusBadRequest, "ValidationError", "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+	r := &Role{Name: name, ID: "AROA" + randomID(17), Description: first(c, "Description"), MaxSessionDuration: 3600, Created: s.clock.Now().UTC().Truncate(time.Second)}
+	if r.Path, err = pathParam(c); err != nil {
+		return nil, err
 	}
 	r.ARN = s.roleARN(r.Path, name)
 	if err := authorize(c, "iam:CreateRole", r.ARN); err != nil {
@@ -380,9 +390,6 @@ func (s *Service) attachRolePolicy(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := managed(arn); !ok {
-		return nil, noSuchPolicy(arn)
-	}
 	return nil, s.update(c.Context(), name, func(r *Role) error {
 		if slices.Contains(r.Attached, arn) {
 			return nil
@@ -390,7 +397,7 @@ func (s *Service) attachRolePolicy(c *awshttp.Call) (any, error) {
 		if len(r.Attached) >= maxAttached {
 			return awshttp.Errorf(http.StatusConflict, "LimitExceeded", "Cannot exceed quota for PoliciesPerRole: %d", maxAttached)
 		}
-		r.Attached = append(r.Attached, arn)
+		r.Attached = append(r.Attached, arn) // whether there is such a policy shows when it is parsed
 		return nil
 	})
 }
@@ -431,7 +438,7 @@ func (s *Service) listAttachedRolePolicies(c *awshttp.Call) (any, error) {
 	prefix := first(c, "PathPrefix")
 	var all []attachedXML
 	for _, arn := range slices.Sorted(slices.Values(r.Attached)) {
-		if strings.HasPrefix(strings.TrimPrefix(arn, managedPrefix), prefix) {
+		if _, path, _ := strings.Cut(arn, ":policy"); strings.HasPrefix(path, prefix) {
 			all = append(all, attachedXML{arn[strings.LastIndexByte(arn, '/')+1:], arn})
 		}
 	}
@@ -476,15 +483,29 @@ func (s *Service) tagRole(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	return nil, s.update(c.Context(), name, func(r *Role) error {
-		if r.Tags == nil {
-			r.Tags = make(map[string]string)
-		}
-		maps.Copy(r.Tags, more)
-		if len(r.Tags) > maxTags {
-			return awshttp.Errorf(http.StatusConflict, "LimitExceeded", "The number of tags has reached the maximum limit.")
-		}
-		return nil
+		return addTags(&r.Tags, more)
 	})
+}
+
+// addTags sets further tags, within IAM's bound.
+func addTags(to *map[string]string, more map[string]string) error {
+	if *to == nil {
+		*to = make(map[string]string)
+	}
+	maps.Copy(*to, more)
+	if len(*to) > maxTags {
+		return awshttp.Errorf(http.StatusConflict, "LimitExceeded", "The number of tags has reached the maximum limit.")
+	}
+	return nil
+}
+
+// tagKeys reads TagKeys.member.N.
+func tagKeys(c *awshttp.Call) []string {
+	var keys []string
+	for i := 1; i <= maxTags; i++ {
+		keys = append(keys, first(c, fmt.Sprintf("TagKeys.member.%d", i)))
+	}
+	return keys
 }
 
 func (s *Service) untagRole(c *awshttp.Call) (any, error) {
@@ -493,9 +514,7 @@ func (s *Service) untagRole(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	return nil, s.update(c.Context(), name, func(r *Role) error {
-		for i := 1; i <= maxTags; i++ {
-			delete(r.Tags, first(c, fmt.Sprintf("TagKeys.member.%d", i)))
-		}
+		maps.DeleteFunc(r.Tags, func(key, _ string) bool { return slices.Contains(tagKeys(c), key) })
 		return nil
 	})
 }
@@ -509,13 +528,9 @@ func (s *Service) listRoleTags(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := r.tagsXML()
-	if t == nil {
-		t = &tagsXML{}
-	}
 	return struct {
 		XMLName xml.Name `xml:"ListRoleTagsResult"`
 		Tags    *tagsXML
 		pageXML
-	}{Tags: t}, nil
+	}{Tags: cmp.Or(tagsOf(r.Tags), &tagsXML{})}, nil
 }

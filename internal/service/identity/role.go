@@ -44,8 +44,9 @@ type roleState struct {
 	deleted   atomic.Bool
 }
 
-// set makes role the state's role and parses its policies.
-func (s *roleState) set(role *Role) error {
+// set makes role the state's role and parses its policies; attachable finds the
+// managed ones.
+func (s *roleState) set(role *Role, attachable func(arn string) (*iampolicy.Document, bool)) error {
 	trust, err := parseTrust(role.Name, role.AssumeRolePolicyDocument)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (s *roleState) set(role *Role) error {
 		documents = append(documents, d)
 	}
 	for _, arn := range role.Attached {
-		d, ok := managed(arn)
+		d, ok := attachable(arn)
 		if !ok {
 			return noSuchPolicy(arn)
 		}

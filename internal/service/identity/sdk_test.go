@@ -71,6 +71,29 @@ assert iam.list_role_policies(RoleName="boto")["PolicyNames"] == ["p"]
 arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 iam.attach_role_policy(RoleName="boto", PolicyArn=arn)
 assert iam.list_attached_role_policies(RoleName="boto")["AttachedPolicies"] == [{"PolicyName": "AWSLambdaBasicExecutionRole", "PolicyArn": arn}]
+own = iam.create_policy(PolicyName="own", PolicyDocument=policy, Tags=[{"Key": "k", "Value": "v"}])["Policy"]
+assert own["Arn"] == "arn:aws:iam::000000000000:policy/own" and own["DefaultVersionId"] == "v1" and own["IsAttachable"], own
+iam.attach_role_policy(RoleName="boto", PolicyArn=own["Arn"])
+assert iam.create_policy_version(PolicyArn=own["Arn"], PolicyDocument=policy, SetAsDefault=True)["PolicyVersion"]["IsDefaultVersion"]
+got = iam.get_policy(PolicyArn=own["Arn"])["Policy"]
+assert (got["DefaultVersionId"], got["AttachmentCount"], got["Tags"]) == ("v2", 1, [{"Key": "k", "Value": "v"}]), got
+assert iam.get_policy_version(PolicyArn=own["Arn"], VersionId="v2")["PolicyVersion"]["Document"] == json.loads(policy)
+assert [v["VersionId"] for v in iam.list_policy_versions(PolicyArn=own["Arn"])["Versions"]] == ["v2", "v1"]
+assert [p["PolicyName"] for page in iam.get_paginator("list_policies").paginate(Scope="Local") for p in page["Policies"]] == ["own"]
+assert len([p for page in iam.get_paginator("list_policies").paginate(PaginationConfig={"PageSize": 7}) for p in page["Policies"]]) > 40
+assert [r["RoleName"] for r in iam.list_entities_for_policy(PolicyArn=own["Arn"])["PolicyRoles"]] == ["boto"]
+try:
+    iam.delete_policy(PolicyArn=own["Arn"]); raise SystemExit("DeleteConflict expected")
+except iam.exceptions.DeleteConflictException: pass
+try:
+    iam.create_policy(PolicyName="own", PolicyDocument=policy); raise SystemExit("EntityAlreadyExists expected")
+except iam.exceptions.EntityAlreadyExistsException: pass
+iam.detach_role_policy(RoleName="boto", PolicyArn=own["Arn"])
+iam.delete_policy_version(PolicyArn=own["Arn"], VersionId="v1")
+iam.delete_policy(PolicyArn=own["Arn"])
+try:
+    iam.get_policy(PolicyArn=own["Arn"]); raise SystemExit("NoSuchEntity expected")
+except iam.exceptions.NoSuchEntityException: pass
 iam.update_assume_role_policy(RoleName="boto", PolicyDocument=trust)
 iam.tag_role(RoleName="boto", Tags=[{"Key": "l", "Value": ""}])
 assert [r["RoleName"] for p in iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1}) for r in p["Roles"]] == ["boto", "chat"]

@@ -1,8 +1,7 @@
 // Package identity is the part of IAM and STS that serverless apps and their
-// tools call: roles with inline and AWS-managed policies, sessions of roles,
-// and the keys of people and services. It implements awshttp.Identities, which
-// tells every service who calls. Users, groups, customer-managed policies and
-// permissions boundaries are not here.
+// tools call: roles with inline and managed policies, sessions of roles, and the
+// keys of people and services. It implements awshttp.Identities, which tells every
+// service who calls. Users, groups and permissions boundaries are not here.
 package identity
 
 import (
@@ -30,6 +29,10 @@ const (
 	maxDocumentSize = 128 << 10
 	maxTags         = 50
 
+	maxPolicies       = 1500 // customer-managed ones
+	maxPolicySize     = 6144 // characters of a managed policy, white space not counted
+	maxPolicyVersions = 5
+
 	minSession     = 15 * time.Minute
 	maxSession     = 12 * time.Hour
 	defaultSession = time.Hour
@@ -44,7 +47,7 @@ type Key struct {
 
 // Config is what New needs.
 type Config struct {
-	// Bucket holds the roles.
+	// Bucket holds the roles and policies.
 	Bucket  kv.Bucket
 	Account string // 12 digits
 	Region  string
@@ -62,8 +65,9 @@ type Service struct {
 	store   store
 	keys    map[string]awshttp.Identity // never changed
 
-	mu    sync.RWMutex          // held while a change is written to the store
-	roles map[string]*roleState // by lower-case name
+	mu       sync.RWMutex            // held while a change is written to the store
+	roles    map[string]*roleState   // by lower-case name
+	policies map[string]*policyState // customer-managed, by lower-case name
 
 	sessionsMu sync.RWMutex
 	sessions   map[string]*session // by access key id
@@ -72,13 +76,14 @@ type Service struct {
 
 var _ awshttp.Identities = (*Service)(nil)
 
-// New opens the service and reads its roles from the bucket.
+// New opens the service and reads its policies and roles from the bucket.
 func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{
 		account: c.Account, region: c.Region, clock: c.Clock,
 		store:    store{c.Bucket},
 		keys:     make(map[string]awshttp.Identity, len(c.Keys)),
 		roles:    make(map[string]*roleState),
+		policies: make(map[string]*policyState),
 		sessions: make(map[string]*session),
 		sweepAt:  64,
 	}
@@ -104,13 +109,24 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 		s.keys[k.AccessKeyID] = awshttp.Identity{Secret: k.Secret, Principal: p}
 	}
-	roles, err := s.store.load(ctx)
+	policies, err := load[Policy](ctx, s.store, policyPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	for _, p := range policies {
+		state, err := newPolicyState(p)
+		if err != nil {
+			return nil, fmt.Errorf("identity: policy %s in the store: %w", p.Name, err)
+		}
+		s.policies[strings.ToLower(p.Name)] = state
+	}
+	roles, err := load[Role](ctx, s.store, rolePrefix)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	for _, r := range roles {
 		state := &roleState{}
-		if err := state.set(r); err != nil {
+		if err := state.set(r, s.attachable); err != nil {
 			return nil, fmt.Errorf("identity: role %s in the store: %w", r.Name, err)
 		}
 		s.roles[strings.ToLower(r.Name)] = state
@@ -149,18 +165,18 @@ func (s *Service) create(ctx context.Context, r *Role) error {
 		return err
 	}
 	state := &roleState{}
-	if err := state.set(r); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := state.set(r, s.attachable); err != nil {
+		return err
+	}
 	if _, exists := s.roles[strings.ToLower(r.Name)]; exists {
 		return awshttp.Errorf(http.StatusConflict, "EntityAlreadyExists", "Role with name %s already exists.", r.Name)
 	}
 	if len(s.roles) >= maxRoles {
 		return awshttp.Errorf(http.StatusConflict, "LimitExceeded", "Cannot exceed quota for RolesPerAccount: %d", maxRoles)
 	}
-	if err := s.store.put(ctx, r); err != nil {
+	if err := s.store.put(ctx, rolePrefix, r.Name, r); err != nil {
 		return err
 	}
 	s.roles[strings.ToLower(r.Name)] = state
@@ -180,13 +196,13 @@ func (s *Service) update(ctx context.Context, name string, change func(*Role) er
 	if err := change(r); err != nil {
 		return err
 	}
-	if err := new(roleState).set(r); err != nil { // nothing is stored that New couldn't read
+	if err := new(roleState).set(r, s.attachable); err != nil { // nothing is stored that New couldn't read
 		return err
 	}
-	if err := s.store.put(ctx, r); err != nil {
+	if err := s.store.put(ctx, rolePrefix, r.Name, r); err != nil {
 		return err
 	}
-	return state.set(r)
+	return state.set(r, s.attachable)
 }
 
 // remove deletes a role without policies. Its sessions end.
@@ -202,7 +218,7 @@ func (s *Service) remove(ctx context.Context, name string) error {
 	case len(state.role.Inline) > 0:
 		return awshttp.Errorf(http.StatusConflict, "DeleteConflict", "Cannot delete entity, must delete policies first.")
 	}
-	if err := s.store.delete(ctx, name); err != nil {
+	if err := s.store.delete(ctx, rolePrefix, name); err != nil {
 		return err
 	}
 	state.deleted.Store(true)
@@ -247,7 +263,7 @@ func noSuchPolicy(arn string) error {
 		}
 		return awshttp.Errorf(http.StatusNotFound, "NoSuchEntity", "Policy %s does not exist or is not attachable. Tidegate has no AWS-managed policy of this name; put what it grants into an inline policy of the role.", arn)
 	}
-	return awshttp.Errorf(http.StatusNotFound, "NoSuchEntity", "Policy %s does not exist or is not attachable. Tidegate has AWS-managed policies only; put what it grants into an inline policy of the role.", arn)
+	return awshttp.Errorf(http.StatusNotFound, "NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)
 }
 
 func malformed(format string, args ...any) error {

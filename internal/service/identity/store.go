@@ -9,52 +9,56 @@ import (
 	"tidegate/internal/kv"
 )
 
-// rolePrefix begins the key of every role in the bucket; the value is the
-// Role's JSON.
-const rolePrefix = "role/"
+// What begins the keys of roles and of customer-managed policies in the bucket;
+// the values are their JSON.
+const (
+	rolePrefix   = "role/"
+	policyPrefix = "policy/"
+)
 
-// A store keeps roles in a bucket. Sessions and keys are never written.
+// A store keeps roles and policies in a bucket. Sessions and keys are never
+// written.
 type store struct{ bucket kv.Bucket }
 
-// load returns every role.
-func (s store) load(ctx context.Context) ([]*Role, error) {
-	entries, err := s.bucket.List(ctx, rolePrefix)
+// load returns everything whose key begins with prefix.
+func load[T any](ctx context.Context, s store, prefix string) ([]*T, error) {
+	entries, err := s.bucket.List(ctx, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("reading the roles: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", prefix, err)
 	}
-	roles := make([]*Role, len(entries))
+	all := make([]*T, len(entries))
 	for i, e := range entries {
-		roles[i] = &Role{}
-		if err := json.Unmarshal(e.Value, roles[i]); err != nil {
-			return nil, fmt.Errorf("role under key %s: %w", e.Key, err)
+		all[i] = new(T)
+		if err := json.Unmarshal(e.Value, all[i]); err != nil {
+			return nil, fmt.Errorf("under key %s: %w", e.Key, err)
 		}
 	}
-	return roles, nil
+	return all, nil
 }
 
-func (s store) put(ctx context.Context, r *Role) error {
-	data, err := json.Marshal(r)
+func (s store) put(ctx context.Context, prefix, name string, v any) error {
+	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if _, err := s.bucket.Put(ctx, roleKey(r.Name), data); err != nil {
-		return fmt.Errorf("storing role %s: %w", r.Name, err)
+	if _, err := s.bucket.Put(ctx, storeKey(prefix, name), data); err != nil {
+		return fmt.Errorf("storing %s%s: %w", prefix, name, err)
 	}
 	return nil
 }
 
-func (s store) delete(ctx context.Context, name string) error {
-	if err := s.bucket.Delete(ctx, roleKey(name)); err != nil {
-		return fmt.Errorf("deleting role %s from the store: %w", name, err)
+func (s store) delete(ctx context.Context, prefix, name string) error {
+	if err := s.bucket.Delete(ctx, storeKey(prefix, name)); err != nil {
+		return fmt.Errorf("deleting %s%s from the store: %w", prefix, name, err)
 	}
 	return nil
 }
 
-// roleKey is the role's key. Names differ in more than case; what a bucket's
+// storeKey is the key of what has that name. Names differ in more than case; what a bucket's
 // key can't hold (and '=', which escapes) stands in hexadecimal.
-func roleKey(name string) string {
+func storeKey(prefix, name string) string {
 	var b strings.Builder
-	b.WriteString(rolePrefix)
+	b.WriteString(prefix)
 	for _, c := range []byte(strings.ToLower(name)) {
 		switch {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '-':
