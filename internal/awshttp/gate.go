@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -131,7 +132,7 @@ const MaxBody = 6<<20 + 64<<10
 // caller for the given signing name. Failures have AWS's codes and statuses
 // (403 MissingAuthenticationTokenException, InvalidSignatureException, …).
 func (g *Gate) Open(r *http.Request, service string, maxBody int64) (*Call, error) {
-	c := &Call{Request: r, RequestID: NewRequestID(), Region: g.Region, Account: g.Account, gate: g}
+	c := &Call{Request: r, RequestID: requestID(service), Region: g.Region, Account: g.Account, gate: g}
 	if r.Body != nil {
 		body, err := readBody(r, maxBody)
 		if err != nil {
@@ -340,6 +341,17 @@ func NewRequestID() string {
 	hex.Encode(text[24:], b[10:16])
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return string(text[:])
+}
+
+// requestID returns the id of a request to the service: DynamoDB's are 32 random
+// bytes in base 32, 52 letters and digits, others' a UUID.
+func requestID(service string) string {
+	if service != "dynamodb" {
+		return NewRequestID()
+	}
+	var b [32]byte
+	rand.Read(b[:])
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])
 }
 
 // reason returns the error's text without that of the sentinel that it wraps:

@@ -46,6 +46,13 @@ var queryCodes = map[string]string{
 	"UnrecognizedClientException":         "InvalidClientTokenId",
 }
 
+// coralErrors are the errors that AWS's service framework answers with before a
+// service sees the request.
+var coralErrors = map[string]bool{
+	"IncompleteSignatureException": true, "InvalidSignatureException": true, "MissingAuthenticationTokenException": true,
+	"UnknownOperationException": true, "UnrecognizedClientException": true,
+}
+
 // REST is the rest-json protocol: an operation has a method and a path, errors
 // carry x-amzn-ErrorType.
 func (p Protocol) REST(fn HandlerFunc) http.Handler {
@@ -68,7 +75,8 @@ func (p Protocol) REST(fn HandlerFunc) http.Handler {
 
 // JSON is the json-1.0 and json-1.1 protocol: X-Amz-Target names the operation
 // behind the prefix (DynamoDB_20120810, AWSEvents), and errors carry __type.
-// namespace is put before the error's code with a '#'; empty means none.
+// namespace is put before the error's code with a '#'; empty means none. Errors
+// that are no service's own have that of AWS's framework instead.
 // Operations not in the map answer 400 UnknownOperationException by name.
 func (p Protocol) JSON(version, prefix, namespace string, ops map[string]HandlerFunc) http.Handler {
 	contentType := "application/x-amz-json-" + version
@@ -87,7 +95,11 @@ func (p Protocol) JSON(version, prefix, namespace string, ops map[string]Handler
 		if err != nil {
 			e := p.failed(c, name, err)
 			code := e.Code
-			if namespace != "" && !strings.Contains(code, "#") {
+			switch {
+			case namespace == "" || strings.Contains(code, "#"):
+			case coralErrors[code]:
+				code = "com.amazon.coral.service#" + code
+			default:
 				code = namespace + "#" + code
 			}
 			// These services say 400 where others say 403, with the same codes.

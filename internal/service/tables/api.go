@@ -58,6 +58,9 @@ func (s *Service) routes() http.Handler {
 	for _, name := range laterOperations {
 		ops[name] = func(*awshttp.Call) (any, error) { return nil, unsupported("the operation " + name) }
 	}
+	for name, sh := range requestShapes() {
+		ops[name] = shaped(ops[name], sh)
+	}
 	p := awshttp.Protocol{Gate: s.gate, Service: "dynamodb", MaxBody: maxRequest}
 	inner := p.JSON("1.0", "DynamoDB_20120810", namespace, ops)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

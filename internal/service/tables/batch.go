@@ -230,7 +230,7 @@ func decodeBatchGet(body []byte) (requests []*getRequest, mode string, err error
 			mode, err = s.string()
 			return err
 		}
-		return unsupported("the parameter " + name + " of BatchGetItem")
+		return s.foreign(name, "BatchGetItem")
 	})
 	if err == nil {
 		err = s.end()
@@ -260,7 +260,7 @@ func (r *getRequest) member(s *scanner, name string) (err error) {
 	case "ConsistentRead":
 		r.consistent, err = s.bool()
 	default:
-		err = unsupported("the parameter " + name + " of BatchGetItem")
+		err = s.foreign(name, "BatchGetItem")
 	}
 	return err
 }
@@ -486,7 +486,7 @@ func decodeBatchWrite(body []byte) (requests []*tableWrites, mode, metrics strin
 			metrics, err = s.string()
 			return err
 		}
-		return unsupported("the parameter " + name + " of BatchWriteItem")
+		return s.foreign(name, "BatchWriteItem")
 	})
 	if err == nil {
 		err = s.end()

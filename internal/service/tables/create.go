@@ -65,7 +65,7 @@ func decodeStrict(body []byte, v any) error {
 		}
 		return nil
 	case errors.As(err, &wrong):
-		return serializationError("the member %s can't be a %s", wrong.Field, wrong.Value)
+		return serializationError(errWrongType)
 	}
 	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
 		return unsupported("the parameter " + strings.Trim(name, `"`))

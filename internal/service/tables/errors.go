@@ -77,6 +77,9 @@ func (c *constraints) add(format string, args ...any) {
 	*c = append(*c, fmt.Sprintf(format, args...))
 }
 
+// maxConstraints is how many of them DynamoDB reports.
+const maxConstraints = 10
+
 // enum notes a value that is not one of the allowed; list is AWS's spelling of
 // the set, in its order.
 func (c *constraints) enum(v, member, list string, allowed ...string) {
@@ -92,6 +95,7 @@ func (c *constraints) enum(v, member, list string, allowed ...string) {
 }
 
 func (c constraints) err() error {
+	c = c[:min(len(c), maxConstraints)]
 	switch len(c) {
 	case 0:
 		return nil

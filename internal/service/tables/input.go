@@ -10,7 +10,8 @@ import (
 // An input is the request of an operation on items, in the union of their
 // members. A nil pointer or map is a member that isn't there.
 type input struct {
-	operation string
+	operation     string
+	inTransaction bool
 
 	table, index             *string
 	item, key, startKey      item
@@ -58,6 +59,17 @@ var members = func() map[string]map[string]bool {
 	return m
 }()
 
+// foreign reads a member that the operation doesn't have: DynamoDB skips it.
+// What it has nowhere may be newer than Tidegate, and is refused by name.
+func (s *scanner) foreign(name, operation string) error {
+	for _, of := range members {
+		if of[name] {
+			return s.skip()
+		}
+	}
+	return unsupported("the parameter " + name + " of " + operation)
+}
+
 // decodeInput reads the request's body.
 func decodeInput(body []byte, operation string) (*input, error) {
 	in := &input{operation: operation}
@@ -73,8 +85,12 @@ func decodeInput(body []byte, operation string) (*input, error) {
 func (in *input) read(s *scanner) error {
 	known := members[in.operation]
 	return s.object(func(name string) error {
-		if !known[name] {
+		switch {
+		case known[name]:
+		case in.inTransaction: // ReturnValues, say, is missed by who gives it
 			return unsupported("the parameter " + name + " of " + in.operation)
+		default:
+			return s.foreign(name, in.operation)
 		}
 		return in.member(s, name)
 	})

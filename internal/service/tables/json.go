@@ -24,6 +24,8 @@ type scanner struct {
 	// plain says that the last error was of such a value, whose words stand alone
 	// in the newer layer.
 	plain bool
+	// bad says that the text isn't JSON.
+	bad bool
 }
 
 // maxNesting bounds the depth of any JSON text that is read: an attribute value
@@ -31,6 +33,7 @@ type scanner struct {
 const maxNesting = 2*maxDepth + 16
 
 func (s *scanner) syntax() error {
+	s.bad = true
 	return serializationError("the request's body is not valid JSON at byte %d", s.i)
 }
 
@@ -67,7 +70,7 @@ func (s *scanner) end() error {
 // read the value.
 func (s *scanner) object(member func(name string) error) error {
 	if c := s.peek(); c != '{' {
-		return s.wrongType("Map")
+		return s.wrongType()
 	}
 	s.i++
 	if s.depth++; s.depth > maxNesting {
@@ -113,7 +116,7 @@ func (s *scanner) object(member func(name string) error) error {
 // array calls element for each element; element must read it.
 func (s *scanner) array(element func(i int) error) error {
 	if c := s.peek(); c != '[' {
-		return s.wrongType("List")
+		return s.wrongType()
 	}
 	s.i++
 	if s.depth++; s.depth > maxNesting {
@@ -143,7 +146,7 @@ func (s *scanner) array(element func(i int) error) error {
 // string reads a String member.
 func (s *scanner) string() (string, error) {
 	if s.peek() != '"' {
-		return "", s.wrongType("String")
+		return "", s.wrongType()
 	}
 	return s.text()
 }
@@ -269,14 +272,20 @@ func (s *scanner) bool() (bool, error) {
 		return true, s.literal("true")
 	case 'f':
 		return false, s.literal("false")
+	case '"':
+		t, err := s.text()
+		if v, ok := wordOf(t); ok || err != nil {
+			return v, err
+		}
+		return false, serializationError(errWrongType)
 	}
-	return false, s.wrongType("Boolean")
+	return false, s.wrongType()
 }
 
 // int reads an Integer member; a fraction is cut off, as Java's parser does.
 func (s *scanner) int() (int64, error) {
 	if c := s.peek(); c != '-' && !isDigit(c) {
-		return 0, s.wrongType("Integer")
+		return 0, s.wrongType()
 	}
 	t, err := s.number()
 	if err != nil {
@@ -326,30 +335,15 @@ func (s *scanner) number() (string, error) {
 	return string(s.b[start:s.i]), nil
 }
 
-// wrongType says, in the words of AWS's deserializer, that the value at hand
-// is not of the type the member has.
-func (s *scanner) wrongType(want string) error {
+// errWrongType stands for a value that is not of its member's type, until the
+// request is held against its shape (shape.go).
+const errWrongType = "the request has a value of the wrong type"
+
+// wrongType says that the value at hand is not of the type its member has.
+func (s *scanner) wrongType() error {
 	switch c := s.peek(); {
-	case want == "Map" || want == "List":
-		if c == '"' || c == '{' || c == '[' || c == 't' || c == 'f' || c == '-' || isDigit(c) {
-			return serializationError("Unexpected field type")
-		}
-		return s.syntax()
-	case c == '"':
-		return serializationError("STRING_VALUE cannot be converted to %s", want)
-	case c == '{':
-		return serializationError("Start of structure or map found where not expected")
-	case c == '[':
-		class := map[string]string{"String": "java.lang.String", "Boolean": "java.lang.Boolean", "Integer": "java.lang.Integer"}[want]
-		return serializationError("Unrecognized collection type class %s", class)
-	case c == 't':
-		return serializationError("TRUE_VALUE cannot be converted to %s", want)
-	case c == 'f':
-		return serializationError("FALSE_VALUE cannot be converted to %s", want)
-	case c == 'n':
-		return serializationError("NULL_VALUE cannot be converted to %s", want)
-	case c == '-' || isDigit(c):
-		return serializationError("NUMBER_VALUE cannot be converted to %s", want)
+	case c == '"', c == '{', c == '[', c == 't', c == 'f', c == 'n', c == '-', isDigit(c):
+		return serializationError(errWrongType)
 	}
 	return s.syntax()
 }
@@ -379,6 +373,9 @@ func (s *scanner) valueAt(depth int) (value, error) {
 	var v value
 	types := 0
 	err := s.object(func(name string) error {
+		if !isKind(name) {
+			return s.skip()
+		}
 		types++
 		var err error
 		v, err = s.typed(name, depth)
@@ -393,6 +390,15 @@ func (s *scanner) valueAt(depth int) (value, error) {
 		return value{}, invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 	}
 	return v, nil
+}
+
+// isKind tells whether the name is a data type's; DynamoDB skips others.
+func isKind(name string) bool {
+	switch name {
+	case "S", "N", "B", "M", "L", "BOOL", "NULL", "SS", "NS", "BS":
+		return true
+	}
+	return false
 }
 
 const errNesting = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
@@ -422,9 +428,6 @@ func (s *scanner) typed(name string, depth int) (value, error) {
 		return s.set(kindNumberSet)
 	case "BS":
 		return s.set(kindBinarySet)
-	}
-	if name != "M" && name != "L" {
-		return value{}, invalid("Supplied AttributeValue has the unknown datatype " + strconv.Quote(name) + ", must contain exactly one of the supported datatypes")
 	}
 	if depth++; depth >= maxDepth { // the attribute itself is the first level, a leaf the last
 		return value{}, invalid(errNesting)
@@ -463,12 +466,9 @@ func (s *scanner) binaryValue() (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	b, err := base64.StdEncoding.DecodeString(t)
+	b, err := base64.StdEncoding.Strict().DecodeString(t)
 	if err != nil {
-		if len(t)%4 != 0 {
-			return value{}, serializationError("Base64 encoded length is expected a multiple of 4 bytes but found: %d", len(t))
-		}
-		return value{}, serializationError("the value is not valid Base64: %v", err)
+		return value{}, checkBase64(t)
 	}
 	return value{kind: kindBinary, text: string(b)}, nil
 }

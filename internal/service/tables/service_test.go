@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -237,6 +238,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+var requestID = regexp.MustCompile(`^[0-9A-Z]{52}$`)
+
 func TestWire(t *testing.T) {
 	sv, _ := newService(t, nil, nil)
 	for _, call := range []struct{ operation, body string }{{"CreateTable", createSimple}, {"ListTables", `{}`}, {"DescribeTable", `{"TableName":"nope"}`}, {"Nope", ``}} {
@@ -244,12 +247,16 @@ func TestWire(t *testing.T) {
 		if want := strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10); h.Get("X-Amz-Crc32") != want {
 			t.Errorf("%s: X-Amz-Crc32 %q, want %q", call.operation, h.Get("X-Amz-Crc32"), want)
 		}
-		if h.Get("Content-Type") != "application/x-amz-json-1.0" || h.Get("X-Amzn-Requestid") == "" || h.Get("Content-Length") != strconv.Itoa(len(body)) {
+		if h.Get("Content-Type") != "application/x-amz-json-1.0" || !requestID.MatchString(h.Get("X-Amzn-Requestid")) || h.Get("Content-Length") != strconv.Itoa(len(body)) {
 			t.Errorf("%s: header %v", call.operation, h)
 		}
 	}
 	_, body, _ := post(t, sv, "PutItem", `{"TableName":"simple","Item":{}}`)
 	if want := `"__type":"com.amazon.coral.validate#ValidationException"`; !strings.Contains(body, want) {
+		t.Errorf("%s lacks %s", body, want)
+	}
+	_, body, _ = post(t, sv, "FrobTable", `{}`)
+	if want := `"__type":"com.amazon.coral.service#UnknownOperationException"`; !strings.Contains(body, want) {
 		t.Errorf("%s lacks %s", body, want)
 	}
 	_, body, _ = post(t, sv, "PutItem", `{"TableName":"nope","Item":{}}`)

@@ -70,7 +70,7 @@ func decodeTransaction(body []byte, operation string) (*transaction, error) {
 						return unsupported("the action " + kind + " of " + operation)
 					}
 					a.kinds++
-					a.in = &input{operation: kind}
+					a.in = &input{operation: kind, inTransaction: true}
 					return a.in.read(s)
 				})
 			})
@@ -86,7 +86,7 @@ func decodeTransaction(body []byte, operation string) (*transaction, error) {
 			tx.token = &token
 			return err
 		}
-		return unsupported("the parameter " + name + " of " + operation)
+		return s.foreign(name, operation)
 	})
 	if err == nil {
 		err = s.end()
