@@ -67,6 +67,13 @@ func (r *run) bind(d *definition) error {
 		b := newBackend(name, d.backends[name])
 		r.named[name] = b
 		if !b.function {
+			if service := d.services[name]; service != "" {
+				r.backends.taken[service].Lock() // others wait: a service has one address
+				r.services = append(r.services, service)
+				r.segments = append(r.segments, serviceSegment(service))
+				r.backends.bind(serviceSegment(service), b, r.apiID)
+				continue
+			}
 			segment := strings.ToLower(r.script.id) + "-" + r.apiID + "-" + name
 			r.segments = append(r.segments, segment)
 			r.backends.bind(segment, b, r.apiID)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -93,6 +94,8 @@ type backendServer struct {
 	base string // its URL, as integrations and functions reach it
 	http *http.Server
 
+	taken map[string]*sync.Mutex // a service's name → held by the script that stands for it
+
 	mu    sync.Mutex
 	paths map[string]*backend // first segment of the path → whose it is
 	apis  map[string]string   // relay's segment → the API whose events it takes now
@@ -108,13 +111,40 @@ func serveBackends(addr, base string) (*backendServer, error) {
 	if base == "" {
 		base = "http://" + l.Addr().String()
 	}
-	s := &backendServer{base: strings.TrimSuffix(base, "/"), paths: map[string]*backend{}, apis: map[string]string{}}
+	s := &backendServer{base: strings.TrimSuffix(base, "/"), taken: map[string]*sync.Mutex{}, paths: map[string]*backend{}, apis: map[string]string{}}
+	for service := range serviceVariables {
+		s.taken[service] = &sync.Mutex{}
+	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	go s.http.Serve(l)
 	return s, nil
 }
 
 func (s *backendServer) close() { s.http.Close() }
+
+// serviceVariables are the services that a script's backend can stand for, by the
+// variable that tells a target where the service is.
+var serviceVariables = map[string]string{
+	"sns":    "AWS_ENDPOINT_URL_SNS",
+	"sqs":    "AWS_ENDPOINT_URL_SQS",
+	"states": "AWS_ENDPOINT_URL_SFN",
+}
+
+// endpoints is where a target is to look for these services.
+func (s *backendServer) endpoints() (map[string]*url.URL, error) {
+	all := map[string]*url.URL{}
+	for service, variable := range serviceVariables {
+		u, err := url.Parse(s.base + "/" + serviceSegment(service))
+		if err != nil {
+			return nil, err
+		}
+		all[variable] = u
+	}
+	return all, nil
+}
+
+// serviceSegment begins the path of requests to a service.
+func serviceSegment(service string) string { return "service-" + service }
 
 // bind has the backend answer below /segment; unbind ends that.
 func (s *backendServer) bind(segment string, b *backend, apiID string) {

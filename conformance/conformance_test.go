@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(backends.close)
-	shared := newTarget(t, *targetFlag)
+	shared := newTarget(t, *targetFlag, backends)
 	functions := &relays{target: shared, backends: backends}
 	t.Cleanup(func() { functions.close(context.Background()) })
 	for _, s := range all {
@@ -66,11 +66,14 @@ func TestScripts(t *testing.T) {
 			if s.needed("tidegate") && shared.isAWS() {
 				t.Skip("it shows what AWS lacks")
 			}
+			if own := *targetFlag == "in-process" || *targetFlag == "binary"; !own && s.api != nil && len(s.api.services) > 0 {
+				t.Skip("its backend stands for a service, of which only a target that was started here knows")
+			}
 			if clock, extended := s.needed("clock"), s.needed("extended"); clock || extended {
 				if *targetFlag != "in-process" {
 					t.Skipf("it needs %s, which only the in-process target gives it", strings.Join(s.needs, ", "))
 				}
-				target = inProcess(t, tidegatetest.Options{IAM: "enforce", FrozenClock: clock, Extended: extended})
+				target = inProcess(t, tidegatetest.Options{IAM: "enforce", FrozenClock: clock, Extended: extended}, backends)
 				functions = &relays{target: target, backends: backends}
 			}
 			judge(t, s, play(t.Context(), target, backends, functions, s))
@@ -96,14 +99,14 @@ func judge(t testing.TB, s *script, err error) {
 }
 
 // newTarget opens what -target names.
-func newTarget(t *testing.T, name string) *target {
+func newTarget(t *testing.T, name string, backends *backendServer) *target {
 	t.Helper()
 	run := fmt.Sprintf("%x", time.Now().UnixNano()&0xffffffff)
 	switch name {
 	case "in-process":
-		return inProcess(t, tidegatetest.Options{IAM: "enforce"})
+		return inProcess(t, tidegatetest.Options{IAM: "enforce"}, backends)
 	case "binary":
-		return builtBinary(t)
+		return builtBinary(t, backends)
 	case "aws":
 		return environment(t, &target{run: run, settle: 10 * time.Second})
 	}
@@ -117,9 +120,20 @@ func newTarget(t *testing.T, name string) *target {
 // servers counts those in this process: their functions have names of their own.
 var servers atomic.Int64
 
-// inProcess starts a Tidegate in this process.
-func inProcess(t *testing.T, o tidegatetest.Options) *target {
+// endpointsOf says where the services are that scripts' backends stand for.
+func endpointsOf(t *testing.T, backends *backendServer) map[string]*url.URL {
 	t.Helper()
+	all, err := backends.endpoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// inProcess starts a Tidegate in this process.
+func inProcess(t *testing.T, o tidegatetest.Options, backends *backendServer) *target {
+	t.Helper()
+	o.Endpoints = endpointsOf(t, backends)
 	o.Template = writeTemplate(t)
 	s := tidegatetest.Start(t, o)
 	to := &target{
@@ -170,7 +184,7 @@ func writeTemplate(t *testing.T) string {
 }
 
 // builtBinary builds the program and runs `tidegate up` in a clean folder.
-func builtBinary(t *testing.T) *target {
+func builtBinary(t *testing.T, backends *backendServer) *target {
 	t.Helper()
 	dir := writeTemplate(t)
 	program := filepath.Join(dir, "tidegate.exe") // the ending matters on Windows alone
@@ -179,6 +193,9 @@ func builtBinary(t *testing.T) *target {
 	}
 	cmd := exec.Command(program, "up", "--port", "0", "--iam", "enforce", "--log-format", "json", "--no-record")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "AWS_REGION="+tidegatetest.Region, "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	for variable, u := range endpointsOf(t, backends) {
+		cmd.Env = append(cmd.Env, variable+"="+u.String())
+	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)

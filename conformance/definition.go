@@ -18,8 +18,9 @@ type definition struct {
 	routes       map[string]*routeDef
 	models       map[string]map[string]any
 	authorizers  map[string]*authorizerDef
-	stage        map[string]any  // of CreateStage; nil: neither deployed nor staged
-	backends     map[string]bool // name → it is a function
+	stage        map[string]any    // of CreateStage; nil: neither deployed nor staged
+	backends     map[string]bool   // name → it is a function
+	services     map[string]string // name of an HTTP backend → the service that it stands for
 }
 
 // An integrationDef is an integration and its integration responses.
@@ -53,7 +54,7 @@ func parseDefinition(text string) (*definition, error) {
 	d := &definition{
 		api:          map[string]any{"protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action"},
 		integrations: map[string]*integrationDef{}, routes: map[string]*routeDef{}, models: map[string]map[string]any{},
-		authorizers: map[string]*authorizerDef{}, stage: map[string]any{"stageName": "prod"}, backends: map[string]bool{},
+		authorizers: map[string]*authorizerDef{}, stage: map[string]any{"stageName": "prod"}, backends: map[string]bool{}, services: map[string]string{},
 	}
 	for name, value := range sections {
 		var err error
@@ -155,6 +156,15 @@ func (d *definition) addIntegration(name string, value any) error {
 	if says, ok := members["says"].(string); ok {
 		delete(members, "says")
 		i.responses["$default"] = map[string]any{"templateSelectionExpression": `\$default`, "responseTemplates": map[string]any{"$default": says}}
+	}
+	if service := take(members, "service"); service != "" {
+		if members["integrationType"] != "AWS" || members["integrationUri"] == nil {
+			return errors.New("service is of an AWS integration with an integrationUri")
+		}
+		if serviceVariables[service] == "" {
+			return fmt.Errorf("service is one of %s, not %q", strings.Join(slices.Sorted(maps.Keys(serviceVariables)), ", "), service)
+		}
+		d.backends[name], d.services[name] = false, service
 	}
 	defaults := map[string]any{}
 	switch members["integrationType"] {

@@ -39,6 +39,7 @@ type run struct {
 	logGroup     string // of the stage's access log; "" for none
 	logLines     int    // of it, looked at
 	segments     []string
+	services     []string // that its backends stand for
 	role         *role // whom the caller is; nil: the target's own credentials
 
 	caller, operator *reply // the last answer that no step has looked at yet
@@ -215,6 +216,9 @@ func (r *run) end() error {
 	err = errors.Join(err, r.dropRole(ctx))
 	for _, s := range r.segments {
 		r.backends.unbind(s)
+	}
+	for _, service := range r.services {
+		r.backends.taken[service].Unlock()
 	}
 	for _, l := range r.leased {
 		r.relays.giveBack(l)
@@ -645,6 +649,24 @@ func (r *run) answer(s *step) error {
 	}
 	b.set(a)
 	return nil
+}
+
+// answerBinary lets an HTTP backend answer bytes that may be no text.
+func (r *run) answerBinary(s *step) error {
+	b, err := r.backend(s)
+	if err == nil && b.function {
+		err = fmt.Errorf("%s is a function, whose result is JSON", b.name)
+	}
+	if err != nil {
+		return err
+	}
+	body, err := hex.DecodeString(s.args[2])
+	if err != nil {
+		return err
+	}
+	status, err := strconv.Atoi(s.args[1])
+	b.set(&answer{status: status, body: string(body)})
+	return err
 }
 
 func (r *run) returns(s *step) error {

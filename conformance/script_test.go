@@ -78,12 +78,12 @@ func TestScriptFiles(t *testing.T) {
 // TestWrongExpectations: a script that says what isn't so fails, at its line,
 // with what was wanted and what came.
 func TestWrongExpectations(t *testing.T) {
-	target := inProcess(t, tidegatetest.Options{IAM: "enforce"})
 	backends, err := serveBackends("127.0.0.1:0", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(backends.close)
+	target := inProcess(t, tidegatetest.Options{IAM: "enforce"}, backends)
 	for steps, want := range map[string]string{
 		"alice connects\nalice sends x\nalice receives herd\n":    "x.txt:17: alice receives herd\n    want  herd\n    got   heard",
 		"alice connects\nalice sends x\nalice receives nothing\n": "x.txt:17: alice receives nothing\n    want  (nothing)\n    got   heard",

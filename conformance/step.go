@@ -77,6 +77,7 @@ func verbs() []*verb {
 		form("CLIENT receives a message of SIZE bytes[ in frames of SIZES]", false, (*run).receiveSize),
 		form("CLIENT stops reading", false, (*run).deafen),
 
+		form("BACKEND answers STATUS binary HEX", false, (*run).answerBinary),
 		form("BACKEND answers STATUS[ TEXT]", true, (*run).answer),
 		form("BACKEND returns TEXT", false, (*run).returns),
 		form("BACKEND returns", true, (*run).returns),

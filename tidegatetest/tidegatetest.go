@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -50,6 +51,9 @@ type Options struct {
 	// FrozenClock stops the clock by which clients are idle or too old, rules fire
 	// and items expire; Advance moves it.
 	FrozenClock bool
+	// Endpoints say where services are that integrations call, by the environment
+	// variable that the SDKs know: AWS_ENDPOINT_URL_SQS.
+	Endpoints map[string]*url.URL
 }
 
 // A Server is a Tidegate inside this process.
@@ -92,7 +96,8 @@ func Start(t testing.TB, o Options) *Server {
 		DataDir: filepath.Join(dir, "data"), StateDir: filepath.Join(dir, "state"), CacheDir: cache,
 		Hosts: []string{"127.0.0.1"}, Ports: []int{0}, Region: Region, Account: Account,
 		IAM: mode, Loopback: true, Folders: true, NoRecord: true,
-		Observer: observer, Display: func(name string) string { return name },
+		Endpoints: o.Endpoints,
+		Observer:  observer, Display: func(name string) string { return name },
 	}
 	if o.Extended {
 		options.Limits = apigw.LimitsOf(apigw.ModeExtended)
