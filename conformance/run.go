@@ -40,7 +40,7 @@ type run struct {
 	logLines     int    // of it, looked at
 	segments     []string
 	services     []string // that its backends stand for
-	role         *role // whom the caller is; nil: the target's own credentials
+	role         *role    // whom the caller is; nil: the target's own credentials
 
 	caller, operator *reply // the last answer that no step has looked at yet
 	lastCall         *step
