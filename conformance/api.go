@@ -234,21 +234,51 @@ func (r *run) logged(s *step) error {
 	if r.logGroup == "" {
 		return errors.New("the stage has no accessLogSettings of its own")
 	}
+	return r.watchLog(r.logGroup, s.args[0], func(lines []string) (bool, error) {
+		if len(lines) <= r.logLines {
+			return false, nil
+		}
+		r.logLines++
+		return true, differs(r.values.matchText(s.args[0], lines[r.logLines-1]))
+	})
+}
+
+// traced wants a line of the stage's execution log to have a text.
+func (r *run) traced(s *step) error {
+	group := "API-Gateway-Execution-Logs_" + r.apiID + "/" + r.stage
+	return r.watchLog(group, s.args[0], func(lines []string) (bool, error) {
+		for _, line := range lines {
+			found, err := r.values.matchText("<any>"+s.args[0]+"<any>", line)
+			if err != nil || len(found) == 0 {
+				return true, err
+			}
+		}
+		return false, nil
+	})
+}
+
+// watchLog shows look all lines of a log group, again and again until it has seen
+// enough.
+func (r *run) watchLog(group, want string, look func(lines []string) (bool, error)) error {
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		got, err := r.target.logs(r.ctx, "FilterLogEvents", map[string]any{"logGroupName": r.logGroup})
-		if err != nil {
+		var lines []string
+		got, err := r.target.logs(r.ctx, "FilterLogEvents", map[string]any{"logGroupName": group})
+		if err == nil {
+			var out struct{ Events []struct{ Message string } }
+			if err := json.Unmarshal([]byte(got), &out); err != nil {
+				return err
+			}
+			for _, e := range out.Events {
+				lines = append(lines, strings.TrimSuffix(e.Message, "\n"))
+			}
+		} else if !strings.Contains(err.Error(), "ResourceNotFoundException") { // it isn't there before its first line
 			return err
 		}
-		var out struct{ Events []struct{ Message string } }
-		if err := json.Unmarshal([]byte(got), &out); err != nil {
+		if seen, err := look(lines); seen || err != nil {
 			return err
-		}
-		if len(out.Events) > r.logLines {
-			r.logLines++
-			return differs(r.values.matchText(s.args[0], strings.TrimSuffix(out.Events[r.logLines-1].Message, "\n")))
 		}
 		if time.Now().After(end) {
-			return &failure{mismatches: []mismatch{{"", s.args[0], fmt.Sprintf("(no further line in %v)", patience)}}}
+			return &failure{mismatches: []mismatch{{"", want, fmt.Sprintf("(no such line in %v; the log is)\n%s", patience, strings.Join(lines, "\n"))}}}
 		}
 	}
 }

@@ -54,6 +54,7 @@ func verbs() []*verb {
 		form("caller is answered STATUS with JSON[ TEXT]", true, (*run).answeredJSON),
 		form("caller is answered STATUS[ TEXT]", true, (*run).answered),
 		form("stage logs TEXT", false, (*run).logged),
+		form("stage traces TEXT", false, (*run).traced),
 		form("clock advances DURATION", false, (*run).advance),
 		form("COUNT clients connect", false, (*run).crowd),
 
