@@ -196,7 +196,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.life = strings.ReplaceAll(awshttp.NewRequestID(), "-", "")[:12]
 	s.mourner = sync.OnceValue(func() *mourner { return s.starter.newMourner("]" + s.life) })
 	s.session = newSessions(&s.cfg)
-	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node}
+	s.sdk = &sdkCache{dir: cfg.Cache, events: &s.cfg.Events, node: s.node, run: s.runTool}
 	s.queue = newQueue(s)
 	s.routes()
 	s.queue.work.Go(s.queue.run)

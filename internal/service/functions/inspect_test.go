@@ -3,7 +3,9 @@ package functions
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -15,7 +17,7 @@ func TestInspectPython(t *testing.T) {
 		t.Skip("needs python3 on PATH")
 	}
 	f := openFixture(t, func(c *Config) {
-		c.Inspect = func(name string) int { return map[string]int{"with": 5678, "without": 5679}[name] }
+		c.Inspect = func(name string) int { return map[string]int{"with": 5678}[name] }
 	})
 	handler := "import os, time\ndef handler(event, context):\n    return [os.environ.get('SEEN'), context.get_remaining_time_in_millis() > 10000]\n"
 	python := []any{"Runtime", "python3.12", "Handler", "app.handler", "Timeout", 1}
@@ -32,10 +34,26 @@ func TestInspectPython(t *testing.T) {
 	if n := f.startCount(); n != 1 {
 		t.Errorf("%d environments were started", n)
 	}
-	if exec.Command("python3", "-c", "import debugpy").Run() == nil {
-		return // it is installed: nothing to complain of
+}
+
+// TestInspectPythonLacksDebugpy hides the machine's debugpy, if it has one, from
+// the python3 that functions run on.
+func TestInspectPythonLacksDebugpy(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("needs python3 on PATH")
 	}
-	f.create("without", map[string]string{"app.py": handler}, python...)
+	bin := t.TempDir()
+	script := "#!/bin/sh\nexec '" + python + "' -S -I \"$@\"\n" // no site-packages, nobody's PYTHONPATH
+	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if exec.Command(filepath.Join(bin, "python3"), "-c", "import debugpy").Run() == nil {
+		t.Skip("debugpy is part of this machine's Python itself and can't be hidden from it")
+	}
+	t.Setenv("PATH", bin)
+	f := newFixture(t, func(c *Config) { c.Inspect = func(string) int { return 5679 } })
+	f.create("without", map[string]string{"app.py": "def handler(event, context):\n    return 1\n"}, "Runtime", "python3.12", "Handler", "app.handler", "Timeout", 1)
 	if status, got, _ := f.invoke("without", `{}`); status != 500 || !strings.Contains(got, "--inspect needs debugpy") || !strings.Contains(got, "-m pip install debugpy") {
 		t.Errorf("without debugpy: %d %s", status, got)
 	}

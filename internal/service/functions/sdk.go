@@ -55,6 +55,7 @@ type sdkCache struct {
 	dir    string
 	events *EventListener
 	node   func() (string, error)
+	run    func(ctx context.Context, cmd *exec.Cmd, limit time.Duration) (string, error)
 
 	mu      sync.Mutex
 	version func() int // the major version of Node.js
@@ -71,7 +72,7 @@ func (c *sdkCache) ensure(ctx context.Context, fn *function, names map[string]bo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	folder := filepath.Join(c.dir, "sdk", label)
-	if installed(folder) {
+	if isFolder(folder) {
 		return folder, nil
 	}
 	if ctx.Err() != nil {
@@ -95,11 +96,6 @@ func (c *sdkCache) ensure(ctx context.Context, fn *function, names map[string]bo
 func (c *sdkCache) wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-}
-
-func installed(folder string) bool {
-	_, err := os.Stat(filepath.Join(folder, "node_modules"))
-	return err == nil
 }
 
 // specs returns the set's name and what npm is asked for.
@@ -186,57 +182,25 @@ func npmReason(out string) string {
 	return reason
 }
 
-// install has npm fill a temporary folder, which then gets its name in one
-// step. Another process that does the same is waited for.
+// install has npm fill the folder.
 func (c *sdkCache) install(ctx context.Context, folder string, specs []string) error {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return errors.New("there is no npm on PATH")
 	}
-	parent := filepath.Dir(folder)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	unlock, err := lockFile(filepath.Join(parent, ".lock"))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if installed(folder) {
+	return fillFolder(folder, func(tmp string) error {
+		if err := os.WriteFile(filepath.Join(tmp, "package.json"), []byte("{\"private\":true}\n"), 0o644); err != nil {
+			return err
+		}
+		args := append([]string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--save-exact"}, fewRetries...)
+		cmd := exec.Command(npm, append(args, specs...)...)
+		cmd.Dir = tmp
+		if out, err := c.run(ctx, cmd, sdkInstallLimit); err != nil {
+			return fmt.Errorf("npm: %w: %s", err, npmReason(out))
+		}
+		if !isFolder(filepath.Join(tmp, "node_modules")) {
+			return errors.New("npm installed nothing")
+		}
 		return nil
-	}
-	// What is left of installations that were killed; the lock says that no other
-	// is under way.
-	if left, err := filepath.Glob(filepath.Join(parent, ".installing-*")); err == nil {
-		for _, dir := range left {
-			os.RemoveAll(dir)
-		}
-	}
-	tmp, err := os.MkdirTemp(parent, ".installing-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.WriteFile(filepath.Join(tmp, "package.json"), []byte("{\"private\":true}\n"), 0o644); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, sdkInstallLimit)
-	defer cancel()
-	args := append([]string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error", "--save-exact"}, fewRetries...)
-	args = append(args, specs...)
-	cmd := exec.CommandContext(ctx, npm, args...)
-	cmd.Dir = tmp
-	for _, pair := range os.Environ() {
-		if !strings.HasPrefix(pair, "AWS_") {
-			cmd.Env = append(cmd.Env, pair)
-		}
-	}
-	cmd.WaitDelay = time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm: %w: %s", err, npmReason(string(out)))
-	}
-	if !installed(tmp) {
-		return errors.New("npm installed nothing")
-	}
-	return os.Rename(tmp, folder)
+	})
 }

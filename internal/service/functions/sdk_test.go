@@ -79,7 +79,7 @@ func TestSDKIsBrought(t *testing.T) {
 			t.Errorf("npm was not given %s:\n%s", part, b)
 		}
 	}
-	left, _ := filepath.Glob(filepath.Join(cache, "sdk", ".installing-*"))
+	left, _ := filepath.Glob(filepath.Join(cache, "sdk", ".filling-*"))
 	if len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -131,11 +131,12 @@ func TestInstallationIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	stale := filepath.Join(cache, "sdk", ".installing-1")
+	f := newFixture(t, func(c *Config) { c.Cache = cache })
+	label, _ := f.sdk.specs(&function{record: record{Runtime: "nodejs22.x"}}, nil)
+	stale := filepath.Join(cache, "sdk", ".filling-"+label, "of", "one", "that", "was", "killed")
 	if err := os.MkdirAll(stale, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f := newFixture(t, func(c *Config) { c.Cache = cache })
 	f.create("waits", map[string]string{"index.js": `exports.handler = async () => require('@aws-sdk/client-dynamodb').name;`})
 	answered := make(chan string, 1)
 	go func() {
@@ -150,7 +151,7 @@ func TestInstallationIsStopped(t *testing.T) {
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	left, err := filepath.Glob(filepath.Join(cache, "sdk", "*installing*"))
+	left, err := filepath.Glob(filepath.Join(cache, "sdk", ".filling-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
