@@ -150,11 +150,13 @@ func (p *queryParser) operand() (*operand, error) {
 		end++
 	}
 	word := p.rest[:end]
-	if !isScalar([]byte(word)) {
+	text := []byte(word)
+	if !isScalar(text) {
 		return nil, fmt.Errorf("%q is no value of a filter", word)
 	}
 	p.rest = p.rest[end:]
-	v := scalar([]byte(word))
+	s := scanner{data: text}
+	v := s.scalar(text)
 	return &operand{literal: &v}, nil
 }
 

@@ -67,6 +67,7 @@ const off = -1
 // after the document.
 type scanner struct {
 	data  []byte
+	text  string // the same, once a string was made of a piece
 	pos   int
 	depth int
 	steps []step

@@ -1,35 +1,14 @@
 package jsonpath
 
-// A node is a value that was read whole, because the path picks all of it or
-// doesn't look ahead (wildcards, indexes from the end). Its texts point into
-// the scanned text.
-type node struct {
-	kind    nodeKind
-	text    []byte
-	escaped bool
-	quoted  bool   // a string
-	names   []text // of an object's members, in the order of their first use
-	items   []node // members' values or elements
-}
-
-type nodeKind uint8
-
-const (
-	nodeText nodeKind = iota // a string or anything unquoted but null
-	nodeNull
-	nodeObject
-	nodeArray
+import (
+	"slices"
+	"unicode/utf8"
 )
-
-type text struct {
-	raw     []byte
-	escaped bool
-}
 
 // pickTree reads a container that lies at a step of the path and appends what
 // the rest of the path leads to.
 func (s *scanner) pickTree(at int, close byte) (found bool, err error) {
-	n, err := s.tree(close)
+	v, err := s.tree(close)
 	if err != nil {
 		return false, err
 	}
@@ -38,7 +17,7 @@ func (s *scanner) pickTree(at int, close byte) (found bool, err error) {
 	if e.list {
 		e.out = append(e.out, '[')
 	}
-	e.follow(&n, s.steps[at:])
+	e.follow(&v, s.steps[at:])
 	if e.list {
 		e.out = append(e.out, ']')
 	}
@@ -55,11 +34,12 @@ func hasWildcard(steps []step) bool {
 	return false
 }
 
-// tree reads a value whole.
-func (s *scanner) tree(close byte) (n node, err error) {
+// tree reads a value whole, because the path picks all of it or doesn't look
+// ahead (wildcards, indexes from the end), or there is no path.
+func (s *scanner) tree(close byte) (v Value, err error) {
 	s.blanks()
 	if s.pos == len(s.data) {
-		return node{}, ErrNotJSON
+		return Value{}, ErrNotJSON
 	}
 	switch s.data[s.pos] {
 	case '{':
@@ -67,97 +47,113 @@ func (s *scanner) tree(close byte) (n node, err error) {
 	case '[':
 		return s.arrayTree()
 	case '"', '\'':
-		n.text, n.escaped, err = s.quoted()
-		n.quoted = true
-		return n, err
+		text, escaped, err := s.quoted()
+		if err != nil {
+			return Value{}, err
+		}
+		return Value{Kind: String, Text: s.string(text, escaped)}, nil
 	case ':', '}', ']':
-		return node{}, ErrNotJSON
+		return Value{}, ErrNotJSON
 	}
-	n.text = s.unquoted(',', close)
-	if string(n.text) == "null" {
-		n.kind = nodeNull
+	return s.scalar(s.unquoted(',', close)), nil
+}
+
+// string makes a string of a piece of the text. Pieces without escapes share one
+// copy of it.
+func (s *scanner) string(piece []byte, escaped bool) string {
+	if escaped || !utf8.Valid(piece) {
+		return string(appendText(nil, piece, escaped))
 	}
-	return n, nil
+	if s.text == "" {
+		s.text = string(s.data)
+	}
+	at := cap(s.data) - cap(piece) // pieces are cut from data, and reach to the end of its room
+	return s.text[at : at+len(piece)]
+}
+
+// scalar is what stands without quotes.
+func (s *scanner) scalar(text []byte) Value {
+	switch {
+	case string(text) == "null":
+		return Value{}
+	case !isScalar(text):
+		return Value{Kind: String, Text: s.string(text, false)}
+	case text[0] == 't' || text[0] == 'f':
+		return Value{Kind: Bool, Text: s.string(text, false)}
+	}
+	return Value{Kind: Number, Text: s.string(text, false)}
 }
 
 // fewMembers is up to how many members a name is searched for without an index.
 const fewMembers = 8
 
-func (s *scanner) objectTree() (n node, err error) {
+func (s *scanner) objectTree() (v Value, err error) {
 	if err := s.enter(); err != nil {
-		return node{}, err
+		return Value{}, err
 	}
-	n.kind = nodeObject
+	v.Kind = Object
 	var index map[string]int // from name to place, once there are many
 	for {
 		key, escaped, more, err := s.member()
 		if err != nil {
-			return node{}, err
+			return Value{}, err
 		}
 		if !more {
 			s.depth--
-			return n, nil
+			return v, nil
 		}
-		value, err := s.tree('}')
+		item, err := s.tree('}')
 		if err != nil {
-			return node{}, err
+			return Value{}, err
 		}
 		if err := s.afterMember(); err != nil {
-			return node{}, err
+			return Value{}, err
 		}
-		name := string(appendText(nil, key, escaped))
+		name := s.string(key, escaped)
 		at, known := 0, false
 		if index != nil {
 			at, known = index[name]
 		} else {
-			at, known = n.place(name)
+			at, known = v.place(name)
 		}
 		if known { // the last value counts, in the first one's place
-			n.items[at] = value
+			v.Items[at] = item
 			continue
 		}
-		n.names = append(n.names, text{key, escaped})
-		n.items = append(n.items, value)
+		if len(v.Names) == 1 { // seldom only two
+			v.Names, v.Items = slices.Grow(v.Names, fewMembers-1), slices.Grow(v.Items, fewMembers-1)
+		}
+		v.Names, v.Items = append(v.Names, name), append(v.Items, item)
 		if index != nil {
-			index[name] = len(n.names) - 1
-		} else if len(n.names) > fewMembers {
+			index[name] = len(v.Names) - 1
+		} else if len(v.Names) > fewMembers {
 			index = make(map[string]int, 2*fewMembers)
-			for i, t := range n.names {
-				index[string(appendText(nil, t.raw, t.escaped))] = i
+			for i, n := range v.Names {
+				index[n] = i
 			}
 		}
 	}
 }
 
-// place returns where in an object the member of that name is.
-func (n *node) place(name string) (at int, known bool) {
-	for i, t := range n.names {
-		if equalText(t.raw, t.escaped, name) {
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-func (s *scanner) arrayTree() (n node, err error) {
+func (s *scanner) arrayTree() (v Value, err error) {
 	if err := s.enter(); err != nil {
-		return node{}, err
+		return Value{}, err
 	}
-	n.kind = nodeArray
+	v.Kind = Array
 	for {
 		more, err := s.element()
 		if err != nil {
-			return node{}, err
+			return Value{}, err
 		}
 		if !more {
 			s.depth--
-			return n, nil
+			return v, nil
 		}
 		item, err := s.tree(']')
 		if err != nil {
-			return node{}, err
+			return Value{}, err
 		}
-		n.items = append(n.items, item)
+		v.Items = append(v.Items, item)
 	}
 }
 
@@ -168,61 +164,60 @@ type evaluation struct {
 	count int
 }
 
-// follow appends what steps lead to from n.
-func (e *evaluation) follow(n *node, steps []step) {
+// follow appends what steps lead to from v.
+func (e *evaluation) follow(v *Value, steps []step) {
 	if len(steps) == 0 {
 		if e.count > 0 {
 			e.out = append(e.out, ", "...)
 		}
 		e.count++
-		if n.kind != nodeNull || e.list {
-			e.out = n.append(e.out)
+		if v.Kind != Null || e.list {
+			e.out = v.appendJava(e.out)
 		}
 		return
 	}
 	first, rest := steps[0], steps[1:]
 	switch {
-	case first.kind == stepMember && n.kind == nodeObject:
-		if i, ok := n.place(first.name); ok {
-			e.follow(&n.items[i], rest)
+	case first.kind == stepMember && v.Kind == Object:
+		if i, ok := v.place(first.name); ok {
+			e.follow(&v.Items[i], rest)
 		}
-	case first.kind == stepIndex && n.kind == nodeArray:
+	case first.kind == stepIndex && v.Kind == Array:
 		i := first.index
 		if i < 0 {
-			i += len(n.items)
+			i += len(v.Items)
 		}
-		if 0 <= i && i < len(n.items) {
-			e.follow(&n.items[i], rest)
+		if 0 <= i && i < len(v.Items) {
+			e.follow(&v.Items[i], rest)
 		}
 	case first.kind == stepWildcard:
-		for i := range n.items {
-			e.follow(&n.items[i], rest)
+		for i := range v.Items {
+			e.follow(&v.Items[i], rest)
 		}
 	}
 }
 
-// append appends the node as Java's collections print themselves.
-func (n *node) append(dst []byte) []byte {
-	switch n.kind {
-	case nodeNull:
+// appendJava appends the value as Java's collections print themselves.
+func (v *Value) appendJava(dst []byte) []byte {
+	switch v.Kind {
+	case Null:
 		return append(dst, "null"...)
-	case nodeText:
-		return appendText(dst, n.text, n.escaped)
+	case Bool, Number, String:
+		return append(dst, v.Text...)
 	}
 	brackets := "[]"
-	if n.kind == nodeObject {
+	if v.Kind == Object {
 		brackets = "{}"
 	}
 	dst = append(dst, brackets[0])
-	for i := range n.items {
+	for i := range v.Items {
 		if i > 0 {
 			dst = append(dst, ", "...)
 		}
-		if n.kind == nodeObject {
-			dst = appendText(dst, n.names[i].raw, n.names[i].escaped)
-			dst = append(dst, '=')
+		if v.Kind == Object {
+			dst = append(append(dst, v.Names[i]...), '=')
 		}
-		dst = n.items[i].append(dst)
+		dst = v.Items[i].appendJava(dst)
 	}
 	return append(dst, brackets[1])
 }

@@ -44,62 +44,34 @@ func Read(body []byte) (Value, error) {
 		if !isScalar(text) {
 			return Value{}, ErrNotJSON
 		}
-		return scalar(text), nil
+		return s.scalar(text), nil
 	}
-	n, err := s.tree(0)
+	v, err := s.tree(0)
 	if err != nil {
 		return Value{}, err
 	}
 	if s.space(); s.pos < len(s.data) && !acceptTrailing {
 		return Value{}, ErrNotJSON
 	}
-	return n.value(), nil
-}
-
-func scalar(text []byte) Value {
-	switch {
-	case string(text) == "null":
-		return Value{}
-	case !isScalar(text):
-		return Value{Kind: String, Text: string(appendText(nil, text, false))}
-	case text[0] == 't' || text[0] == 'f':
-		return Value{Kind: Bool, Text: string(text)}
-	}
-	return Value{Kind: Number, Text: string(text)}
-}
-
-func (n *node) value() Value {
-	switch {
-	case n.kind == nodeNull:
-		return Value{}
-	case n.kind == nodeText && !n.quoted:
-		return scalar(n.text)
-	case n.kind == nodeText:
-		return Value{Kind: String, Text: string(appendText(nil, n.text, n.escaped))}
-	}
-	v := Value{Kind: Array}
-	if n.kind == nodeObject {
-		v.Kind = Object
-		for _, name := range n.names {
-			v.Names = append(v.Names, string(appendText(nil, name.raw, name.escaped)))
-		}
-	}
-	for i := range n.items {
-		v.Items = append(v.Items, n.items[i].value())
-	}
-	return v
+	return v, nil
 }
 
 // Member returns a member of an object; ok is false when there is none.
 func (v *Value) Member(name string) (member *Value, ok bool) {
-	if v.Kind == Object {
-		for i, n := range v.Names {
-			if n == name {
-				return &v.Items[i], true
-			}
-		}
+	if i, ok := v.place(name); ok {
+		return &v.Items[i], true
 	}
 	return nil, false
+}
+
+// place returns where in an object the member of that name is.
+func (v *Value) place(name string) (at int, ok bool) {
+	for i, n := range v.Names {
+		if n == name {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // AppendJSON appends the value as JSON without blanks, escaped as Jayway's JSON

@@ -26,6 +26,8 @@ type evaluation struct {
 	set    map[string]any // what the template set
 	frames []*frame       // the macro calls that are under way, the innermost last
 	loop   *loop          // the innermost #foreach
+	given  []any          // the arguments of the calls that are under way
+	room   [4]any         // for those of most templates
 }
 
 // A frame is a call of a macro: its parameters stand for the caller's
@@ -503,18 +505,21 @@ func (s *step) follow(e *evaluation, owner any) (any, error) {
 	if s.kind == stepProperty {
 		return normal(property(owner, s.name)), nil
 	}
-	arguments := make([]any, len(s.arguments))
-	for i, a := range s.arguments {
+	start := len(e.given) // what an error leaves there is dropped with the evaluation
+	for _, a := range s.arguments {
 		v, err := a.value(e)
 		if err != nil {
 			return nil, err
 		}
-		arguments[i] = v
+		e.given = append(e.given, v)
 	}
+	arguments := e.given[start:len(e.given):len(e.given)]
 	if s.kind == stepIndex {
+		e.given = e.given[:start]
 		return at(owner, arguments[0])
 	}
 	v, _, err := e.call(owner, s.name, arguments)
+	e.given = e.given[:start]
 	return normal(v), err
 }
 

@@ -429,7 +429,7 @@ func (e *evaluation) callMap(m *Map, name string, args []any) (v any, ok bool, e
 	case "remove/1":
 		return m.remove(args[0]), true, nil
 	case "clear/0":
-		m.keys, m.values = nil, map[any]any{}
+		m.keys, m.values, m.index = nil, nil, nil
 		return nil, true, nil
 	case "containsKey/1":
 		_, ok := m.Get(args[0])
@@ -443,8 +443,8 @@ func (e *evaluation) callMap(m *Map, name string, args []any) (v any, ok bool, e
 		return &List{items: m.list()}, true, nil
 	case "entrySet/0":
 		l := &List{}
-		for _, k := range m.keys {
-			l.items = append(l.items, entry{k, m.values[mapKey(k)]})
+		for i, k := range m.keys {
+			l.items = append(l.items, entry{k, m.values[i]})
 		}
 		return l, true, nil
 	}

@@ -28,12 +28,21 @@ func (l *List) Items() []any { return l.items }
 // A Map is Java's LinkedHashMap: its entries keep the order in which their keys
 // were first put. Keys are any values; a string and a number differ.
 type Map struct {
-	keys   []any
-	values map[any]any
+	keys, values []any
+	index        map[any]int // from what a key is told apart by to its place, once there are more than fewEntries
 }
 
+// fewEntries is up to how many entries a key is searched for without an index.
+const fewEntries = 8
+
 // NewMap returns an empty map, which prints as Java's do: {k=v}.
-func NewMap() *Map { return &Map{values: map[any]any{}} }
+func NewMap() *Map { return &Map{} }
+
+// NewMapSize returns an empty map with room for n entries.
+func NewMapSize(n int) *Map {
+	room := make([]any, 2*n)
+	return &Map{keys: room[:0:n], values: room[n:n]}
+}
 
 // mapKey is what a key is told apart by.
 func mapKey(k any) any {
@@ -46,19 +55,53 @@ func mapKey(k any) any {
 
 // Put gives a key a value and returns the one that it had.
 func (m *Map) Put(key, value any) (before any) {
-	k := mapKey(key)
-	before, had := m.values[k]
-	if !had {
-		m.keys = append(m.keys, key)
+	if i, had := m.place(key); had {
+		before, m.values[i] = m.values[i], value
+		return before
 	}
-	m.values[k] = value
-	return before
+	m.keys, m.values = append(m.keys, key), append(m.values, value)
+	switch {
+	case m.index != nil:
+		m.index[mapKey(key)] = len(m.keys) - 1
+	case len(m.keys) > fewEntries:
+		m.index = make(map[any]int, 2*fewEntries)
+		m.reindex(0)
+	}
+	return nil
+}
+
+// place returns where a key's entry is.
+func (m *Map) place(key any) (at int, ok bool) {
+	k := mapKey(key)
+	if m.index != nil {
+		at, ok = m.index[k]
+		return at, ok
+	}
+	for i, other := range m.keys {
+		if mapKey(other) == k {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// reindex notes the places of the entries from one on.
+func (m *Map) reindex(from int) {
+	if m.index == nil {
+		return
+	}
+	for i := from; i < len(m.keys); i++ {
+		m.index[mapKey(m.keys[i])] = i
+	}
 }
 
 // Get returns a key's value; ok is false when there is none.
 func (m *Map) Get(key any) (value any, ok bool) {
-	value, ok = m.values[mapKey(key)]
-	return value, ok
+	i, ok := m.place(key)
+	if !ok {
+		return nil, false
+	}
+	return m.values[i], true
 }
 
 // Len is the number of entries.
@@ -68,27 +111,19 @@ func (m *Map) Len() int { return len(m.keys) }
 func (m *Map) Keys() []any { return m.keys }
 
 func (m *Map) remove(key any) any {
-	k := mapKey(key)
-	before, had := m.values[k]
+	i, had := m.place(key)
 	if !had {
 		return nil
 	}
-	delete(m.values, k)
-	for i, other := range m.keys {
-		if mapKey(other) == k {
-			m.keys = append(m.keys[:i:i], m.keys[i+1:]...)
-			break
-		}
-	}
+	before := m.values[i]
+	delete(m.index, mapKey(key))
+	m.keys, m.values = append(m.keys[:i:i], m.keys[i+1:]...), append(m.values[:i:i], m.values[i+1:]...)
+	m.reindex(i)
 	return before
 }
 
 func (m *Map) list() []any {
-	list := make([]any, len(m.keys))
-	for i, k := range m.keys {
-		list[i] = m.values[mapKey(k)]
-	}
-	return list
+	return append([]any(nil), m.values...)
 }
 
 // An entry is one of a map's.
@@ -303,7 +338,7 @@ func (p *printer) java(v any, depth int) {
 			}
 			p.java(k, depth+1)
 			p.out = append(p.out, '=')
-			p.java(v.values[mapKey(k)], depth+1)
+			p.java(v.values[i], depth+1)
 		}
 		p.out = append(p.out, '}')
 	case Lazy:
@@ -362,7 +397,7 @@ func (p *printer) json(v any, depth int) {
 			}
 			p.quote(Print(k))
 			p.out = append(p.out, ':')
-			p.json(v.values[mapKey(k)], depth+1)
+			p.json(v.values[i], depth+1)
 		}
 		p.out = append(p.out, '}')
 	case nil, bool, int64, *big.Int, float64:

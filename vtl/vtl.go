@@ -145,7 +145,11 @@ func (t *Template) Append(dst []byte, scope Scope, limits Limits) ([]byte, error
 	if limits.Steps == 0 {
 		limits.Steps = defaultSteps
 	}
+	if dst == nil {
+		dst = make([]byte, 0, len(t.text))
+	}
 	e := &evaluation{text: t.text, out: dst, base: len(dst), scope: scope, limits: limits, macros: t.macros}
+	e.given = e.room[:0]
 	if err := e.located(t.body.render(e)); err != nil {
 		return dst, err
 	}

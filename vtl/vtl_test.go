@@ -2,6 +2,7 @@ package vtl
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -202,6 +203,47 @@ func BenchmarkTemplate(b *testing.B) {
 	for b.Loop() {
 		if out, err = template.Append(out[:0], scope, Limits{}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A map keeps the order of its keys and finds them, be they few or many, also
+// after some were removed.
+func TestMap(t *testing.T) {
+	for _, n := range []int{3, 8, 9, 40} {
+		m := NewMap()
+		var want []string
+		for i := range n {
+			m.Put(int64(i), i)
+			m.Put(fmt.Sprint(i), i) // a string is another key
+		}
+		m.Put("0", "again")
+		for i := 1; i < n; i += 2 {
+			if got := m.remove(fmt.Sprint(i)); got != i {
+				t.Errorf("%d entries: removing %q gave %v", 2*n, fmt.Sprint(i), got)
+			}
+		}
+		for i := range n {
+			want = append(want, fmt.Sprintf("%d=%d", i, i))
+			text := fmt.Sprint(i)
+			got, ok := m.Get(text)
+			switch {
+			case i%2 == 1 && ok, i%2 == 0 && !ok:
+				t.Errorf("%d entries: %q is there: %v", 2*n, text, ok)
+			case i == 0:
+				want = append(want, "0=again")
+			case ok:
+				want = append(want, text+"="+text)
+				if got != i {
+					t.Errorf("%d entries: %q is %v", 2*n, text, got)
+				}
+			}
+		}
+		if got, want := Print(m), "{"+strings.Join(want, ", ")+"}"; got != want || m.Len() != len(m.Keys()) {
+			t.Errorf("%d entries: %s, want %s", 2*n, got, want)
+		}
+		if m.remove("none") != nil {
+			t.Error("what isn't there was removed")
 		}
 	}
 }

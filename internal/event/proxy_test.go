@@ -401,7 +401,7 @@ func BenchmarkAppendProxy(b *testing.B) {
 		body  string
 	}{
 		{"connect", TypeConnect, ""},
-		{"message", TypeMessage, `{"action":"sendMessage","data":"hello"}`},
+		{"message", TypeMessage, `{"action":"sendMessage","data":"` + strings.Repeat("lorem ipsum ", 19)[:256-34] + `"}`}, // 256 bytes
 		{"message30KiB", TypeMessage, `{"action":"sendMessage","data":"` + strings.Repeat("lorem ipsum ", 2500) + `"}`},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -18,9 +18,10 @@ import (
 // mention is not built.
 type scope struct {
 	in             *Input
-	input          *input
-	context        *variables
-	stageVariables *vtl.Map
+	input          input
+	context        variables
+	stageVariables stageVariables
+	silent         [3]any // a vtl.Silent for each of these, once asked for
 }
 
 // lookup gives the variables of API Gateway. References that begin with one of
@@ -28,29 +29,55 @@ type scope struct {
 func (s *scope) lookup(name string) (any, bool) {
 	switch name {
 	case "input":
-		if s.input == nil {
-			s.input = &input{in: s.in}
+		if s.silent[0] == nil {
+			s.input.in = s.in
+			s.silent[0] = vtl.Silent{Value: &s.input}
 		}
-		return vtl.Silent{Value: s.input}, true
+		return s.silent[0], true
 	case "context":
-		if s.context == nil {
-			s.context = &variables{of: s.in.Context}
+		if s.silent[1] == nil {
+			s.context.of = s.in.Context
+			s.silent[1] = vtl.Silent{Value: &s.context}
 		}
-		return vtl.Silent{Value: s.context}, true
+		return s.silent[1], true
 	case "stageVariables":
-		if s.stageVariables == nil {
-			s.stageVariables = vtl.NewMap()
+		if s.silent[2] == nil {
 			if c := s.in.Context; c != nil {
-				for _, key := range sortedKeys(c.StageVariables) {
-					s.stageVariables.Put(key, c.StageVariables[key])
-				}
+				s.stageVariables.of = c.StageVariables
 			}
+			s.silent[2] = vtl.Silent{Value: &s.stageVariables}
 		}
-		return vtl.Silent{Value: s.stageVariables}, true
+		return s.silent[2], true
 	case "util":
 		return util{}, true
 	}
 	return nil, false
+}
+
+// stageVariables is $stageVariables, in the order of their names.
+type stageVariables struct {
+	of  map[string]string
+	all *vtl.Map
+}
+
+// Get returns one stage variable.
+func (s *stageVariables) Get(name string) (any, bool) {
+	if s.all != nil {
+		return s.all.Get(name)
+	}
+	v, ok := s.of[name]
+	return v, ok
+}
+
+// Map returns all of them.
+func (s *stageVariables) Map() *vtl.Map {
+	if s.all == nil {
+		s.all = vtl.NewMapSize(len(s.of))
+		for _, key := range sortedKeys(s.of) {
+			s.all.Put(key, s.of[key])
+		}
+	}
+	return s.all
 }
 
 // variables is $context: identity, authorizer and error are maps within it, the
@@ -69,6 +96,9 @@ func (v *variables) Get(name string) (any, bool) {
 		}
 		if !event.VariableGroup(name) {
 			return nil, false
+		}
+		if name == "identity" { // every event has some of it
+			return &group{v, name}, true
 		}
 	}
 	return v.Map().Get(name)
@@ -99,6 +129,30 @@ func (v *variables) Map() *vtl.Map {
 	return v.all
 }
 
+// group is the variables of $context that begin with a name and a dot.
+type group struct {
+	in   *variables
+	name string
+}
+
+// Get returns one variable of the group.
+func (g *group) Get(name string) (any, bool) {
+	if g.in.all == nil {
+		text, ok := g.in.of.Lookup(g.name + "." + name)
+		return text, ok
+	}
+	return g.Map().Get(name)
+}
+
+// Map returns all of the group.
+func (g *group) Map() *vtl.Map {
+	m, _ := g.in.Map().Get(g.name)
+	if m, ok := m.(*vtl.Map); ok {
+		return m
+	}
+	return vtl.NewMap()
+}
+
 func variable(text string, number bool) any {
 	if number {
 		return numberValue(text)
@@ -109,16 +163,20 @@ func variable(text string, number bool) any {
 // input is $input.
 type input struct {
 	in   *Input
+	text any // the body's, once asked for: a string
 	read bool
 	root *jsonpath.Value // nil when the body isn't JSON
 }
 
 // body is the text that templates see: {} when there is none.
-func (i *input) body() string {
-	if len(i.in.Body) == 0 {
-		return "{}"
+func (i *input) body() any {
+	if i.text == nil {
+		i.text = "{}"
+		if len(i.in.Body) > 0 {
+			i.text = string(i.in.Body)
+		}
 	}
-	return string(i.in.Body)
+	return i.text
 }
 
 // Get returns $input.body.
@@ -130,7 +188,7 @@ func (i *input) Get(name string) (any, bool) {
 }
 
 // String is what $input itself prints.
-func (i *input) String() string { return i.body() }
+func (i *input) String() string { return vtl.Print(i.body()) }
 
 // Call calls json, path and params.
 func (i *input) Call(name string, arguments []any) (any, bool, error) {
@@ -163,13 +221,19 @@ func (i *input) Call(name string, arguments []any) (any, bool, error) {
 
 // query follows a path into the body.
 func (i *input) query(path string) (*jsonpath.Query, []*jsonpath.Value, error) {
-	q, err := jsonpath.ParseQuery(path)
-	if err != nil {
-		return nil, nil, err
+	q, err := wholeBody, error(nil)
+	if path != "$" {
+		if q, err = jsonpath.ParseQuery(path); err != nil {
+			return nil, nil, err
+		}
 	}
 	if !i.read {
 		i.read = true
-		if v, err := jsonpath.Read([]byte(i.body())); err == nil {
+		body := i.in.Body
+		if len(body) == 0 {
+			body = []byte("{}")
+		}
+		if v, err := jsonpath.Read(body); err == nil {
 			i.root = &v
 		}
 	}
@@ -179,6 +243,9 @@ func (i *input) query(path string) (*jsonpath.Query, []*jsonpath.Value, error) {
 	found, err := q.Select(i.root)
 	return q, found, err
 }
+
+// wholeBody is the path that most templates begin with.
+var wholeBody, _ = jsonpath.ParseQuery("$")
 
 // answer is what json and path give for what a query found: json a JSON text,
 // "" in quotes when there is nothing, path a value, or the empty string.
@@ -253,7 +320,7 @@ func velocity(v *jsonpath.Value) any {
 		}
 		return vtl.NewJSONList(items...)
 	case jsonpath.Object:
-		m := vtl.NewMap()
+		m := vtl.NewMapSize(len(v.Names))
 		for i, name := range v.Names {
 			m.Put(name, velocity(&v.Items[i]))
 		}
@@ -295,6 +362,9 @@ func (util) Call(name string, arguments []any) (any, bool, error) {
 		return nil, false, nil
 	}
 	if name == "escapeJavaScript" {
+		if text, ok := arguments[0].(string); ok && !needsEscape(text) {
+			return arguments[0], true, nil
+		}
 		return escapeJavaScript(vtl.Print(arguments[0])), true, nil
 	}
 	if arguments[0] == nil {
@@ -335,6 +405,7 @@ var javaEscaper = strings.NewReplacer("~", "%7E", "%2A", "*")
 // backslash, slash, control characters, and all beyond ASCII.
 func escapeJavaScript(s string) string {
 	var b strings.Builder
+	b.Grow(len(s) + len(s)/8 + 8)
 	for _, c := range utf16.Encode([]rune(s)) {
 		switch {
 		case c == '\'' || c == '"' || c == '\\' || c == '/':
@@ -357,4 +428,14 @@ func escapeJavaScript(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// needsEscape says that escapeJavaScript changes the text.
+func needsEscape(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '\'' || c == '"' || c == '\\' || c == '/' {
+			return true
+		}
+	}
+	return false
 }

@@ -177,3 +177,63 @@ func TestSubstituteStageVariables(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTemplate builds what a template of 1 KB makes of a message of 256
+// bytes: an item for DynamoDB, as in AWS's examples.
+func BenchmarkTemplate(b *testing.B) {
+	text := `## stores a message with what is known of its sender
+#set($body = $input.path('$'))
+#set($limit = 10)
+{
+  "TableName": "$stageVariables.table",
+  "Item": {
+    "id": { "S": "$context.requestId" },
+    "connection": { "S": "$context.connectionId" },
+    "source": { "S": "$context.identity.sourceIp" },
+    "route": { "S": "$context.routeKey" },
+    "stage": { "S": "$context.stage" },
+    "at": { "N": "$context.requestTimeEpoch" },
+    "room": { "S": "$util.escapeJavaScript($body.room)" },
+    "text": { "S": "$util.escapeJavaScript($body.text)" },
+    "raw": { "S": "$util.base64Encode($input.body)" },
+#if($body.urgent == true && $body.tags.size() < $limit)
+    "priority": { "N": "1" },
+#else
+    "priority": { "N": "0" },
+#end
+    "tags": { "L": [
+#foreach($tag in $body.tags)
+      { "S": "$util.escapeJavaScript($tag)" }#if($foreach.hasNext),#end
+
+#end
+    ] },
+    "author": $input.json('$.author')
+  },
+  "ConditionExpression": "attribute_not_exists(id)",
+  "ReturnValues": "NONE"
+}
+`
+	text += "## " + strings.Repeat("-", 1024-len(text)-3)
+	body := `{"action":"store","room":"lobby","urgent":true,"tags":["a","bb","ccc"],"author":{"name":"Ann","level":7},"text":"`
+	body += strings.Repeat("hello you ", 26)[:256-len(body)-2] + `"}`
+	if len(text) != 1024 || len(body) != 256 {
+		b.Fatal(len(text), len(body))
+	}
+	template, err := CompileTemplate("t", text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := &Input{
+		Context: &event.Context{
+			APIID: "abc", Stage: "dev", ConnectionID: "PJqB0fHsqRcCHlw=", RequestID: "PJqB1GwZqRcFX-Q=", RouteKey: "store", EventType: event.TypeMessage,
+			RequestTime: time.UnixMilli(1700000000123), StageVariables: map[string]string{"table": "messages"}, Identity: event.Identity{SourceIP: "10.0.0.1"},
+		},
+		Body: []byte(body),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := template.Build(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -218,12 +218,15 @@ func (m *Metrics) Functions(next functions.EventListener) functions.EventListene
 }
 
 // Tables returns a handler that counts calls of DynamoDB's API and passes them
-// on.
-func (m *Metrics) Tables(next http.Handler) http.Handler {
+// on. What a client calls an operation counts as other when known says it is none.
+func (m *Metrics) Tables(next http.Handler, known func(operation string) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(s, r)
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		if !known(operation) {
+			operation = "other"
+		}
 		m.tables.with(operation, statusClasses[min(max(s.status/100, 0), len(statusClasses)-1)]).Add(1)
 	})
 }

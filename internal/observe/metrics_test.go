@@ -37,10 +37,12 @@ func TestMetrics(t *testing.T) {
 	m.Cluster(cluster.EventListener{}).PushEnd(cluster.PushInfo{APIID: "abc", Stage: "dev", Outcome: cluster.PushQueued, Size: 6})
 	m.Transport(transport.EventListener{}).Dropped(transport.DropInfo{Reason: transport.DropIdle})
 	m.Functions(functions.EventListener{}).InvocationEnd(functions.InvocationEnd{Function: `a"b`, Cold: true, ErrorType: "E"})
-	table := m.Tables(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }))
-	r := httptest.NewRequest("POST", "/", nil)
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
-	table.ServeHTTP(httptest.NewRecorder(), r)
+	table := m.Tables(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) }), func(name string) bool { return name == "PutItem" })
+	for _, operation := range []string{"PutItem", "Made", "Up"} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
+		table.ServeHTTP(httptest.NewRecorder(), r)
+	}
 	got := text(t, m, OpenCount{"abc", "dev", 7})
 	for _, line := range []string{
 		"# TYPE tidegate_connections gauge",
@@ -58,6 +60,7 @@ func TestMetrics(t *testing.T) {
 		`tidegate_invocations_total{function="a\"b",outcome="error"} 1`,
 		`tidegate_cold_starts_total{function="a\"b"} 1`,
 		`tidegate_table_operations_total{operation="PutItem",status="4xx"} 1`,
+		`tidegate_table_operations_total{operation="other",status="4xx"} 2`,
 		"# TYPE tidegate_route_seconds histogram",
 		`tidegate_route_seconds_bucket{api="abc",stage="dev",route="say",le="0.0025"} 0`,
 		`tidegate_route_seconds_bucket{api="abc",stage="dev",route="say",le="0.005"} 1`,

@@ -273,7 +273,7 @@ func (s *Server) openServices(ctx context.Context, gate *awshttp.Gate, handlers 
 	if err != nil {
 		return err
 	}
-	handlers["dynamodb"], handlers["lambda"] = s.metrics.Tables(s.tables), s.functions
+	handlers["dynamodb"], handlers["lambda"] = s.metrics.Tables(s.tables, s.tables.HasOperation), s.functions
 	handlers["events"], handlers["scheduler"] = s.schedules, s.schedules.Scheduler()
 	return nil
 }

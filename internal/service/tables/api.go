@@ -26,6 +26,9 @@ var laterOperations = []string{
 	"UpdateKinesisStreamingDestination", "UpdateTableReplicaAutoScaling",
 }
 
+// HasOperation says that DynamoDB's API has an operation of this name.
+func (s *Service) HasOperation(name string) bool { return s.names[name] }
+
 // routes builds the protocol's handler.
 func (s *Service) routes() http.Handler {
 	ops := map[string]awshttp.HandlerFunc{
@@ -60,6 +63,10 @@ func (s *Service) routes() http.Handler {
 	}
 	for name, sh := range requestShapes() {
 		ops[name] = shaped(ops[name], sh)
+	}
+	s.names = map[string]bool{}
+	for name := range ops {
+		s.names[name] = true
 	}
 	p := awshttp.Protocol{Gate: s.gate, Service: "dynamodb", MaxBody: maxRequest}
 	inner := p.JSON("1.0", "DynamoDB_20120810", namespace, ops)

@@ -56,6 +56,7 @@ type Service struct {
 	tokens  tokens
 	memory  memory
 	handler http.Handler
+	names   map[string]bool // of the API's operations
 	sweeps  sync.WaitGroup
 	stop    context.CancelFunc
 
