@@ -383,6 +383,27 @@ func (r *run) send(s *step) error {
 	return r.sendFrames(s, gobwas.OpText, []string{text})
 }
 
+// sendUntilClosed sends a text again and again, waiting for what comes of each,
+// until the server closes.
+func (r *run) sendUntilClosed(s *step) error {
+	for range 1000 {
+		if err := r.send(s); err != nil {
+			return err
+		}
+		f, err := r.next(s.args[0], "an answer, or (close frame) "+s.args[2])
+		switch {
+		case err != nil:
+			return err
+		case f.what == "text":
+			continue
+		case f.what == "close" && strconv.Itoa(f.code) == s.args[2]:
+			return nil
+		}
+		return &failure{mismatches: []mismatch{{"", "(close frame) " + s.args[2], f.String()}}}
+	}
+	return &failure{mismatches: []mismatch{{"", "(close frame) " + s.args[2], "(1000 answers)"}}}
+}
+
 func (r *run) sendFrames(s *step, op gobwas.OpCode, parts []string) error {
 	c, err := r.client(s.args[0])
 	if err != nil {

@@ -67,6 +67,7 @@ func verbs() []*verb {
 		form("CLIENT sends binary HEX", false, (*run).sendBinary),
 		form("CLIENT sends fragments", true, (*run).sendFragments),
 		form("CLIENT sends a message of SIZE bytes[ in frames of COUNT]", false, (*run).sendSize),
+		form("CLIENT sends TEXT until closed CODE", false, (*run).sendUntilClosed),
 		form("CLIENT sends TEXT", false, (*run).send),
 		form("CLIENT sends", true, (*run).send),
 		form("CLIENT pings[ TEXT]", false, (*run).ping),
