@@ -283,6 +283,33 @@ func (r *run) watchLog(group, want string, look func(lines []string) (bool, erro
 	}
 }
 
+// counted waits for a line of Tidegate's own metrics.
+func (r *run) counted(s *step) error {
+	sign, err := r.signing("signed for the service tidegate")
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		got, err := r.target.request(r.ctx, "localhost", http.MethodGet, "/_tidegate/metrics", nil, "", sign)
+		if err != nil {
+			return err
+		}
+		var ours []string // of this API
+		for line := range strings.Lines(got.body) {
+			line = strings.TrimSpace(line)
+			if found, err := r.values.matchText(s.args[0], line); err != nil || len(found) == 0 {
+				return err
+			}
+			if strings.Contains(line, r.apiID) {
+				ours = append(ours, line)
+			}
+		}
+		if time.Now().After(end) {
+			return &failure{mismatches: []mismatch{{"", s.args[0], strings.Join(ours, " ")}}}
+		}
+	}
+}
+
 // operate sends a control plane's request as the script writes it.
 func (r *run) operate(s *step) error {
 	path, err := r.values.fill(s.args[1])

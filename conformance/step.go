@@ -55,6 +55,7 @@ func verbs() []*verb {
 		form("caller is answered STATUS[ TEXT]", true, (*run).answered),
 		form("stage logs TEXT", false, (*run).logged),
 		form("stage traces TEXT", false, (*run).traced),
+		form("tidegate counts TEXT", false, (*run).counted),
 		form("clock advances DURATION", false, (*run).advance),
 		form("COUNT clients connect", false, (*run).crowd),
 
@@ -97,7 +98,7 @@ func verbs() []*verb {
 var allVerbs = verbs()
 
 // reserved subjects are no client's name.
-var reserved = map[string]bool{"operator": true, "caller": true, "clock": true, "stage": true}
+var reserved = map[string]bool{"operator": true, "caller": true, "clock": true, "stage": true, "tidegate": true}
 
 // ofBackends are verbs whose subject must be a backend of the api section.
 var ofBackends = regexp.MustCompile(`^BACKEND`)
