@@ -95,21 +95,23 @@ func (s *Service) bindGets(c *awshttp.Call, requests []*getRequest) error {
 		if err != nil {
 			return err
 		}
+		seen := map[string]bool{}
+		for _, k := range r.keys {
+			key := string(k.appendBinary(nil))
+			if seen[key] {
+				return invalid("Provided list of item keys contains duplicates")
+			}
+			seen[key] = true
+		}
 	}
 	for _, r := range requests {
 		if r.t = s.lookup(r.name); r.t == nil {
 			return tableNotFound()
 		}
-		seen := map[string]bool{}
 		for _, k := range r.keys {
 			if err := r.t.checkKey(k); err != nil {
 				return err
 			}
-			key := r.t.primaryKey(k)
-			if seen[key] {
-				return invalid("Provided list of item keys contains duplicates")
-			}
-			seen[key] = true
 		}
 	}
 	return nil
@@ -371,10 +373,10 @@ func checkBatchWrite(requests []*tableWrites, mode, metrics string) error {
 		}
 		for _, w := range r.writes {
 			switch {
-			case w.isPut && w.isDelete:
+			case w.isPut == w.isDelete: // DynamoDB says so of neither too
 				return invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
-			case !w.isPut && !w.isDelete:
-				return invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+			case w.isPut && w.item.size() > maxItemSize:
+				return invalid(errItemSize)
 			}
 		}
 		total += len(r.writes)

@@ -136,6 +136,10 @@ func (s *Service) resource(c *awshttp.Call, operation string, ref *string) (*tab
 	}
 	name, ok := s.nameOf(*ref)
 	if !ok {
+		if strings.HasPrefix(*ref, "arn:aws:dynamodb:") && !strings.HasPrefix(*ref, s.arnPrefix()) { // another account's or region's
+			return nil, &awshttp.Error{Code: codeAccessDenied, Status: http.StatusBadRequest, MessageKey: "Message",
+				Message: "User: " + c.Principal.ARN + " is not authorized to perform: dynamodb:" + operation + " on resource: " + *ref}
+		}
 		if strings.HasPrefix(*ref, "arn:") {
 			return nil, &awshttp.Error{Code: codeNotFound, Status: http.StatusBadRequest, Message: "Requested resource not found: ResourcArn: " + *ref + " not found"}
 		}

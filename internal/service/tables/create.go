@@ -205,6 +205,9 @@ func (in *createInput) describe() (*description, error) {
 		d.WarmThroughput = &warmThroughput{12000, 4000, "ACTIVE"}
 	default:
 		t := in.ProvisionedThroughput
+		if err := t.checkBounds(); err != nil {
+			return nil, err
+		}
 		d.ProvisionedThroughput = throughputDescription{0, *t.ReadCapacityUnits, *t.WriteCapacityUnits}
 		d.WarmThroughput = &warmThroughput{*t.ReadCapacityUnits, *t.WriteCapacityUnits, "ACTIVE"}
 	}
@@ -244,6 +247,19 @@ func (in *createInput) describe() (*description, error) {
 		}
 	}
 	return d, nil
+}
+
+// maxUnits bounds the capacity units that can be asked for.
+const maxUnits = 1_000_000_000_000
+
+func (t *throughput) checkBounds() error {
+	switch {
+	case *t.ReadCapacityUnits > maxUnits:
+		return invalidf("Given value %d for ReadCapacityUnits is out of bounds", *t.ReadCapacityUnits)
+	case *t.WriteCapacityUnits > maxUnits:
+		return invalidf("Given value %d for WriteCapacityUnits is out of bounds", *t.WriteCapacityUnits)
+	}
+	return nil
 }
 
 func definedNames(defs []attributeDefinition) string {
@@ -329,10 +345,16 @@ const (
 func (in *createInput) describeIndexes(d *description, onDemand bool) error {
 	names := map[string]bool{}
 	nonKey := 0
+	switch {
+	case in.LocalSecondaryIndexes != nil && len(in.LocalSecondaryIndexes) == 0:
+		return badParameter("List of LocalSecondaryIndexes is empty")
+	case in.LocalSecondaryIndexes != nil && len(in.KeySchema) < 2:
+		return badParameter("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
+	case in.LocalSecondaryIndexes == nil && in.GlobalSecondaryIndexes != nil && len(in.GlobalSecondaryIndexes) == 0:
+		return badParameter("List of GlobalSecondaryIndexes is empty")
+	}
 	local := func(x indexInput) error {
 		switch {
-		case len(in.KeySchema) < 2:
-			return badParameter("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
 		case len(x.KeySchema) < 2:
 			return badParameter("Index KeySchema does not have a range key for index: %s", *x.IndexName)
 		case x.KeySchema[0].AttributeName != in.KeySchema[0].AttributeName:

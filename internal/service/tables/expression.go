@@ -15,6 +15,8 @@ type bindings struct {
 	values     map[string]value
 	usedNames  map[string]bool
 	usedValues map[string]bool
+	// broken says that names or values have a problem (input.problem).
+	broken bool
 }
 
 // checkUsed refuses placeholders that no expression of the request mentions.
@@ -85,27 +87,32 @@ func (p path) lookup(it item) value {
 	return v
 }
 
-// checkPaths refuses paths of which one is or contains another (overlap), or
-// that take the same value for a map and for a list (conflict).
+// checkPaths refuses paths of which one is or contains another (overlap), or,
+// when none does, that take the same value for a map and for a list (conflict).
 func checkPaths(paths []path) string {
-	for j := 1; j < len(paths); j++ {
-		for i := range j {
-			a, b := paths[i], paths[j]
-			n := 0
-			for n < len(a) && n < len(b) && a[n] == b[n] {
-				n++
+	for _, word := range []string{"overlap", "conflict"} {
+		for j := 1; j < len(paths); j++ {
+			for i := range j {
+				if a, b := paths[i], paths[j]; clash(a, b) == word {
+					return "Two document paths " + word + " with each other; must remove or rewrite one of these paths; path one: " + a.String() + ", path two: " + b.String()
+				}
 			}
-			word := ""
-			switch {
-			case n == len(a) || n == len(b):
-				word = "overlap"
-			case n > 0 && a[n].index < 0 != (b[n].index < 0):
-				word = "conflict"
-			default:
-				continue
-			}
-			return "Two document paths " + word + " with each other; must remove or rewrite one of these paths; path one: " + a.String() + ", path two: " + b.String()
 		}
+	}
+	return ""
+}
+
+// clash says in which way two paths can't be in one expression, if any.
+func clash(a, b path) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	switch {
+	case n == len(a) || n == len(b):
+		return "overlap"
+	case n > 0 && a[n].index < 0 != (b[n].index < 0):
+		return "conflict"
 	}
 	return ""
 }

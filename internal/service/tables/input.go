@@ -13,6 +13,12 @@ type input struct {
 	operation     string
 	inTransaction bool
 
+	// problem is the first of the attribute values that can't be: DynamoDB looks at
+	// them when the request is otherwise complete, first at the item's or the
+	// key's.
+	problem     error
+	problemRank int
+
 	table, index             *string
 	item, key, startKey      item
 	hasItem, hasKey, hasFrom bool
@@ -59,6 +65,14 @@ var members = func() map[string]map[string]bool {
 	return m
 }()
 
+// problemRanks is the order in which DynamoDB looks at attribute values.
+var problemRanks = map[string]int{
+	"AttributeUpdates": 1, "QueryFilter": 1, "ScanFilter": 1,
+	"Expected": 2, "ExclusiveStartKey": 2,
+	"ExpressionAttributeNames": 3, "ExpressionAttributeValues": 4,
+	"KeyConditions": 5,
+}
+
 // foreign reads a member that the operation doesn't have: DynamoDB skips it.
 // What it has nowhere may be newer than Tidegate, and is refused by name.
 func (s *scanner) foreign(name, operation string) error {
@@ -92,7 +106,18 @@ func (in *input) read(s *scanner) error {
 		default:
 			return s.foreign(name, in.operation)
 		}
-		return in.member(s, name)
+		start, depth := s.i, s.depth
+		err := in.member(s, name)
+		if e, ok := err.(*awshttp.Error); !ok || e.Code != codeValidation || in.inTransaction || strings.HasPrefix(e.Message, "Tidegate ") {
+			return err
+		}
+		rank := problemRanks[name]
+		if in.problem == nil || rank < in.problemRank {
+			in.problem, in.problemRank = err, rank
+		}
+		in.bindings.broken = in.bindings.broken || rank == problemRanks["ExpressionAttributeNames"] || rank == problemRanks["ExpressionAttributeValues"]
+		s.i, s.depth = start, depth
+		return s.skip()
 	})
 }
 
@@ -229,7 +254,7 @@ func (b *bindings) checkGiven(anyExpression bool, missing string) error {
 		case p.nil_:
 		case !anyExpression:
 			return invalid(p.what + " can only be specified when using expressions" + missing)
-		case p.n == 0:
+		case p.n == 0 && !b.broken:
 			return invalid(p.what + " must not be empty")
 		}
 	}

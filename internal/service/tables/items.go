@@ -216,6 +216,9 @@ func (s *Service) prepare(c *awshttp.Call, operation string) (in *input, t *tabl
 	if err == nil {
 		err = b.checkGiven(in.condition != nil || in.update != nil, missing)
 	}
+	if err == nil {
+		err = in.problem
+	}
 	if err == nil && in.legacy.updates != nil {
 		u, err = legacyUpdateOf(in.legacy.updates)
 	}
@@ -233,6 +236,9 @@ func (s *Service) prepare(c *awshttp.Call, operation string) (in *input, t *tabl
 	}
 	if err != nil {
 		return nil, nil, nil, nil, counted(err)
+	}
+	if operation == "PutItem" && in.item.size() > maxItemSize {
+		return nil, nil, nil, nil, invalid(errItemSize)
 	}
 	if t = s.lookup(name); t == nil {
 		return nil, nil, nil, nil, tableNotFound()
@@ -375,6 +381,9 @@ func (s *Service) getItem(c *awshttp.Call) (any, error) {
 	}
 	if err := in.bindings.checkGiven(in.projection != nil, ""); err != nil {
 		return nil, err
+	}
+	if in.problem != nil {
+		return nil, in.problem
 	}
 	paths, err := attributePaths(in.legacy.attributes)
 	if err != nil {

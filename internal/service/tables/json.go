@@ -452,6 +452,9 @@ func (s *scanner) numberValue() (value, error) {
 	}
 	n, err := canonicalNumber(t)
 	if err != nil {
+		if s.older && err == errOverflow && wrapsAround(t) {
+			err = errUnderflow
+		}
 		s.plain = !s.older
 		if t == "" && !s.older {
 			return value{}, invalid(err.Error() + ": ")

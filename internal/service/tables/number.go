@@ -1,7 +1,9 @@
 package tables
 
 import (
+	"math"
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -111,6 +113,16 @@ func (d decimal) normal(digits string) (decimal, error) {
 		return decimal{}, errUnderflow
 	}
 	return d, nil
+}
+
+// wrapsAround tells whether the size of a number too large doesn't fit the 32
+// bits in which DynamoDB's older layer counts, and so seems small to it.
+func wrapsAround(s string) bool {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(s), "e")
+	n, err := strconv.ParseInt(exponent, 10, 32)
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
+	digits := len(strings.TrimLeft(whole+fraction, "0"))
+	return err == nil && int64(digits-len(fraction))+n > math.MaxInt32
 }
 
 // String writes the number as DynamoDB returns it: in full, without exponent,

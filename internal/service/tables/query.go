@@ -334,6 +334,9 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 	if err := in.bindings.checkGiven(in.keyCondition != nil || in.filter != nil || in.projection != nil, ": KeyConditionExpression is null"); err != nil {
 		return nil, err
 	}
+	if in.problem != nil {
+		return nil, in.problem
+	}
 	kc, err := r.parseKeys()
 	if err != nil {
 		return nil, err
@@ -388,6 +391,9 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 	}
 	if err := in.bindings.checkGiven(in.filter != nil || in.projection != nil, ": FilterExpression is null"); err != nil {
 		return nil, err
+	}
+	if in.problem != nil {
+		return nil, in.problem
 	}
 	if err := r.parse(); err != nil {
 		return nil, err
