@@ -28,7 +28,7 @@ const (
 	MaxStageVariables     = 100       // a stage
 	MaxAccessLogFormat    = 3 << 10   // bytes
 	MaxTemplate           = 300 << 10 // bytes of a mapping template
-	MaxForeach            = 1000      // iterations of one #foreach in a mapping template
+	MaxForeach            = 1000      // iterations of one #foreach in a mapping template (WS-05-033)
 	MaxModels             = 300       // an API; AWS documents no number for WebSocket APIs
 	MaxModel              = 400 << 10 // bytes of a model's schema
 	MaxAPIKeys            = 10000     // an account

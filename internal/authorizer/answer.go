@@ -21,18 +21,19 @@ type answer struct {
 	usageKey    string
 }
 
-// parseAnswer reads what an authorizer's function returned. The error says for
-// people what is wrong with it.
+// parseAnswer reads what an authorizer's function returned (WS-06-029). The error says
+// for people what is wrong with it.
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
 func parseAnswer(payload []byte) (*answer, error) {
-	if len(payload) > apigw.MaxAuthorizerResult {
+	if len(payload) > apigw.MaxAuthorizerResult { // WS-06-021
 		return nil, fmt.Errorf("it has %d bytes; at most %d are possible", len(payload), apigw.MaxAuthorizerResult)
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &members); err != nil || members == nil {
 		return nil, fmt.Errorf("it is %s; it must be an object with principalId and policyDocument", kindOf(payload))
 	}
+	// WS-06-031
 	if _, simple := members["isAuthorized"]; simple && !present(members["policyDocument"]) {
 		return nil, errors.New("it has isAuthorized, the simple response of HTTP APIs; WebSocket APIs need a policyDocument")
 	}
@@ -65,7 +66,7 @@ func parseAnswer(payload []byte) (*answer, error) {
 			return nil, fmt.Errorf("policyDocument: statement %d has no Resource", i)
 		}
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
-			if n := utf8.RuneCountInString(r.String()); n > apigw.MaxAuthorizerResource {
+			if n := utf8.RuneCountInString(r.String()); n > apigw.MaxAuthorizerResource { // WS-06-020
 				return nil, fmt.Errorf("policyDocument: a resource has %d characters; at most %d are possible", n, apigw.MaxAuthorizerResource)
 			}
 		}
@@ -73,7 +74,8 @@ func parseAnswer(payload []byte) (*answer, error) {
 	return a, nil
 }
 
-// readContext takes the values that later events show. A null is left out.
+// readContext takes the values that later events show (WS-06-022, WS-06-023). A null is
+// left out (WS-06-058).
 func (a *answer) readContext(text json.RawMessage) error {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(text, &values); err != nil {

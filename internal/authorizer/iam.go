@@ -47,8 +47,8 @@ var _ Authorizer = (*IAM)(nil)
 // signingName is the service that clients sign for.
 const signingName = "execute-api"
 
-// Authorize verifies the signature, in headers or in the query, and asks the
-// caller's policies.
+// Authorize verifies the signature, in headers (WS-06-061) or in the query (WS-06-062),
+// and asks the caller's policies, this once (WS-06-076).
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html
 func (i *IAM) Authorize(_ context.Context, c *event.Context, connect *event.ConnectRequest, t *Trace) (event.Grant, error) {
@@ -72,7 +72,8 @@ func (i *IAM) Authorize(_ context.Context, c *event.Context, connect *event.Conn
 	return event.Grant{Caller: caller}, nil
 }
 
-// allows returns a *Refusal unless the caller's policies allow the connection.
+// allows returns a *Refusal unless the caller's policies allow the connection
+// (WS-06-070 to WS-06-075).
 func (i *IAM) allows(key Key, c *event.Context, connect *event.ConnectRequest, now time.Time) error {
 	if key.Root {
 		return nil
@@ -92,7 +93,8 @@ func (i *IAM) allows(key Key, c *event.Context, connect *event.ConnectRequest, n
 	return &Refusal{Kind: ErrDenied, Detail: fmt.Sprintf("no identity-based policy of %s allows %s on %s", key.ARN, invokeAction, resource)}
 }
 
-// verify returns the handshake's signature and the key that made it.
+// verify returns the handshake's signature and the key that made it (WS-06-060,
+// WS-06-064 to WS-06-069, WS-06-077).
 func (i *IAM) verify(connect *event.ConnectRequest) (*sigv4.Authorization, Key, error) {
 	no := func(format string, args ...any) (*sigv4.Authorization, Key, error) {
 		return nil, Key{}, &Refusal{Kind: ErrSignature, Detail: fmt.Sprintf(format, args...)}

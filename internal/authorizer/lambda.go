@@ -34,14 +34,15 @@ func NewLambda(def *apigw.Authorizer, function *integration.Function) (*Lambda, 
 	return &Lambda{id: def.ID, function: function, sources: sources, now: time.Now}, nil
 }
 
-// unauthorized is what a function throws to have the client told 401.
+// unauthorized is what a function throws to have the client told 401 (WS-06-027).
 const unauthorized = "Unauthorized"
 
 // maxAnswer is how many bytes of a function's answer are read. It is over what an
 // authorizer may return, since a thrown error comes with its stack.
 const maxAnswer = 64 << 10
 
-// Authorize asks the function, unless the handshake lacks an identity source.
+// Authorize asks the function, unless the handshake lacks an identity source
+// (WS-06-032, WS-06-036), and holds its policy against $connect (WS-06-015).
 func (l *Lambda) Authorize(ctx context.Context, c *event.Context, connect *event.ConnectRequest, t *Trace) (event.Grant, error) {
 	methodARN := l.function.ARN(c.APIID, string(c.Stage)+"/"+string(c.RouteKey))
 	start := l.now()
@@ -97,7 +98,8 @@ func (l *Lambda) ask(ctx context.Context, c *event.Context, connect *event.Conne
 	return a, nil
 }
 
-// allows returns a *Refusal unless the answer's policy allows the request.
+// allows returns a *Refusal unless the answer's policy allows the request (WS-06-007
+// to WS-06-018).
 func (a *answer) allows(r *iampolicy.Request) error {
 	result := iampolicy.Evaluate(r, iampolicy.Source{Documents: []*iampolicy.Document{a.policy}})
 	switch result.Decision {

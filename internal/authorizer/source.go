@@ -31,7 +31,7 @@ var sourceKinds = []struct {
 }
 
 // CheckSources returns an error that names the identity source which is none.
-// A list may be empty.
+// A list may be empty (WS-06-041).
 func CheckSources(texts []string) error {
 	_, err := parseSources(texts)
 	return err
@@ -69,7 +69,7 @@ func parseSource(text string) (source, error) {
 }
 
 // header returns the last value of a header, whose name is compared without
-// regard to case: of those that the client sent, else of those that the gateway
+// regard to case (WS-06-034): of those that the client sent, else of those that the gateway
 // adds to the event.
 func header(name string, _ *event.Context, connect *event.ConnectRequest) string {
 	for _, fields := range [][]event.Field{connect.Header, connect.EventHeader()} {

@@ -55,7 +55,7 @@ func (in *ModelInput) apply(api *apigw.API, m *apigw.Model) error {
 	set(&m.Description, in.Description)
 	set(&m.Schema, in.Schema)
 	put(&api.Models, m.ID, m)
-	if api.DisableSchemaValidation || in.Schema == nil && in.Name == nil {
+	if api.DisableSchemaValidation || in.Schema == nil && in.Name == nil { // WS-05-099
 		return nil
 	}
 	if _, err := model.NewSet(api.ID, sorted(api.Models)).Compile(m.Name); err != nil {

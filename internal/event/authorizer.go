@@ -119,7 +119,7 @@ func (a *AuthorizerContext) keys() []string {
 	return keys
 }
 
-// append appends the authorizer object of a proxy event.
+// append appends the authorizer object of a proxy event (WS-06-022, WS-06-024).
 func (a *AuthorizerContext) append(dst []byte) []byte {
 	dst = append(dst, '{')
 	if a.hasPrincipal {
@@ -178,7 +178,7 @@ func (a *AuthorizerContext) UnmarshalJSON(b []byte) error {
 // AppendAuthorizer appends the event that a Lambda authorizer receives, as JSON.
 // It is the CONNECT event with the hop-by-hop headers that this lacks, maps that
 // are there even when empty, the ARN that the policy is to allow, and neither
-// body nor isBase64Encoded.
+// body nor isBase64Encoded (WS-06-001 to WS-06-006).
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
 func AppendAuthorizer(dst []byte, c *Context, connect *ConnectRequest, methodARN string) []byte {

@@ -15,10 +15,10 @@ const clfTime = "02/Jan/2006:15:04:05 -0700"
 // AppendProxy appends the event that a proxy integration receives, as JSON in
 // AWS's key order. c.EventType decides its shape:
 //
-//   - CONNECT: headers and query of connect, no body. connect must be set.
-//   - MESSAGE: body as a string, base64 of a binary message; connect is not
+//   - CONNECT (WS-04-001, WS-04-004): headers and query of connect, no body. connect must be set.
+//   - MESSAGE (WS-04-002, WS-04-026): body as a string, base64 of a binary message; connect is not
 //     looked at.
-//   - DISCONNECT: the fixed headers, close code and reason from c.Close.
+//   - DISCONNECT (WS-04-003): the fixed headers, close code and reason from c.Close.
 //
 // Keys that don't apply are left out, never null. For MESSAGE it allocates
 // nothing when dst has room.
@@ -34,7 +34,7 @@ func AppendProxy(dst []byte, c *Context, connect *ConnectRequest, body []byte) [
 		dst = appendDisconnectHeaders(dst, c.DomainName)
 	}
 	// The captures don't show stageVariables. A REST API's event has them just
-	// before requestContext, so this has too.
+	// before requestContext, so this has too (WS-04-010).
 	if len(c.StageVariables) > 0 {
 		dst = append(dst, `"stageVariables":`...)
 		dst = appendMap(dst, c.StageVariables)
@@ -53,7 +53,8 @@ func AppendProxy(dst []byte, c *Context, connect *ConnectRequest, body []byte) [
 	return append(dst, `,"isBase64Encoded":false}`...)
 }
 
-// appendContext appends the requestContext object.
+// appendContext appends the requestContext object. What is one event type's alone is
+// in no other's (WS-04-030).
 func appendContext(dst []byte, c *Context) []byte {
 	dst = append(dst, `{"routeKey":`...)
 	dst = appendString(dst, string(c.RouteKey))
@@ -100,7 +101,8 @@ func appendContext(dst []byte, c *Context) []byte {
 }
 
 // appendIdentity appends the identity object. The order of the caller's members is
-// that of older captures, which show them as null.
+// that of older captures, which show them as null; now they are left out (WS-04-024),
+// or say who signed (WS-04-023) and with which API key (WS-04-025).
 func appendIdentity(dst []byte, i *Identity) []byte {
 	member := func(name, value string) {
 		dst = append(dst, '"')
@@ -165,7 +167,7 @@ func separator(i int) byte {
 }
 
 // appendDisconnectHeaders appends the two header maps that AWS sends with
-// DISCONNECT: always these four names, only Host with a value.
+// DISCONNECT: always these four names, only Host with a value (WS-04-031).
 func appendDisconnectHeaders(dst []byte, host string) []byte {
 	dst = append(dst, `"headers":{"Host":`...)
 	dst = appendString(dst, host)
@@ -175,7 +177,7 @@ func appendDisconnectHeaders(dst []byte, host string) []byte {
 }
 
 // appendConnectFields appends the header maps of CONNECT, and the query maps
-// when the client's URL had a query.
+// when the client's URL had a query (WS-04-005).
 func appendConnectFields(dst []byte, r *ConnectRequest) []byte {
 	dst = appendHeaders(dst, r.EventHeader())
 	if len(r.Query) > 0 {
@@ -197,7 +199,7 @@ func appendQuery(dst []byte, query []Field) []byte {
 }
 
 // EventHeader returns the handshake's header as the CONNECT event shows it, in
-// the client's order: Connection, Upgrade and Content-Length are stripped, and
+// the client's order: Connection, Upgrade and Content-Length are stripped (WS-04-012), and
 // an X-Amzn-Trace-Id is added when the client sent none. X-Forwarded-Port and
 // -Proto tell of the gateway's own socket; the client's address is appended to
 // the X-Forwarded-For that it sent, so that the last one there can be trusted.
@@ -243,7 +245,7 @@ func appendField(fields []Field, name, value string) []Field {
 }
 
 // appendFields appends a single-value map, which takes the last value of a
-// repeated name, and a multi-value map. Fields whose names compare equal are
+// repeated name (WS-04-016, WS-04-017), and a multi-value map. Fields whose names compare equal are
 // neighbours; the first one's spelling names the key.
 func appendFields(dst []byte, single, multi string, fields []Field, compare func(a, b string) int) []byte {
 	dst = appendString(dst, single)

@@ -103,7 +103,8 @@ func (g *Gateway) logAccess(to *stage.AccessLog, l *logged) {
 	g.logs.WriteLog(to.LogTarget, g.now(), w.line)
 }
 
-// append appends the value of $context.NAME; nothing when the event has none.
+// append appends the value of $context.NAME (WS-05-070 to WS-05-086); nothing when the
+// event has none, which the line shows as a dash (WS-05-071).
 func (l *logged) append(dst []byte, name string) []byte {
 	c := l.context
 	switch name {

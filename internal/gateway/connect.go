@@ -112,7 +112,7 @@ func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route
 		info.Grant = grant
 		info.Target = ""
 	}
-	// Behind the authorizer, which may be who says the key.
+	// Behind the authorizer, which may be who says the key (WS-06-097, WS-06-108).
 	switch key, err := g.admitKey(route, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r); {
 	case err != nil:
 		return nil, nil, rejectionOf(nil, err)

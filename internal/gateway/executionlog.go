@@ -12,7 +12,7 @@ import (
 
 // logExecution writes the steps of an event, in the words of AWS's execution
 // logs, each led by the request id. Payloads are in it only when the route
-// traces them.
+// traces them (WS-05-090 to WS-05-093).
 func (g *Gateway) logExecution(to stage.LogTarget, setting stage.LogSetting, l *logged) {
 	now := g.now()
 	c := l.context

@@ -16,7 +16,8 @@ type APIKeys interface {
 }
 
 // admitKey holds the API key of a handshake, its header's or the authorizer's,
-// against the usage plans of a $connect route that requires one. nil: none is.
+// against the usage plans of a $connect route that requires one (WS-06-090, WS-06-091).
+// nil: none is.
 func (g *Gateway) admitKey(route *stage.Route, c *event.Context, r *event.ConnectRequest) (*event.APIKey, error) {
 	value, required := route.APIKey(c, r)
 	switch {

@@ -102,16 +102,16 @@ var verdicts = []struct {
 	verdict
 }{
 	// Those of an authorizer first: they may wrap its function's failure.
-	{authorizer.ErrNoIdentity, verdict{IdentityMissing, http.StatusUnauthorized, textUnauthorized}},
-	{authorizer.ErrUnauthorized, verdict{Unauthorized, http.StatusUnauthorized, textUnauthorized}},
-	{authorizer.ErrDenied, verdict{AuthorizerDenied, http.StatusForbidden, textNotAuthorized}},
-	{authorizer.ErrFailed, verdict{AuthorizerFailed, http.StatusInternalServerError, textInternal}},
-	{authorizer.ErrMalformed, verdict{AuthorizerAnswer, http.StatusInternalServerError, textInternal}},
-	{authorizer.ErrUnsigned, verdict{Unsigned, http.StatusForbidden, textUnsigned}},
-	{authorizer.ErrSignature, verdict{SignatureRefused, http.StatusForbidden, textForbidden}},
-	{apigw.ErrKeyForbidden, verdict{InvalidKey, http.StatusForbidden, textForbidden}},
-	{apigw.ErrKeyThrottled, verdict{KeyThrottled, http.StatusTooManyRequests, textTooManyRequests}},
-	{apigw.ErrKeyQuota, verdict{KeyQuota, http.StatusTooManyRequests, textLimitExceeded}},
+	{authorizer.ErrNoIdentity, verdict{IdentityMissing, http.StatusUnauthorized, textUnauthorized}},    // WS-06-032
+	{authorizer.ErrUnauthorized, verdict{Unauthorized, http.StatusUnauthorized, textUnauthorized}},     // WS-06-027
+	{authorizer.ErrDenied, verdict{AuthorizerDenied, http.StatusForbidden, textNotAuthorized}},         // WS-06-008
+	{authorizer.ErrFailed, verdict{AuthorizerFailed, http.StatusInternalServerError, textInternal}},    // WS-06-028
+	{authorizer.ErrMalformed, verdict{AuthorizerAnswer, http.StatusInternalServerError, textInternal}}, // WS-06-029
+	{authorizer.ErrUnsigned, verdict{Unsigned, http.StatusForbidden, textUnsigned}},                    // WS-06-060
+	{authorizer.ErrSignature, verdict{SignatureRefused, http.StatusForbidden, textForbidden}},          // WS-06-064
+	{apigw.ErrKeyForbidden, verdict{InvalidKey, http.StatusForbidden, textForbidden}},                  // WS-06-091
+	{apigw.ErrKeyThrottled, verdict{KeyThrottled, http.StatusTooManyRequests, textTooManyRequests}},    // WS-06-099
+	{apigw.ErrKeyQuota, verdict{KeyQuota, http.StatusTooManyRequests, textLimitExceeded}},              // WS-06-100
 	{integration.ErrTimeout, verdict{IntegrationTimeout, http.StatusGatewayTimeout, textTimeout}},      // WS-01-014, WS-02-023
 	{integration.ErrFunction, verdict{FunctionError, http.StatusBadGateway, textInternal}},             // WS-01-011, WS-02-020
 	{integration.ErrMalformed, verdict{MalformedResponse, http.StatusBadGateway, textInternal}},        // WS-01-012

@@ -80,7 +80,7 @@ func (s *stageVariables) Map() *vtl.Map {
 	return s.all
 }
 
-// variables is $context: identity, authorizer and error are maps within it, the
+// variables is $context (WS-05-050 to WS-05-062): identity, authorizer and error are maps within it, the
 // times that count milliseconds are numbers, and what the event lacks is not
 // there.
 type variables struct {
@@ -168,7 +168,7 @@ type input struct {
 	root *jsonpath.Value // nil when the body isn't JSON
 }
 
-// body is the text that templates see: {} when there is none.
+// body is the text that templates see: {} when there is none (WS-05-001, WS-05-008).
 func (i *input) body() any {
 	if i.text == nil {
 		i.text = "{}"
@@ -247,8 +247,9 @@ func (i *input) query(path string) (*jsonpath.Query, []*jsonpath.Value, error) {
 // wholeBody is the path that most templates begin with.
 var wholeBody, _ = jsonpath.ParseQuery("$")
 
-// answer is what json and path give for what a query found: json a JSON text,
-// "" in quotes when there is nothing, path a value, or the empty string.
+// answer is what json and path give for what a query found: json a JSON text
+// (WS-05-002), "" in quotes when there is nothing (WS-05-007), path a value (WS-05-003),
+// or the empty string.
 func answer(q *jsonpath.Query, found []*jsonpath.Value, asJSON bool) any {
 	var v *jsonpath.Value
 	switch {
@@ -270,7 +271,8 @@ func answer(q *jsonpath.Query, found []*jsonpath.Value, asJSON bool) any {
 	return velocity(v)
 }
 
-// params is $input.params(): on $connect the handshake's, else empty.
+// params is $input.params(): on $connect the handshake's (WS-05-015, WS-05-016), else
+// empty (WS-05-018).
 func (i *input) params() *vtl.Map {
 	m := vtl.NewMap()
 	header, query := vtl.NewMap(), vtl.NewMap()
@@ -289,7 +291,7 @@ func (i *input) params() *vtl.Map {
 }
 
 // param is $input.params(name): the query's before the header's, the last value
-// of several.
+// of several (WS-05-013, WS-05-014).
 func (i *input) param(name string) (string, bool) {
 	r := i.in.Connect
 	if r == nil {
@@ -304,7 +306,7 @@ func (i *input) param(name string) (string, bool) {
 }
 
 // velocity turns JSON into what templates work with: objects print as Java's
-// maps, arrays as JSON.
+// maps (WS-05-004), arrays as JSON (WS-05-005).
 func velocity(v *jsonpath.Value) any {
 	switch v.Kind {
 	case jsonpath.Bool:
@@ -347,7 +349,7 @@ func numberValue(text string) any {
 	return f
 }
 
-// util is $util.
+// util is $util (WS-05-021 to WS-05-028).
 type util struct{}
 
 // Get finds nothing: $util has functions only.

@@ -22,7 +22,7 @@ const maxTemplateOutput = 6 << 20
 // CompileTemplate compiles a mapping template; where names it in errors. The
 // error of one that is not Velocity says line and column.
 func CompileTemplate(where, text string) (*Template, error) {
-	if len(text) > apigw.MaxTemplate {
+	if len(text) > apigw.MaxTemplate { // WS-05-034
 		return nil, fmt.Errorf("%s has %d bytes; at most %d are allowed", where, len(text), apigw.MaxTemplate)
 	}
 	parsed, err := vtl.Parse(text)

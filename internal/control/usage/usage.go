@@ -151,8 +151,8 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Admit counts a request with the key's value to a stage, and returns the key's
-// id where the value is a key's. The error wraps apigw.ErrKey…, and tells which
+// Admit counts a request with the key's value to a stage (WS-06-092 to WS-06-100), and
+// returns the key's id where the value is a key's. The error wraps apigw.ErrKey…, and tells which
 // key and plan, never the value.
 func (s *Service) Admit(value, apiID string, stage apigw.StageName) (keyID string, err error) {
 	if value == "" {
