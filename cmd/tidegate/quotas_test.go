@@ -149,7 +149,7 @@ except plane.exceptions.TooManyRequestsException as err:
     print(i, err.response["ResponseMetadata"]["HTTPStatusCode"], err.response["LimitType"], err.response["Error"]["Message"])
 `, s.httpURL(), id)
 	close(silent)
-	wantOutput(t, got, "PayloadTooLargeException 413\n3 429 Routes Maximum number of Routes for this API has been reached. The quota is 3.")
+	wantOutput(t, got, "PayloadTooLargeException 413\n3 429 Routes Maximum number of Routes for this API has been reached.  Please contact AWS if you need additional Routes.")
 	for m := c.next(); len(m) != 262144; m = c.next() {
 		if len(m) > 100 {
 			t.Errorf("the largest push came with %d bytes", len(m))

@@ -233,6 +233,7 @@ type Definition struct {
 	APIID                     string
 	RouteSelectionExpression  string
 	APIKeySelectionExpression string
+	DisableExecuteAPIEndpoint bool
 	Routes                    []*Route
 	Integrations              []*Integration
 	Models                    []*Model

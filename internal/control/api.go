@@ -37,13 +37,13 @@ type APIInput struct {
 func (in *APIInput) check() error {
 	switch {
 	case in.Target != nil:
-		return unserved("Target on an API", "quick create makes HTTP APIs; create an integration and a route")
+		return forHTTP("Target of an API", "create an integration and a route")
 	case in.RouteKey != nil:
-		return unserved("RouteKey on an API", "quick create makes HTTP APIs; create an integration and a route")
+		return forHTTP("RouteKey of an API", "create an integration and a route")
 	case in.CredentialsARN != nil:
-		return unserved("CredentialsArn on an API", "quick create makes HTTP APIs; create an integration and a route")
+		return forHTTP("CredentialsArn of an API", "create an integration and a route")
 	case in.CORS:
-		return unserved("CorsConfiguration", "it belongs to HTTP APIs")
+		return forHTTP("CorsConfiguration", "")
 	}
 	if err := checkText("Name", in.Name, 1, 128); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (s *Service) CreateAPI(ctx context.Context, in APIInput) (*apigw.API, error
 		return nil, err
 	}
 	if most := s.config.Limits.APIs; len(apis) >= most {
-		return nil, exceeded("APIs", "account", most)
+		return nil, exceeded("APIs", "account")
 	}
 	custom, fixed := in.Tags[customIDTag]
 	if fixed && !validCustomID(custom) {
@@ -150,7 +150,7 @@ func (s *Service) UpdateAPI(ctx context.Context, id string, in APIInput) (*apigw
 		return nil, err
 	}
 	d := notFrozen
-	if in.RouteSelectionExpression != nil || in.APIKeySelectionExpression != nil {
+	if in.RouteSelectionExpression != nil || in.APIKeySelectionExpression != nil || in.DisableExecuteAPIEndpoint != nil {
 		d = frozen
 	}
 	var out *apigw.API

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -36,25 +37,25 @@ func (in *MappingInput) check() error {
 		fits = fits && mappingSegment.MatchString(segment)
 	}
 	if !fits {
-		return badRequest("Invalid ApiMappingKey %q specified: up to %d characters of [A-Za-z0-9$-_.+!*'()], and '/' between segments", cut(key), maxMappingKey)
+		return badRequest("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()") // and slashes between segments, and maxMappingKey characters
 	}
 	if first, _, _ := strings.Cut(key, "/"); first == "ping" || first == "sping" {
 		return badRequest("Invalid ApiMappingKey %q specified: /ping and /sping are reserved for health checks", cut(key))
 	}
-	if strings.Contains("/"+key+"/", "/@connections/") {
-		return badRequest("Invalid ApiMappingKey %q specified", cut(key))
-	}
 	return nil
 }
 
-// leadsTo refuses a mapping to a stage that isn't there. The caller holds domains,
-// without which no stage goes.
+// leadsTo refuses a mapping to a stage that isn't there: to AWS a bad request,
+// since what the path names is found. The caller holds domains, without which no
+// stage goes.
 func (s *Service) leadsTo(ctx context.Context, m *apigw.APIMapping) error {
 	api, err := s.get(ctx, m.APIID)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = findStage(api, m.Stage)
 	}
-	_, err = findStage(api, m.Stage)
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == NotFound {
+		return badRequest("%s", e.Message)
+	}
 	return err
 }
 
@@ -86,7 +87,7 @@ func (s *Service) CreateMapping(ctx context.Context, domain string, in MappingIn
 	var out *apigw.APIMapping
 	_, err := s.changeDomain(ctx, domain, func(d *apigw.Domain) error {
 		if len(d.Mappings) >= apigw.MaxMappings {
-			return exceeded("API mappings", "domain name", apigw.MaxMappings)
+			return exceeded("API mappings", "domain name")
 		}
 		out = &apigw.APIMapping{ID: freshID(d.Mappings, mappingIDLength)}
 		return s.place(ctx, d, out, in)

@@ -82,7 +82,7 @@ func (in *AuthorizerInput) apply(api *apigw.API, a *apigw.Authorizer) error {
 	if in.Name != nil {
 		for _, other := range api.Authorizers {
 			if other.ID != a.ID && other.Name == *in.Name {
-				return conflict("Authorizer with name %s already exists for this API", cut(*in.Name))
+				return conflict("Authorizer name must be unique. Authorizer %s already exists in this RestApi.", cut(*in.Name)) // AWS's words, for WebSocket APIs too
 			}
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Service) CreateAuthorizer(ctx context.Context, apiID string, in Authori
 	var out *apigw.Authorizer
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
 		if most := s.config.Limits.Authorizers; len(api.Authorizers) >= most {
-			return exceeded("Authorizers", "API", most)
+			return exceeded("Authorizers", "API")
 		}
 		out = &apigw.Authorizer{ID: freshID(api.Authorizers, authorizerIDLength)}
 		if err := in.apply(api, out); err != nil {
@@ -163,17 +163,14 @@ func (s *Service) UpdateAuthorizer(ctx context.Context, apiID, id string, in Aut
 // DeleteAuthorizer removes the authorizer, unless a route refers to it.
 func (s *Service) DeleteAuthorizer(ctx context.Context, apiID, id string) error {
 	return s.remove(ctx, apiID, func(api *apigw.API) error {
-		if _, err := findByID(api.Authorizers, "Authorizer", id); err != nil {
+		a, err := findByID(api.Authorizers, "Authorizer", id)
+		if err != nil {
 			return err
 		}
-		var users []string
 		for _, r := range sorted(api.Routes) {
 			if r.AuthorizerID == id && r.AuthorizationType == apigw.AuthorizationCustom {
-				users = append(users, r.ID)
+				return conflict("Cannot delete authorizer '%s', is referenced in route: %s", a.Name, r.Key)
 			}
-		}
-		if len(users) > 0 {
-			return conflict("Cannot delete Authorizer because it is referenced by the following Routes with Ids: [%s]", strings.Join(users, ", "))
 		}
 		delete(api.Authorizers, id)
 		return nil

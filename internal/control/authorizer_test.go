@@ -60,7 +60,7 @@ func TestAuthorizers(t *testing.T) {
 	if err != nil || r.AuthorizationType != "CUSTOM" || r.AuthorizerID != a.ID {
 		t.Fatalf("route %+v, %v", r, err)
 	}
-	refused(t, "deleting one in use", b.DeleteAuthorizer(ctx, b.api, a.ID), Conflict, "referenced by the following Routes with Ids: ["+r.ID+"]")
+	refused(t, "deleting one in use", b.DeleteAuthorizer(ctx, b.api, a.ID), Conflict, "Cannot delete authorizer 'auth', is referenced in route: $connect")
 	if got, err := b.UpdateAuthorizer(ctx, b.api, a.ID, AuthorizerInput{IdentitySource: []string{}}); err != nil || len(got.IdentitySource) != 0 || got.Name != "auth" {
 		t.Errorf("updated %+v, %v", got, err)
 	}

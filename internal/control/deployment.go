@@ -35,6 +35,7 @@ func freeze(api *apigw.API) *apigw.Definition {
 		APIID:                     api.ID,
 		RouteSelectionExpression:  api.RouteSelectionExpression,
 		APIKeySelectionExpression: api.APIKeySelectionExpression,
+		DisableExecuteAPIEndpoint: api.DisableExecuteAPIEndpoint,
 		Routes:                    sorted(api.Routes),
 		Integrations:              sorted(api.Integrations),
 		Models:                    sorted(api.Models),
@@ -73,7 +74,7 @@ func (s *Service) CreateDeployment(ctx context.Context, apiID string, in Deploym
 			return "", nil, badRequest("At least one route is required before deploying the Api")
 		}
 		if len(api.Deployments) >= maxDeployments {
-			return "", nil, exceeded("Deployments", "API", maxDeployments)
+			return "", nil, exceeded("Deployments", "API")
 		}
 		out = &apigw.Deployment{ID: freshID(api.Deployments, deploymentIDLength), Status: statusDeployed, Created: s.now()}
 		set(&out.Description, in.Description)

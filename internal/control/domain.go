@@ -22,6 +22,9 @@ const (
 	HostedZone       = "Z1UJRXOUMOOFQ8"
 )
 
+// onlyRegionalTLS12 is AWS's answer to any other domain.
+const onlyRegionalTLS12 = "Only REGIONAL domain names with a security policy of TLS 1.2 can be managed through the API Gateway V2 API. For TLS 1.0 domain names, please use the API Gateway V1 API to upgrade your security policy to TLS 1.2. Currently, only REST APIs can be attached to a domain name with a security policy of TLS 1.0."
+
 // A DomainInput is what CreateDomainName and UpdateDomainName are given; a nil
 // member was left out.
 type DomainInput struct {
@@ -56,7 +59,7 @@ func (in *DomainInput) check() error {
 		return unserved("RoutingMode "+*m, "only API_MAPPING_ONLY; there are no routing rules")
 	}
 	if len(in.Configurations) > 1 {
-		return badRequest("DomainNameConfigurations has %d elements; a domain of a WebSocket API has one, REGIONAL", len(in.Configurations))
+		return oneConfiguration()
 	}
 	for _, c := range in.Configurations {
 		if err := c.check(); err != nil {
@@ -64,6 +67,11 @@ func (in *DomainInput) check() error {
 		}
 	}
 	return nil
+}
+
+// oneConfiguration is AWS's answer to none and to several.
+func oneConfiguration() *Error {
+	return badRequest("Invalid input. Expected one domain name configuration")
 }
 
 func (c *DomainConfigurationInput) check() error {
@@ -80,13 +88,13 @@ func (c *DomainConfigurationInput) check() error {
 		return err
 	}
 	if c.EndpointType != nil && *c.EndpointType != EndpointRegional {
-		return badRequest("EndpointType %s is not supported for WebSocket APIs; only REGIONAL", *c.EndpointType)
+		return badRequest(onlyRegionalTLS12)
 	}
 	if err := checkEnum("SecurityPolicy", c.SecurityPolicy, SecurityTLS12, "TLS_1_0"); err != nil {
 		return err
 	}
 	if c.SecurityPolicy != nil && *c.SecurityPolicy != SecurityTLS12 {
-		return badRequest("SecurityPolicy %s is not supported for WebSocket APIs; only TLS_1_2", *c.SecurityPolicy)
+		return badRequest(onlyRegionalTLS12)
 	}
 	return checkEnum("IpAddressType", c.IPAddressType, "ipv4", "dualstack")
 }
@@ -131,7 +139,7 @@ func translateDomain(err error) error {
 	case errors.Is(err, catalog.ErrNotFound):
 		return noDomain()
 	case errors.Is(err, catalog.ErrExists):
-		return conflict("The domain name resource already exists.")
+		return badRequest("The domain name you provided already exists.") // no conflict, on AWS
 	case errors.Is(err, catalog.ErrTooLarge):
 		return badRequest("the domain has grown larger than Tidegate can store: %v", err)
 	}
@@ -150,8 +158,11 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	if len(in.Configurations) == 0 || in.Configurations[0].CertificateARN == nil {
-		return nil, badRequest("DomainNameConfigurations is required, with a CertificateArn; Tidegate serves a certificate of its own, so any certificate's ARN will do")
+	if len(in.Configurations) == 0 {
+		return nil, oneConfiguration()
+	}
+	if in.Configurations[0].CertificateARN == nil {
+		return nil, badRequest("CertificateArn of DomainNameConfigurations is required; Tidegate serves a certificate of its own, so any certificate's ARN will do")
 	}
 	if err := checkTags(nil, in.Tags); err != nil {
 		return nil, err
@@ -169,7 +180,7 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 		return nil, err
 	}
 	if most := s.config.Limits.Domains; len(all) >= most {
-		return nil, exceeded("Domain Names", "account", most)
+		return nil, exceeded("Domain Names", "account")
 	}
 	revision, err := s.config.Catalog.CreateDomain(ctx, d)
 	if err != nil {

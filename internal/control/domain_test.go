@@ -19,5 +19,5 @@ func TestDomainQuota(t *testing.T) {
 		}
 	}
 	_, err := b.CreateDomain(t.Context(), in(2))
-	refused(t, "a domain too many", err, TooMany, "Maximum number of Domain Names for this account has been reached. The quota is 2.")
+	refused(t, "a domain too many", err, TooMany, "Maximum number of Domain Names for this account has been reached.  Please contact AWS if you need additional Domain Names.")
 }

@@ -44,11 +44,20 @@ func unserved(what, why string) *Error {
 	return badRequest("Tidegate does not serve %s yet: %s", what, why)
 }
 
-// exceeded says in AWS's words that a quota is used up. plural is Routes, of is
-// "API" or "account".
-func exceeded(plural, of string, quota int) *Error {
-	return &Error{
+// forHTTP refuses what AWS has for HTTP APIs alone. instead is what a WebSocket
+// API has, or empty.
+func forHTTP(what, instead string) *Error {
+	if instead != "" {
+		instead = "; " + instead
+	}
+	return badRequest("%s is supported only for HTTP APIs%s", what, instead)
+}
+
+// exceeded says that a quota is used up, in AWS's words with their two spaces.
+// plural is Routes, of is "API" or "account".
+func exceeded(plural, of string) *Error {
+	return &Error{ // WS-09-075
 		Kind: TooMany, LimitType: plural,
-		Message: fmt.Sprintf("Maximum number of %s for this %s has been reached. The quota is %d.", plural, of, quota),
+		Message: fmt.Sprintf("Maximum number of %s for this %s has been reached.  Please contact AWS if you need additional %s.", plural, of, plural),
 	}
 }

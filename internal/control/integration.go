@@ -90,11 +90,11 @@ func (in *IntegrationInput) check(longest time.Duration) error {
 func (in *IntegrationInput) refuse() error {
 	switch {
 	case in.TLSConfig:
-		return unserved("TlsConfig", "it belongs to HTTP APIs")
+		return forHTTP("TlsConfig", "")
 	case in.Subtype != nil && *in.Subtype != "":
-		return unserved("IntegrationSubtype", "it belongs to HTTP APIs")
+		return forHTTP("IntegrationSubtype", "")
 	case in.ResponseParameters:
-		return unserved("ResponseParameters on an integration", "it belongs to HTTP APIs; create an integration response")
+		return forHTTP("ResponseParameters of an integration", "create an integration response")
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (s *Service) CreateIntegration(ctx context.Context, apiID string, in Integr
 	var out *apigw.Integration
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
 		if most := s.config.Limits.Integrations; len(api.Integrations) >= most {
-			return exceeded("Integrations", "API", most)
+			return exceeded("Integrations", "API")
 		}
 		out = &apigw.Integration{
 			ID:                   freshID(api.Integrations, childIDLength),

@@ -71,7 +71,7 @@ func (s *Service) CreateIntegrationResponse(ctx context.Context, apiID, integrat
 	var out *apigw.IntegrationResponse
 	_, err := s.changeIntegration(ctx, apiID, integrationID, func(i *apigw.Integration) error {
 		if len(i.Responses) >= maxIntegrationResponses {
-			return exceeded("IntegrationResponses", "Integration", maxIntegrationResponses)
+			return exceeded("IntegrationResponses", "Integration")
 		}
 		out = &apigw.IntegrationResponse{ID: freshID(i.Responses, childIDLength)}
 		if err := in.apply(i, out); err != nil {

@@ -98,7 +98,7 @@ func (s *Service) CreateModel(ctx context.Context, apiID string, in ModelInput) 
 	var out *apigw.Model
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
 		if len(api.Models) >= apigw.MaxModels {
-			return exceeded("Models", "API", apigw.MaxModels)
+			return exceeded("Models", "API")
 		}
 		out = &apigw.Model{ID: freshID(api.Models, childIDLength), ContentType: "application/json"}
 		return in.apply(api, out)

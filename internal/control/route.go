@@ -154,7 +154,7 @@ func (s *Service) CreateRoute(ctx context.Context, apiID string, in RouteInput) 
 	var out *apigw.Route
 	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
 		if most := s.config.Limits.Routes; len(api.Routes) >= most {
-			return exceeded("Routes", "API", most)
+			return exceeded("Routes", "API")
 		}
 		out = &apigw.Route{ID: freshID(api.Routes, childIDLength), AuthorizationType: "NONE"}
 		if err := in.apply(api, out); err != nil {

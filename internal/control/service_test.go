@@ -151,10 +151,10 @@ func TestCreateAPIRefusals(t *testing.T) {
 		{"no expression", func(in *APIInput) { in.RouteSelectionExpression = nil }, BadRequest, "RouteSelectionExpression is required"},
 		{"bad expression", func(in *APIInput) { in.RouteSelectionExpression = ptr("$nope.x") }, BadRequest, "Invalid RouteSelectionExpression"},
 		{"bad key expression", func(in *APIInput) { in.APIKeySelectionExpression = ptr("${") }, BadRequest, "Invalid ApiKeySelectionExpression"},
-		{"target", func(in *APIInput) { in.Target = ptr("arn:x") }, BadRequest, "does not serve Target"},
-		{"route key", func(in *APIInput) { in.RouteKey = ptr("$default") }, BadRequest, "does not serve RouteKey"},
-		{"credentials", func(in *APIInput) { in.CredentialsARN = ptr("arn:x") }, BadRequest, "does not serve CredentialsArn"},
-		{"cors", func(in *APIInput) { in.CORS = true }, BadRequest, "does not serve CorsConfiguration"},
+		{"target", func(in *APIInput) { in.Target = ptr("arn:x") }, BadRequest, "Target of an API is supported only for HTTP APIs"},
+		{"route key", func(in *APIInput) { in.RouteKey = ptr("$default") }, BadRequest, "RouteKey of an API is supported only for HTTP APIs"},
+		{"credentials", func(in *APIInput) { in.CredentialsARN = ptr("arn:x") }, BadRequest, "CredentialsArn of an API is supported only for HTTP APIs"},
+		{"cors", func(in *APIInput) { in.CORS = true }, BadRequest, "CorsConfiguration is supported only for HTTP APIs"},
 		{"ip address type", func(in *APIInput) { in.IPAddressType = ptr("ipv9") }, BadRequest, "[ipv4, dualstack]"},
 		{"long description", func(in *APIInput) { in.Description = ptr(strings.Repeat("x", 1025)) }, BadRequest, "Description must have"},
 		{"too many tags", func(in *APIInput) { in.Tags = manyTags }, TooMany, "Maximum number of tags"},
@@ -255,7 +255,7 @@ func TestRouteQuota(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.CreateRoute(t.Context(), b.api, RouteInput{Key: ptr("one more")})
-	refused(t, "one route too many", err, TooMany, "Maximum number of Routes for this API has been reached. The quota is 300.")
+	refused(t, "one route too many", err, TooMany, "Maximum number of Routes for this API has been reached.  Please contact AWS if you need additional Routes.")
 }
 
 func TestIntegrations(t *testing.T) {
@@ -302,10 +302,10 @@ func TestIntegrations(t *testing.T) {
 		{"odd method", func(in *IntegrationInput) { in.Method = ptr("GET / HTTP/1.1") }, "Invalid IntegrationMethod"},
 		{"VPC link", func(in *IntegrationInput) { in.ConnectionType = ptr("VPC_LINK") }, "ConnectionId is required"},
 		{"odd connection type", func(in *IntegrationInput) { in.ConnectionType = ptr("WIRE") }, "Invalid ConnectionType"},
-		{"TLS", func(in *IntegrationInput) { in.TLSConfig = true }, "does not serve TlsConfig yet"},
+		{"TLS", func(in *IntegrationInput) { in.TLSConfig = true }, "TlsConfig is supported only for HTTP APIs"},
 		{"binary", func(in *IntegrationInput) { in.ContentHandlingStrategy = ptr("CONVERT_TO_WINE") }, "Invalid ContentHandlingStrategy"},
-		{"subtype", func(in *IntegrationInput) { in.Subtype = ptr("SQS-SendMessage") }, "does not serve IntegrationSubtype"},
-		{"response parameters", func(in *IntegrationInput) { in.ResponseParameters = true }, "does not serve ResponseParameters"},
+		{"subtype", func(in *IntegrationInput) { in.Subtype = ptr("SQS-SendMessage") }, "IntegrationSubtype is supported only for HTTP APIs"},
+		{"response parameters", func(in *IntegrationInput) { in.ResponseParameters = true }, "ResponseParameters of an integration is supported only for HTTP APIs"},
 		{"payload 2.0", func(in *IntegrationInput) { in.PayloadFormatVersion = ptr("2.0") }, "Must be one of [1.0]"},
 		{"passthrough", func(in *IntegrationInput) { in.PassthroughBehavior = ptr("ALWAYS") }, "Invalid PassthroughBehavior"},
 		{"short timeout", func(in *IntegrationInput) { in.TimeoutInMillis = ptr(49) }, "Timeout should be between 50 ms and 29000 ms"},

@@ -138,7 +138,7 @@ func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
 	set(&st.AutoDeploy, in.AutoDeploy)
 	st.Variables = merge(st.Variables, in.Variables)
 	if len(st.Variables) > apigw.MaxStageVariables {
-		return exceeded("Stage Variables", "Stage", apigw.MaxStageVariables)
+		return exceeded("Stage Variables", "Stage")
 	}
 	if in.DefaultRouteSettings != nil {
 		in.DefaultRouteSettings.apply(&st.DefaultRouteSettings)
@@ -234,7 +234,7 @@ func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) 
 			return "", nil, conflict("Stage already exists")
 		}
 		if most := s.config.Limits.Stages; len(api.Stages) >= most {
-			return "", nil, exceeded("Stages", "API", most)
+			return "", nil, exceeded("Stages", "API")
 		}
 		now := s.now()
 		out = &apigw.Stage{

@@ -29,7 +29,7 @@ func checkTags(present, added map[string]string) error {
 		}
 	}
 	if total > apigw.MaxTags {
-		return exceeded("tags", "resource", apigw.MaxTags)
+		return exceeded("tags", "resource")
 	}
 	return nil
 }

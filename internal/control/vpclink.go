@@ -60,7 +60,7 @@ func (s *Service) CreateVPCLink(ctx context.Context, in VPCLinkInput) (*apigw.VP
 		return nil, err
 	}
 	if len(links) >= maxVPCLinks {
-		return nil, exceeded("VpcLinks", "account", maxVPCLinks)
+		return nil, exceeded("VpcLinks", "account")
 	}
 	link := &apigw.VPCLink{
 		ID: newID(childIDLength), Name: *in.Name, Created: s.now(), Tags: maps.Clone(in.Tags),

@@ -57,7 +57,6 @@ type serving struct {
 	defaultSettings apigw.RouteSettings
 	routeSettings   map[apigw.RouteKey]apigw.RouteSettings
 	accessLog       apigw.AccessLogSettings
-	disableEndpoint bool
 }
 
 // New returns a rollout that doesn't run yet.
@@ -160,7 +159,6 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 			defaultSettings: st.DefaultRouteSettings,
 			routeSettings:   st.RouteSettings,
 			accessLog:       st.AccessLog,
-			disableEndpoint: change.API.DisableExecuteAPIEndpoint,
 		}
 		if now, ok := served[name]; ok && reflect.DeepEqual(now, next) {
 			continue // a tag or a description changed, or another stage
@@ -172,7 +170,6 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 			}
 			continue // tried again with the next change
 		}
-		snapshot.DisableExecuteAPIEndpoint = change.API.DisableExecuteAPIEndpoint
 		served[name] = next
 		r.config.Publish(snapshot)
 	}

@@ -71,7 +71,7 @@ func open(t *testing.T) *node {
 			return &stage.Stage{APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables}, nil
 		},
 		Publish: func(s *stage.Stage) {
-			n.say("publish %s/%s %s %v endpoint=%t", s.APIID, s.Name, s.DeploymentID, s.Variables, !s.DisableExecuteAPIEndpoint)
+			n.say("publish %s/%s %s %v", s.APIID, s.Name, s.DeploymentID, s.Variables)
 		},
 		Withdraw: func(apiID string, name apigw.StageName) { n.say("withdraw %s/%s", apiID, name) },
 		Failed:   func(apiID string, name apigw.StageName, err error) { n.say("failed %s/%s: %v", apiID, name, err) },
@@ -141,26 +141,27 @@ func TestRollout(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", step, diff)
 		}
 	}
-	check("at the start", "publish a/dev d1 map[] endpoint=true", "publish b/dev d1 map[] endpoint=true")
+	check("at the start", "publish a/dev d1 map[]", "publish b/dev d1 map[]")
 
-	n.change(t, "a", func(api *apigw.API) { api.Name = "renamed"; api.Stages["dev"].Description = "x" })
+	n.change(t, "a", func(api *apigw.API) {
+		api.Name = "renamed"
+		api.DisableExecuteAPIEndpoint = true
+		api.Stages["dev"].Description = "x"
+	})
 	check("after a change of no concern")
 
 	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].Variables = map[string]string{"k": "v"} })
-	check("after a stage variable", "publish a/dev d1 map[k:v] endpoint=true")
+	check("after a stage variable", "publish a/dev d1 map[k:v]")
 
 	zero := 0
 	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].DefaultRouteSettings.ThrottlingBurstLimit = &zero })
-	check("after a throttle", "publish a/dev d1 map[k:v] endpoint=true")
+	check("after a throttle", "publish a/dev d1 map[k:v]")
 
 	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].AccessLog.Format = "$context.requestId" })
-	check("after an access log", "publish a/dev d1 map[k:v] endpoint=true")
-
-	n.change(t, "a", func(api *apigw.API) { api.DisableExecuteAPIEndpoint = true })
-	check("after the endpoint was disabled", "publish a/dev d1 map[k:v] endpoint=false")
+	check("after an access log", "publish a/dev d1 map[k:v]")
 
 	n.change(t, "a", func(api *apigw.API) { api.Stages["empty"].DeploymentID = "d2" })
-	check("after a stage got its deployment", "publish a/empty d2 map[] endpoint=false")
+	check("after a stage got its deployment", "publish a/empty d2 map[]")
 
 	n.mu.Lock()
 	n.fail["d2"] = errors.New("no good")
@@ -172,7 +173,7 @@ func TestRollout(t *testing.T) {
 	delete(n.fail, "d2")
 	n.mu.Unlock()
 	n.change(t, "a", func(api *apigw.API) { api.Name = "again" })
-	check("a failed stage is tried again", "publish a/dev d2 map[k:v] endpoint=false")
+	check("a failed stage is tried again", "publish a/dev d2 map[k:v]")
 
 	n.change(t, "a", func(api *apigw.API) { api.Stages["dev"].DeploymentID = "d9" })
 	if got := n.heard(); len(got) != 1 || !strings.Contains(got[0], "failed a/dev") || !strings.Contains(got[0], "d9") {

@@ -56,8 +56,9 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 		def: def, binder: b, limits: apigw.LimitsOf(apigw.ModeAWS),
 		stage: &Stage{
 			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables,
-			Throttle: newThrottle(st.DefaultRouteSettings),
-			routes:   map[apigw.RouteKey]*Route{},
+			DisableExecuteAPIEndpoint: def.DisableExecuteAPIEndpoint,
+			Throttle:                  newThrottle(st.DefaultRouteSettings),
+			routes:                    map[apigw.RouteKey]*Route{},
 		},
 		integrations: map[string]*Integration{},
 		failed:       map[string]bool{},

@@ -26,8 +26,6 @@ type Stage struct {
 	DeploymentID string
 	Variables    map[string]string // shared and not to be changed
 	// DisableExecuteAPIEndpoint refuses clients that come by an execute-api host.
-	// It is the API's setting, not the deployment's: whoever publishes the
-	// snapshot sets it before.
 	DisableExecuteAPIEndpoint bool
 	// Throttle is that of the stage's default settings: it admits handshakes when
 	// there is no $connect route, and is shared by routes without their own.

@@ -289,7 +289,7 @@ func TestBareHTTP(t *testing.T) {
 		{"POST", "/v2/apis", `{"name":"x"}`, 400, "BadRequestException", "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]"},
 		{"POST", "/v2/apis", `{"name":`, 400, "SerializationException", "JSON"},
 		{"POST", "/v2/apis", `{"name":5}`, 400, "SerializationException", "JSON"},
-		{"PATCH", "/v2/apis/my-chat", `{"corsConfiguration":{"allowOrigins":["*"]}}`, 400, "BadRequestException", "Tidegate does not serve CorsConfiguration yet"},
+		{"PATCH", "/v2/apis/my-chat", `{"corsConfiguration":{"allowOrigins":["*"]}}`, 400, "BadRequestException", "CorsConfiguration is supported only for HTTP APIs"},
 		{"PATCH", "/v2/apis/my-chat", `{"corsConfiguration":{},"name":null}`, 200, "", `"name":"x"`},
 		{"GET", "/v2/apis/nope", "", 404, "NotFoundException", `"resourceType":"Api"`},
 		{"DELETE", "/v2/apis/my-chat", "", 204, "", ""},

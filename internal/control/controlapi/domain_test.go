@@ -117,37 +117,37 @@ func TestDomainsRefused(t *testing.T) {
 	api, name := newStage(t, p, "dev"), aws.String("chat.example.test")
 	must(p.CreateDomainName(ctx, &sdk.CreateDomainNameInput{DomainName: name, DomainNameConfigurations: configuration(nil)}))(t)
 	_, err := p.CreateDomainName(ctx, &sdk.CreateDomainNameInput{DomainName: name, DomainNameConfigurations: configuration(nil)})
-	refused(t, err, "ConflictException", "The domain name resource already exists.")
+	refused(t, err, "BadRequestException", "The domain name you provided already exists.")
 	for _, name := range []string{"localhost", "127.0.0.1", "chat", "a..b", "-a.test", "a.*.test", "x.execute-api.us-east-1.amazonaws.com", "dynamodb.amazonaws.com", "a_b.test", strings.Repeat("a", 64) + ".test", "a/b.test", "ü.test"} {
 		_, err := p.CreateDomainName(ctx, &sdk.CreateDomainNameInput{DomainName: &name, DomainNameConfigurations: configuration(nil)})
 		refused(t, err, "BadRequestException", "Invalid domain name specified")
 	}
 	for want, in := range map[string]sdk.CreateDomainNameInput{
-		"DomainNameConfigurations is required": {},
-		"has 2 elements":                       {DomainNameConfigurations: append(configuration(nil), configuration(nil)...)},
+		"Invalid input. Expected one domain name configuration":                  {},
+		"Expected one domain name configuration":                                 {DomainNameConfigurations: append(configuration(nil), configuration(nil)...)},
 		"Mutual TLS domain name association is not supported for Websocket APIs": {DomainNameConfigurations: configuration(nil), MutualTlsAuthentication: &types.MutualTlsAuthenticationInput{TruststoreUri: aws.String("s3://b/k")}},
 		"does not serve RoutingMode ROUTING_RULE_ONLY":                           {DomainNameConfigurations: configuration(nil), RoutingMode: types.RoutingModeRoutingRuleOnly},
-		"Invalid RoutingMode":    {DomainNameConfigurations: configuration(nil), RoutingMode: "x"},
-		"EndpointType EDGE":      {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.EndpointType = types.EndpointTypeEdge })},
-		"SecurityPolicy TLS_1_0": {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.SecurityPolicy = types.SecurityPolicyTls10 })},
-		"Invalid CertificateArn": {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.CertificateArn = aws.String("arn:aws:iam::1:x") })},
-		"Invalid IpAddressType":  {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.IpAddressType = "ipv6" })},
+		"Invalid RoutingMode":                                                    {DomainNameConfigurations: configuration(nil), RoutingMode: "x"},
+		"Only REGIONAL domain names":                                             {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.EndpointType = types.EndpointTypeEdge })},
+		"with a security policy of TLS 1.2":                                      {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.SecurityPolicy = types.SecurityPolicyTls10 })},
+		"Invalid CertificateArn":                                                 {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.CertificateArn = aws.String("arn:aws:iam::1:x") })},
+		"Invalid IpAddressType":                                                  {DomainNameConfigurations: configuration(func(c *types.DomainNameConfiguration) { c.IpAddressType = "ipv6" })},
 	} {
 		in.DomainName = aws.String("new.example.test")
 		_, err := p.CreateDomainName(ctx, &in)
 		refused(t, err, "BadRequestException", want)
 	}
 	for key, want := range map[string]string{
-		"ping": "reserved for health checks", "a b": "Invalid ApiMappingKey", "/a": "Invalid ApiMappingKey", "a/": "Invalid ApiMappingKey", "a//b": "Invalid ApiMappingKey",
-		strings.Repeat("a", 301): "Invalid ApiMappingKey", "a/@connections": "Invalid ApiMappingKey",
+		"ping": "reserved for health checks", "a b": "An ApiMapping key may contain only", "/a": "An ApiMapping key may contain only", "a/": "An ApiMapping key may contain only", "a//b": "An ApiMapping key may contain only",
+		strings.Repeat("a", 301): "An ApiMapping key may contain only", "a/@connections": "An ApiMapping key may contain only",
 	} {
 		_, err := p.CreateApiMapping(ctx, &sdk.CreateApiMappingInput{DomainName: name, ApiId: api, Stage: aws.String("dev"), ApiMappingKey: &key})
 		refused(t, err, "BadRequestException", want)
 	}
 	_, err = p.CreateApiMapping(ctx, &sdk.CreateApiMappingInput{DomainName: name, ApiId: aws.String("nosuchapi0"), Stage: aws.String("dev")})
-	refused(t, err, "NotFoundException", "Invalid API identifier specified nosuchapi0")
+	refused(t, err, "BadRequestException", "Invalid API identifier specified nosuchapi0")
 	_, err = p.CreateApiMapping(ctx, &sdk.CreateApiMappingInput{DomainName: name, ApiId: api, Stage: aws.String("prod")})
-	refused(t, err, "NotFoundException", "Invalid stage identifier specified")
+	refused(t, err, "BadRequestException", "Invalid stage identifier specified")
 	_, err = p.CreateApiMapping(ctx, &sdk.CreateApiMappingInput{DomainName: aws.String("nobody.test"), ApiId: api, Stage: aws.String("dev")})
 	refused(t, err, "NotFoundException", "The domain name resource specified in the request was not found.")
 	_, err = p.GetApiMapping(ctx, &sdk.GetApiMappingInput{DomainName: name, ApiMappingId: aws.String("zzzzzz")})
