@@ -36,13 +36,13 @@ type APIInput struct {
 // check refuses what can't be, whether the API is made or changed.
 func (in *APIInput) check() error {
 	switch {
-	case in.Target != nil:
+	case in.Target != nil: // WS-09-018
 		return forHTTP("Target of an API", "create an integration and a route")
 	case in.RouteKey != nil:
 		return forHTTP("RouteKey of an API", "create an integration and a route")
 	case in.CredentialsARN != nil:
 		return forHTTP("CredentialsArn of an API", "create an integration and a route")
-	case in.CORS:
+	case in.CORS: // WS-09-017
 		return forHTTP("CorsConfiguration", "")
 	}
 	if err := checkText("Name", in.Name, 1, 128); err != nil {
@@ -59,7 +59,7 @@ func (in *APIInput) check() error {
 	}
 	if in.RouteSelectionExpression != nil {
 		if *in.RouteSelectionExpression == "" {
-			return badRequest("RouteSelectionExpression is required for WebSocket APIs; $request.body.action is the usual one")
+			return badRequest("RouteSelectionExpression is required for WebSocket APIs; $request.body.action is the usual one") // WS-09-005
 		}
 		if err := checkExpression("RouteSelectionExpression", selection.RouteSelection, in.RouteSelectionExpression); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (in *APIInput) apply(api *apigw.API) {
 func (s *Service) CreateAPI(ctx context.Context, in APIInput) (*apigw.API, error) {
 	switch {
 	case in.ProtocolType == nil || *in.ProtocolType != "WEBSOCKET" && *in.ProtocolType != "HTTP":
-		return nil, badRequest("Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]")
+		return nil, badRequest("Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]") // WS-09-004
 	case *in.ProtocolType == "HTTP":
 		return nil, unserved("ProtocolType HTTP", "only WEBSOCKET")
 	case in.Name == nil:
@@ -100,7 +100,7 @@ func (s *Service) CreateAPI(ctx context.Context, in APIInput) (*apigw.API, error
 		return nil, err
 	}
 	api := &apigw.API{
-		APIKeySelectionExpression: defaultAPIKeySelection,
+		APIKeySelectionExpression: defaultAPIKeySelection, // WS-09-001
 		IPAddressType:             "ipv4",
 		Tags:                      maps.Clone(in.Tags),
 		Created:                   s.now(),

@@ -26,7 +26,7 @@ type MappingInput struct {
 
 func (in *MappingInput) check() error {
 	if in.APIID == nil || *in.APIID == "" {
-		return badRequest("ApiId is required")
+		return badRequest("ApiId is required") // WS-09-128
 	}
 	if in.Key == nil || *in.Key == "" {
 		return nil
@@ -37,7 +37,7 @@ func (in *MappingInput) check() error {
 		fits = fits && mappingSegment.MatchString(segment)
 	}
 	if !fits {
-		return badRequest("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()") // and slashes between segments, and maxMappingKey characters
+		return badRequest("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()") // and slashes between segments, and maxMappingKey characters, WS-09-126
 	}
 	if first, _, _ := strings.Cut(key, "/"); first == "ping" || first == "sping" {
 		return badRequest("Invalid ApiMappingKey %q specified: /ping and /sping are reserved for health checks", cut(key))
@@ -54,7 +54,7 @@ func (s *Service) leadsTo(ctx context.Context, m *apigw.APIMapping) error {
 		_, err = findStage(api, m.Stage)
 	}
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == NotFound {
-		return badRequest("%s", e.Message)
+		return badRequest("%s", e.Message) // WS-09-127
 	}
 	return err
 }
@@ -63,7 +63,7 @@ func (s *Service) leadsTo(ctx context.Context, m *apigw.APIMapping) error {
 func unique(d *apigw.Domain, m *apigw.APIMapping) error {
 	for _, other := range d.Mappings {
 		if other.ID != m.ID && other.Key == m.Key {
-			return conflict("ApiMapping key already exists for this domain name")
+			return conflict("ApiMapping key already exists for this domain name") // WS-09-125
 		}
 	}
 	return nil

@@ -59,7 +59,7 @@ func (in *AuthorizerInput) check() error {
 
 // refuse names what WebSocket APIs can't have.
 func (in *AuthorizerInput) refuse() error {
-	only := func(what string) error {
+	only := func(what string) error { // WS-09-106
 		return badRequest("%s is supported only for HTTP APIs; an authorizer of a WebSocket API is of type REQUEST and answers with a policy", what)
 	}
 	switch {
@@ -82,7 +82,7 @@ func (in *AuthorizerInput) apply(api *apigw.API, a *apigw.Authorizer) error {
 	if in.Name != nil {
 		for _, other := range api.Authorizers {
 			if other.ID != a.ID && other.Name == *in.Name {
-				return conflict("Authorizer name must be unique. Authorizer %s already exists in this RestApi.", cut(*in.Name)) // AWS's words, for WebSocket APIs too
+				return conflict("Authorizer name must be unique. Authorizer %s already exists in this RestApi.", cut(*in.Name)) // AWS's words, for WebSocket APIs too, WS-09-107
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func (s *Service) DeleteAuthorizer(ctx context.Context, apiID, id string) error 
 		}
 		for _, r := range sorted(api.Routes) {
 			if r.AuthorizerID == id && r.AuthorizationType == apigw.AuthorizationCustom {
-				return conflict("Cannot delete authorizer '%s', is referenced in route: %s", a.Name, r.Key)
+				return conflict("Cannot delete authorizer '%s', is referenced in route: %s", a.Name, r.Key) // WS-09-109
 			}
 		}
 		delete(api.Authorizers, id)

@@ -44,7 +44,7 @@ func checkEnum(name string, value *string, allowed ...string) error {
 
 // checkExpression parses a selection expression; an empty one clears it.
 func checkExpression(name string, kind selection.Kind, text *string) error {
-	if text == nil || *text == "" {
+	if text == nil || *text == "" { // WS-09-007, WS-09-044
 		return nil
 	}
 	if _, err := selection.Parse(kind, *text); err != nil {

@@ -35,7 +35,7 @@ func freeze(api *apigw.API) *apigw.Definition {
 		APIID:                     api.ID,
 		RouteSelectionExpression:  api.RouteSelectionExpression,
 		APIKeySelectionExpression: api.APIKeySelectionExpression,
-		DisableExecuteAPIEndpoint: api.DisableExecuteAPIEndpoint,
+		DisableExecuteAPIEndpoint: api.DisableExecuteAPIEndpoint, // WS-09-094
 		Routes:                    sorted(api.Routes),
 		Integrations:              sorted(api.Integrations),
 		Models:                    sorted(api.Models),
@@ -71,7 +71,7 @@ func (s *Service) CreateDeployment(ctx context.Context, apiID string, in Deploym
 	var out *apigw.Deployment
 	revision, stale, err := s.swap(ctx, apiID, func(api *apigw.API) (string, []string, error) {
 		if len(api.Routes) == 0 {
-			return "", nil, badRequest("At least one route is required before deploying the Api")
+			return "", nil, badRequest("At least one route is required before deploying the Api") // WS-09-078
 		}
 		if len(api.Deployments) >= maxDeployments {
 			return "", nil, exceeded("Deployments", "API")
@@ -79,7 +79,7 @@ func (s *Service) CreateDeployment(ctx context.Context, apiID string, in Deploym
 		out = &apigw.Deployment{ID: freshID(api.Deployments, deploymentIDLength), Status: statusDeployed, Created: s.now()}
 		set(&out.Description, in.Description)
 		var st *apigw.Stage
-		if in.StageName != nil && *in.StageName != "" {
+		if in.StageName != nil && *in.StageName != "" { // WS-09-079
 			var err error
 			if st, err = findStage(api, apigw.StageName(*in.StageName)); err != nil {
 				return "", nil, err
@@ -129,7 +129,7 @@ func (s *Service) autoDeploy(ctx context.Context, api *apigw.API, stages []*apig
 		}
 	}
 	if len(api.Routes) == 0 {
-		failed("Unable to deploy API because no routes exist in this API")
+		failed("Unable to deploy API because no routes exist in this API") // WS-09-092, WS-09-093
 		return "", nil, nil
 	}
 	def := freeze(api)
@@ -147,7 +147,7 @@ func (s *Service) autoDeploy(ctx context.Context, api *apigw.API, stages []*apig
 	}
 	now := s.now()
 	put(&api.Deployments, id, &apigw.Deployment{
-		ID: id, AutoDeployed: true, Status: statusDeployed, Created: now,
+		ID: id, AutoDeployed: true, Status: statusDeployed, Created: now, // WS-09-090
 		Description: "Automatic deployment triggered by changes to the Api configuration",
 	})
 	for _, st := range stages {
@@ -225,7 +225,7 @@ func (s *Service) DeleteDeployment(ctx context.Context, apiID, id string) error 
 			return "", nil, err
 		}
 		if len(servedBy(api, id)) > 0 {
-			return "", nil, badRequest("Active stages pointing to this deployment must be moved or deleted")
+			return "", nil, badRequest("Active stages pointing to this deployment must be moved or deleted") // WS-09-086
 		}
 		delete(api.Deployments, id)
 		return "", []string{id}, nil

@@ -22,7 +22,7 @@ const (
 	HostedZone       = "Z1UJRXOUMOOFQ8"
 )
 
-// onlyRegionalTLS12 is AWS's answer to any other domain.
+// onlyRegionalTLS12 is AWS's answer to any other domain., WS-09-121
 const onlyRegionalTLS12 = "Only REGIONAL domain names with a security policy of TLS 1.2 can be managed through the API Gateway V2 API. For TLS 1.0 domain names, please use the API Gateway V1 API to upgrade your security policy to TLS 1.2. Currently, only REST APIs can be attached to a domain name with a security policy of TLS 1.0."
 
 // A DomainInput is what CreateDomainName and UpdateDomainName are given; a nil
@@ -50,7 +50,7 @@ var domainLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // check refuses what can't be, whether the domain is made or changed.
 func (in *DomainInput) check() error {
 	if in.MutualTLS {
-		return badRequest("Mutual TLS domain name association is not supported for Websocket APIs.")
+		return badRequest("Mutual TLS domain name association is not supported for Websocket APIs.") // WS-09-122
 	}
 	if m := in.RoutingMode; m != nil && *m != RoutingMappings {
 		if err := checkEnum("RoutingMode", m, RoutingMappings, "ROUTING_RULE_ONLY", "ROUTING_RULE_THEN_API_MAPPING"); err != nil {
@@ -71,7 +71,7 @@ func (in *DomainInput) check() error {
 
 // oneConfiguration is AWS's answer to none and to several.
 func oneConfiguration() *Error {
-	return badRequest("Invalid input. Expected one domain name configuration")
+	return badRequest("Invalid input. Expected one domain name configuration") // WS-09-120
 }
 
 func (c *DomainConfigurationInput) check() error {
@@ -139,7 +139,7 @@ func translateDomain(err error) error {
 	case errors.Is(err, catalog.ErrNotFound):
 		return noDomain()
 	case errors.Is(err, catalog.ErrExists):
-		return badRequest("The domain name you provided already exists.") // no conflict, on AWS
+		return badRequest("The domain name you provided already exists.") // no conflict, on AWS, WS-09-119
 	case errors.Is(err, catalog.ErrTooLarge):
 		return badRequest("the domain has grown larger than Tidegate can store: %v", err)
 	}
@@ -169,7 +169,7 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 	}
 	now := s.now()
 	d := &apigw.Domain{
-		Name: name, IPAddressType: "ipv4", Tags: maps.Clone(in.Tags), Created: now, Certificate: apigw.DomainCertificate{Uploaded: now},
+		Name: name, IPAddressType: "ipv4", Tags: maps.Clone(in.Tags), Created: now, Certificate: apigw.DomainCertificate{Uploaded: now}, // WS-09-118
 		GatewayName: "d-" + newID(apiIDLength) + ".execute-api." + s.config.Region + ".amazonaws.com",
 	}
 	in.apply(d)

@@ -60,12 +60,12 @@ func findByID[V any](m map[string]*V, resourceType, id string) (*V, error) {
 	if v := m[id]; v != nil {
 		return v, nil
 	}
-	return nil, notFound(resourceType, "Invalid %s identifier specified %s", resourceType, cut(id))
+	return nil, notFound(resourceType, "Invalid %s identifier specified %s", resourceType, cut(id)) // WS-09-009, WS-09-010
 }
 
 func findStage(api *apigw.API, name apigw.StageName) (*apigw.Stage, error) {
 	if st := api.Stages[name]; st != nil {
 		return st, nil
 	}
-	return nil, notFound("Stage", "Invalid stage identifier specified")
+	return nil, notFound("Stage", "Invalid stage identifier specified") // WS-09-057
 }

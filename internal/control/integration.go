@@ -89,7 +89,7 @@ func (in *IntegrationInput) check(longest time.Duration) error {
 // refuse names what belongs to HTTP APIs.
 func (in *IntegrationInput) refuse() error {
 	switch {
-	case in.TLSConfig:
+	case in.TLSConfig: // WS-09-047
 		return forHTTP("TlsConfig", "")
 	case in.Subtype != nil && *in.Subtype != "":
 		return forHTTP("IntegrationSubtype", "")
@@ -158,7 +158,7 @@ func (in *IntegrationInput) fits(i *apigw.Integration) error {
 		}
 	}
 	if i.ConnectionType == "VPC_LINK" && i.ConnectionID == "" {
-		return badRequest("ConnectionId is required when ConnectionType is VPC_LINK")
+		return badRequest("ConnectionId is required when ConnectionType is VPC_LINK") // WS-09-134
 	}
 	if err := checkMap("RequestParameters", i.RequestParameters, maxMapValue); err != nil {
 		return err
@@ -186,7 +186,7 @@ func fitsAWS(i *apigw.Integration) error {
 }
 
 // merge is AWS's way to update a map: an empty value removes its key, a key
-// that isn't named stays.
+// that isn't named stays., WS-09-042, WS-09-059
 func merge(m, changes map[string]string) map[string]string {
 	if len(changes) == 0 {
 		return m
@@ -304,7 +304,7 @@ func (s *Service) DeleteIntegration(ctx context.Context, apiID, id string) error
 		}
 		if len(users) > 0 {
 			// AWS's words, as users reported them.
-			return conflict("Cannot delete Integration because it is referenced by the following Routes with Ids: [%s]", strings.Join(users, ", "))
+			return conflict("Cannot delete Integration because it is referenced by the following Routes with Ids: [%s]", strings.Join(users, ", ")) // WS-09-045
 		}
 		delete(api.Integrations, id)
 		return nil

@@ -23,7 +23,7 @@ type IntegrationResponseInput struct {
 }
 
 func (in *IntegrationResponseInput) check() error {
-	if k := in.Key; k != nil && *k != string(apigw.RouteDefault) {
+	if k := in.Key; k != nil && *k != string(apigw.RouteDefault) { // WS-09-050
 		if len(*k) < 3 || len(*k) > maxMapKey || !strings.HasPrefix(*k, "/") || !strings.HasSuffix(*k, "/") {
 			return badRequest("Invalid integration response key %q specified: it must be $default or a regular expression between slashes, such as /5\\d\\d/", cut(*k))
 		}

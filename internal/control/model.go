@@ -25,7 +25,7 @@ type ModelInput struct {
 
 func (in *ModelInput) check() error {
 	if in.Name != nil && !modelName.MatchString(*in.Name) {
-		return badRequest("Model name must be alphanumeric: %s", cut(*in.Name))
+		return badRequest("Model name must be alphanumeric: %s", cut(*in.Name)) // WS-09-098
 	}
 	if in.Schema != nil && len(*in.Schema) > apigw.MaxModel {
 		return badRequest("Schema has %d bytes; at most %d fit", len(*in.Schema), apigw.MaxModel)
@@ -59,7 +59,7 @@ func (in *ModelInput) apply(api *apigw.API, m *apigw.Model) error {
 		return nil
 	}
 	if _, err := model.NewSet(api.ID, sorted(api.Models)).Compile(m.Name); err != nil {
-		return badRequest("Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema specified. %v]", err)
+		return badRequest("Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema specified. %v]", err) // WS-09-099
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (s *Service) CreateModel(ctx context.Context, apiID string, in ModelInput) 
 		if len(api.Models) >= apigw.MaxModels {
 			return exceeded("Models", "API")
 		}
-		out = &apigw.Model{ID: freshID(api.Models, childIDLength), ContentType: "application/json"}
+		out = &apigw.Model{ID: freshID(api.Models, childIDLength), ContentType: "application/json"} // WS-09-096
 		return in.apply(api, out)
 	})
 	return out, err
@@ -148,7 +148,7 @@ func (s *Service) DeleteModel(ctx context.Context, apiID, id string) error {
 			return err
 		}
 		if where := usersOf(api, m); where != "" {
-			return conflict("Cannot delete model '%s', is referenced in %s", m.Name, where)
+			return conflict("Cannot delete model '%s', is referenced in %s", m.Name, where) // WS-09-102
 		}
 		delete(api.Models, id)
 		return nil

@@ -34,7 +34,7 @@ func (in *RouteInput) check() error {
 		return err
 	}
 	switch {
-	case in.AuthorizationType != nil && *in.AuthorizationType == apigw.AuthorizationJWT:
+	case in.AuthorizationType != nil && *in.AuthorizationType == apigw.AuthorizationJWT: // WS-09-035
 		return badRequest("Invalid AuthorizationType JWT specified: it belongs to HTTP APIs. A WebSocket API takes NONE, AWS_IAM or CUSTOM")
 	case len(in.AuthorizationScopes) > 0:
 		return badRequest("AuthorizationScopes are only for JWT authorizers, which WebSocket APIs can't have")
@@ -131,7 +131,7 @@ func checkModelNames(api *apigw.API, names map[string]string) error {
 // effect, as on AWS.
 func checkAuthorization(api *apigw.API, r *apigw.Route) error {
 	if r.AuthorizationType != apigw.AuthorizationNone && r.Key != apigw.RouteConnect {
-		return badRequest("Currently, authorization is restricted to the $connect route only") // AWS's words, as users reported them
+		return badRequest("Currently, authorization is restricted to the $connect route only") // AWS's words, as users reported them, WS-09-139
 	}
 	if r.AuthorizerID == "" {
 		if r.AuthorizationType == apigw.AuthorizationCustom {
@@ -156,7 +156,7 @@ func (s *Service) CreateRoute(ctx context.Context, apiID string, in RouteInput) 
 		if most := s.config.Limits.Routes; len(api.Routes) >= most {
 			return exceeded("Routes", "API")
 		}
-		out = &apigw.Route{ID: freshID(api.Routes, childIDLength), AuthorizationType: "NONE"}
+		out = &apigw.Route{ID: freshID(api.Routes, childIDLength), AuthorizationType: "NONE"} // WS-09-027
 		if err := in.apply(api, out); err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (s *Service) DeleteRouteRequestParameter(ctx context.Context, apiID, id, ke
 		if _, ok := r.RequestParameters[key]; !ok {
 			return notFound("RequestParameter", "Invalid RequestParameter identifier specified %s", cut(key))
 		}
-		delete(r.RequestParameters, key)
+		delete(r.RequestParameters, key) // WS-09-033
 		return nil
 	})
 }

@@ -19,7 +19,7 @@ type RouteResponseInput struct {
 
 func (in *RouteResponseInput) check() error {
 	if in.Key != nil && *in.Key != string(apigw.RouteDefault) {
-		return badRequest("Invalid route response key %q specified: the only one is $default", cut(*in.Key))
+		return badRequest("Invalid route response key %q specified: the only one is $default", cut(*in.Key)) // WS-09-037
 	}
 	if err := checkExpression("ModelSelectionExpression", selection.ModelSelection, in.ModelSelectionExpression); err != nil {
 		return err

@@ -98,7 +98,7 @@ func (in *AccessLogInput) check() error {
 		}
 	}
 	if f := in.Format; f != nil && *f != "" && !strings.Contains(*f, "$context.requestId") && !strings.Contains(*f, "$context.extendedRequestId") {
-		return badRequest("Invalid AccessLogSettings: the format must contain $context.requestId")
+		return badRequest("Invalid AccessLogSettings: the format must contain $context.requestId") // WS-09-063
 	}
 	return nil
 }
@@ -128,11 +128,11 @@ func (in *RouteSettingsInput) apply(rs *apigw.RouteSettings) {
 }
 
 // defaultRouteSettings are what a new stage has.
-func defaultRouteSettings() apigw.RouteSettings { return apigw.RouteSettings{LoggingLevel: "OFF"} }
+func defaultRouteSettings() apigw.RouteSettings { return apigw.RouteSettings{LoggingLevel: "OFF"} } // WS-09-051
 
 // apply sets what the input names, all but the deployment.
 func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
-	if in.Description != nil && *in.Description != "" { // AWS doesn't clear it
+	if in.Description != nil && *in.Description != "" { // AWS doesn't clear it, WS-09-060
 		st.Description = *in.Description
 	}
 	set(&st.AutoDeploy, in.AutoDeploy)
@@ -145,11 +145,11 @@ func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
 	}
 	for key, given := range in.RouteSettings {
 		if !predefined(key) && !hasRoute(api, key) {
-			return notFound("Route", "Unable to find Route by key %s within the provided RouteSettings", cut(string(key)))
+			return notFound("Route", "Unable to find Route by key %s within the provided RouteSettings", cut(string(key))) // WS-09-068
 		}
 		settings := st.RouteSettings[key] // AWS fills in no logging level here, unlike in the stage's own
 		given.apply(&settings)
-		put(&st.RouteSettings, key, settings)
+		put(&st.RouteSettings, key, settings) // WS-09-066
 	}
 	if in.AccessLog != nil {
 		in.AccessLog.apply(&st.AccessLog)
@@ -158,10 +158,10 @@ func (in *StageInput) apply(api *apigw.API, st *apigw.Stage) error {
 }
 
 // apply sets what is given. AWS keeps an ARN without :* at its end, and clears
-// nothing: DeleteAccessLogSettings does.
+// nothing: DeleteAccessLogSettings does., WS-09-061
 func (in *AccessLogInput) apply(a *apigw.AccessLogSettings) {
 	if in.DestinationARN != nil && *in.DestinationARN != "" {
-		a.DestinationARN = strings.TrimSuffix(*in.DestinationARN, ":*")
+		a.DestinationARN = strings.TrimSuffix(*in.DestinationARN, ":*") // WS-09-062
 	}
 	if in.Format != nil && *in.Format != "" {
 		a.Format = *in.Format
@@ -169,7 +169,7 @@ func (in *AccessLogInput) apply(a *apigw.AccessLogSettings) {
 }
 
 // predefined says whether a stage may have settings of the route before the
-// API has it, as Terraform's tests show of AWS.
+// API has it, as Terraform's tests show of AWS., WS-09-067
 func predefined(key apigw.RouteKey) bool {
 	return key == apigw.RouteConnect || key == apigw.RouteDisconnect || key == apigw.RouteDefault
 }
@@ -189,7 +189,7 @@ func hasRoute(api *apigw.API, key apigw.RouteKey) bool {
 func (s *Service) point(ctx context.Context, api *apigw.API, st *apigw.Stage, deploymentID *string, switchedOn bool) (string, []string, error) {
 	if deploymentID != nil {
 		if st.AutoDeploy {
-			return "", nil, autoDeployOwns(st)
+			return "", nil, autoDeployOwns(st) // WS-09-091
 		}
 		if _, err := findByID(api.Deployments, "Deployment", *deploymentID); err != nil {
 			return "", nil, err
@@ -216,7 +216,7 @@ func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) 
 		return nil, badRequest("StageName is required")
 	}
 	name := *in.Name
-	if name != string(apigw.RouteDefault) && !stageName.MatchString(name) {
+	if name != string(apigw.RouteDefault) && !stageName.MatchString(name) { // WS-09-055, WS-09-056
 		return nil, badRequest("Invalid stage name %q specified: 1 to 128 characters of [A-Za-z0-9_-], or $default", cut(name))
 	}
 	if strings.HasPrefix(name, reservedStagePrefix) {
@@ -231,10 +231,10 @@ func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) 
 	var out *apigw.Stage
 	revision, stale, err := s.swap(ctx, apiID, func(api *apigw.API) (string, []string, error) {
 		if api.Stages[apigw.StageName(name)] != nil {
-			return "", nil, conflict("Stage already exists")
+			return "", nil, conflict("Stage already exists") // WS-09-053
 		}
 		if most := s.config.Limits.Stages; len(api.Stages) >= most {
-			return "", nil, exceeded("Stages", "API")
+			return "", nil, exceeded("Stages", "API") // WS-09-074
 		}
 		now := s.now()
 		out = &apigw.Stage{
@@ -320,7 +320,7 @@ func (s *Service) DeleteRouteSettings(ctx context.Context, apiID string, name ap
 		if _, ok := st.RouteSettings[key]; !ok {
 			return notFound("RouteSettings", "Invalid RouteSettings identifier specified %s", cut(string(key)))
 		}
-		delete(st.RouteSettings, key)
+		delete(st.RouteSettings, key) // WS-09-065
 		return nil
 	})
 }

@@ -25,7 +25,7 @@ func checkTags(present, added map[string]string) error {
 			return badRequest("the value of the tag %q must have at most 256 characters, not %d", cut(k), n)
 		}
 		if strings.HasPrefix(strings.ToLower(k), "aws:") && !strings.HasPrefix(k, "aws:cloudformation:") {
-			return badRequest("the tag %q can't be set: aws: is reserved", cut(k))
+			return badRequest("the tag %q can't be set: aws: is reserved", cut(k)) // WS-09-116
 		}
 	}
 	if total > apigw.MaxTags {

@@ -114,7 +114,7 @@ func page[T, W any](c *awshttp.Call, items []T, key func(T) string, wire func(T)
 		if err != nil || n < 1 {
 			return nil, badRequest("Invalid value for maxResults: it must be a whole number from 1")
 		}
-		size = min(n, maxPage)
+		size = min(n, maxPage) // WS-09-013
 	}
 	after := ""
 	if token := query.Get("nextToken"); token != "" {
@@ -124,7 +124,7 @@ func page[T, W any](c *awshttp.Call, items []T, key func(T) string, wire func(T)
 		}
 		after = string(b)
 	}
-	out := list[W]{Items: []W{}}
+	out := list[W]{Items: []W{}} // WS-09-012
 	last := ""
 	for _, item := range items {
 		k := key(item)
@@ -143,7 +143,7 @@ func page[T, W any](c *awshttp.Call, items []T, key func(T) string, wire func(T)
 
 // timestamp returns the time as the service's JSON has it: ISO 8601 in UTC, in
 // whole seconds.
-func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) } // WS-09-023
 
 // orEmpty returns the map, or an empty one, which JSON shows as {}.
 func orEmpty[K comparable, V any](m map[K]V) map[K]V {

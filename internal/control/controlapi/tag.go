@@ -25,7 +25,7 @@ func (f *face) tags() {
 	f.on("DELETE", path, 204, func(c *awshttp.Call) (any, error) {
 		keys := c.Request.URL.Query()["tagKeys"]
 		if len(keys) == 0 {
-			return nil, badRequest("tagKeys is required")
+			return nil, badRequest("tagKeys is required") // WS-09-114
 		}
 		return nil, f.service.UntagResource(c.Context(), arn(c), keys)
 	})

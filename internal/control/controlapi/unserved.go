@@ -25,7 +25,7 @@ var unservedOperations = map[string]string{
 
 // httpOnly are those of them that AWS has for HTTP APIs alone: they can't do
 // anything for a WebSocket API there either.
-var httpOnly = []string{"ImportApi", "ReimportApi", "ExportApi", "DeleteCorsConfiguration", "ResetAuthorizersCache"}
+var httpOnly = []string{"ImportApi", "ReimportApi", "ExportApi", "DeleteCorsConfiguration", "ResetAuthorizersCache"} // WS-09-019, WS-09-020, WS-09-021, WS-09-022
 
 // unserved answers everything else: what AWS has by its name, the rest by
 // method and path.
