@@ -31,7 +31,7 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 	s.note("send %s %v", p, binary)
 	return s.err
 }
-func (s *fakeSocket) SendMessage(m *Message) error { return s.Send(m.Payload, m.Binary) }
+func (s *fakeSocket) SendMessage(m *Message) error  { return s.Send(m.Payload, m.Binary) }
 func (s *fakeSocket) Close(code int, reason string) { s.note("close %d %s", code, reason) }
 func (s *fakeSocket) LastActive() time.Time         { return s.active }
 func (s *fakeSocket) PauseReads()                   { s.note("pause") }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/control/catalog"
+	"tidegate/internal/pattern"
 )
 
 // The values that every domain of a WebSocket API has. The hosted zone is AWS's
@@ -42,10 +42,10 @@ type DomainConfigurationInput struct {
 
 // certificateARN is one of Certificate Manager's, of any account and region: what
 // it names isn't asked for.
-var certificateARN = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9_-]{1,128}$`)
+var certificateARN = pattern.New(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9_-]{1,128}$`)
 
 // domainLabel is a label of a domain name.
-var domainLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var domainLabel = pattern.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // check refuses what can't be, whether the domain is made or changed.
 func (in *DomainInput) check() error {

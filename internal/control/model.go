@@ -4,15 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/model"
+	"tidegate/internal/pattern"
 )
 
-var modelName = regexp.MustCompile(`^[A-Za-z0-9]{1,128}$`)
+var modelName = pattern.New(`^[A-Za-z0-9]{1,128}$`)
 
 // A ModelInput is what CreateModel and UpdateModel are given; a nil member was
 // left out.

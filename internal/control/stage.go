@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"strings"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/pattern"
 	"tidegate/internal/stage"
 )
 
@@ -16,9 +16,9 @@ import (
 const reservedStagePrefix = "_tidegate"
 
 var (
-	stageName          = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	stageVariableName  = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
-	stageVariableValue = regexp.MustCompile(`^[A-Za-z0-9._~:/?#&=,-]{0,512}$`)
+	stageName          = pattern.New(`^[A-Za-z0-9_-]{1,128}$`)
+	stageVariableName  = pattern.New(`^[A-Za-z0-9_]{1,64}$`)
+	stageVariableValue = pattern.New(`^[A-Za-z0-9._~:/?#&=,-]{0,512}$`)
 )
 
 // A StageInput is what CreateStage and UpdateStage are given; a nil member was

@@ -9,12 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/event"
+	"tidegate/internal/pattern"
 	"tidegate/sigv4"
 )
 
@@ -358,10 +358,10 @@ func clip(s string) string {
 }
 
 // functionARN is an ARN of a function, with or without a qualifier.
-var functionARN = regexp.MustCompile(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,140}(:[A-Za-z0-9$_-]{1,128})?$`)
+var functionARN = pattern.New(`^arn:[a-z0-9-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,140}(:[A-Za-z0-9$_-]{1,128})?$`)
 
 // proxyURI is the URI of a Lambda integration, around the function's ARN.
-var proxyURI = regexp.MustCompile(`^arn:[a-z0-9-]+:apigateway:[a-z0-9-]+:lambda:path/[0-9]{4}-[0-9]{2}-[0-9]{2}/functions/(.*)/invocations$`)
+var proxyURI = pattern.New(`^arn:[a-z0-9-]+:apigateway:[a-z0-9-]+:lambda:path/[0-9]{4}-[0-9]{2}-[0-9]{2}/functions/(.*)/invocations$`)
 
 // ParseLambdaURI returns the function ARN, with its qualifier, in an
 // integration's URI. It takes

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tidegate/internal/event"
+	"tidegate/internal/pattern"
 	"tidegate/sigv4"
 )
 
@@ -36,7 +37,7 @@ type ServiceURI struct {
 // serviceURI is arn:aws:apigateway:REGION:[SUBDOMAIN.]SERVICE:action|path/REST.
 var serviceURI = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):apigateway:([a-z0-9-]+):([A-Za-z0-9.-]+):(action|path)/(.*)$`)
 
-var actionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,127}$`)
+var actionName = pattern.New(`^[A-Za-z][A-Za-z0-9]{0,127}$`)
 
 // ParseServiceURI reads the URI of an AWS integration, in which
 // ${stageVariables.NAME} may stand anywhere:

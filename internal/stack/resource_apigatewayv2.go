@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"tidegate/internal/pattern"
 	"tidegate/vtl"
 )
 
@@ -277,7 +277,7 @@ func checkTemplates(res *resource, name string, r *reporter) {
 
 // stageName is what a stage's name may be, beside $default: the permissions that
 // SAM makes carry it in an ARN, and would be refused before the stage is.
-var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var stageName = pattern.New(`^[A-Za-z0-9_-]{1,128}$`)
 
 // deploysItself says that the stage makes a deployment of each change.
 func deploysItself(res *resource) bool {

@@ -6,8 +6,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"tidegate/internal/pattern"
 )
 
 // AWS::Lambda::LayerVersion, AWS::Serverless::LayerVersion, and what a function's
@@ -128,7 +129,7 @@ func (s *Stack) noteOpt(r *reporter) {
 	}
 }
 
-var layerPattern = regexp.MustCompile(`^arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a-zA-Z0-9-_]+):\d+$`)
+var layerPattern = pattern.New(`^arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a-zA-Z0-9-_]+):\d+$`)
 
 // foreignLayer returns the name of a layer that is of another account or region.
 func (s *Stack) foreignLayer(arn string) (name string, foreign bool) {

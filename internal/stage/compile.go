@@ -15,6 +15,7 @@ import (
 	"tidegate/internal/integration"
 	"tidegate/internal/mapping"
 	"tidegate/internal/model"
+	"tidegate/internal/pattern"
 	"tidegate/jsonpath"
 	"tidegate/selection"
 )
@@ -321,7 +322,7 @@ func refuse(def *apigw.Integration) error {
 }
 
 // roleARN is what credentialsArn may be, beside the caller's own identity.
-var roleARN = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:role/[!-~]{1,576}$`)
+var roleARN = pattern.New(`^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:role/[!-~]{1,576}$`)
 
 // credentials checks credentialsArn, with its stage variables filled in.
 func credentials(arn string) error {

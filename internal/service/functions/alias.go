@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"sort"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/pattern"
 )
 
 // An alias leads to a version, and perhaps some of its invocations to another.
@@ -19,8 +19,8 @@ type alias struct {
 }
 
 var (
-	versionPattern = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
-	aliasPattern   = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,128}$`)
+	versionPattern = pattern.New(`^[1-9][0-9]{0,8}$`)
+	aliasPattern   = pattern.New(`^[a-zA-Z0-9-_]{1,128}$`)
 )
 
 // aliasInput is the body of CreateAlias and UpdateAlias.

@@ -102,7 +102,7 @@ var missing = map[string]string{
 
 // route finds the operation that a path names and serves it.
 func (s *Service) route(c *awshttp.Call) (any, error) {
-	key, function, last, err := pattern(c.Request)
+	key, function, last, err := splitPath(c.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +115,9 @@ func (s *Service) route(c *awshttp.Call) (any, error) {
 	return nil, awshttp.Errorf(http.StatusBadRequest, "UnknownOperationException", "Tidegate's Lambda has no operation %s %.200s", c.Request.Method, c.Request.URL.Path)
 }
 
-// pattern splits a path by its escaped form, since an ARN in it may hold
+// splitPath splits a path by its escaped form, since an ARN in it may hold
 // slashes as %2F.
-func pattern(r *http.Request) (key, function, last string, err error) {
+func splitPath(r *http.Request) (key, function, last string, err error) {
 	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
 	if len(parts) > 6 {
 		parts = parts[:6]

@@ -273,7 +273,7 @@ func FuzzPattern(f *testing.F) {
 			t.Fatal(err)
 		}
 		req.URL.Path = path
-		_, name, _, err := pattern(req)
+		_, name, _, err := splitPath(req)
 		if err != nil {
 			return
 		}

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
 // toolLimit bounds one run of go or make.
@@ -84,7 +86,7 @@ func (s *Service) buildGo(ctx context.Context, fn *function, b *builder) *artifa
 	return out
 }
 
-var goPlace = regexp.MustCompile(`^(?:vet: )?(\.{0,2}[^:\s]*\.go):(\d+):(\d+:)? (.*)$`)
+var goPlace = pattern.New(`^(?:vet: )?(\.{0,2}[^:\s]*\.go):(\d+):(\d+:)? (.*)$`)
 
 // goError tells what the compiler said, with the files' whole names.
 func goError(dir, said string, err error) *startFailure {

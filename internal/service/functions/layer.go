@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/pattern"
 )
 
 // layerPrefix begins the bucket's keys of layer versions: layers/NAME/NUMBER.
@@ -42,8 +42,8 @@ type layer struct {
 }
 
 var (
-	layerNamePattern = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,140}$`)
-	layerARNPattern  = regexp.MustCompile(`^arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a-zA-Z0-9-_]{1,140})(?::(\d{1,9}))?$`)
+	layerNamePattern = pattern.New(`^[a-zA-Z0-9-_]{1,140}$`)
+	layerARNPattern  = pattern.New(`^arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a-zA-Z0-9-_]{1,140})(?::(\d{1,9}))?$`)
 )
 
 func (l *layer) bucketKey() string { return layerPrefix + l.Name + "/" + strconv.Itoa(l.Version) }

@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
-var targetPattern = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
+var targetPattern = pattern.New(`^[A-Za-z0-9]{1,255}$`)
 
 // buildByMakefile runs the target build-LOGICALID of the folder's Makefile, as
 // sam build does: in a copy of the folder, with ARTIFACTS_DIR as the place for

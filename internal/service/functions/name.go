@@ -2,17 +2,17 @@ package functions
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/pattern"
 )
 
 const latest = "$LATEST"
 
 var (
-	namePattern      = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,64}$`)
-	qualifierPattern = regexp.MustCompile(`^(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9$_-]{1,128})$`)
+	namePattern      = pattern.New(`^[a-zA-Z0-9-_]{1,64}$`)
+	qualifierPattern = pattern.New(`^(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9$_-]{1,128})$`)
 )
 
 // A reference is a function as a caller names it.

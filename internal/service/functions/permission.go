@@ -8,6 +8,7 @@ import (
 
 	"tidegate/internal/awshttp"
 	"tidegate/internal/iampolicy"
+	"tidegate/internal/pattern"
 )
 
 // A statement is one permission in a function's resource policy, in the shape
@@ -28,11 +29,11 @@ type policyDocument struct {
 }
 
 var (
-	sidPattern     = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,100}$`)
+	sidPattern     = pattern.New(`^[a-zA-Z0-9-_]{1,100}$`)
 	actionPattern  = regexp.MustCompile(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`)
-	accountPattern = regexp.MustCompile(`^\d{12}$`)
+	accountPattern = pattern.New(`^\d{12}$`)
 	servicePattern = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
-	arnPattern     = regexp.MustCompile(`^arn:[a-zA-Z0-9-]+:[a-zA-Z0-9-]+:[^:\s]*:(\d{12})?:\S+$|^arn:[a-zA-Z0-9-]+:s3:::\S+$`)
+	arnPattern     = pattern.New(`^arn:[a-zA-Z0-9-]+:[a-zA-Z0-9-]+:[^:\s]*:(\d{12})?:\S+$|^arn:[a-zA-Z0-9-]+:s3:::\S+$`)
 )
 
 // maxPolicy is how long a function's resource policy may be, in bytes.

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
 // python runs python3.* functions on this machine's Python: the one that the
@@ -27,7 +29,7 @@ type python struct{}
 const oldestPython = 8
 
 var (
-	pythonPattern = regexp.MustCompile(`^python3\.\d{1,2}$`)
+	pythonPattern = pattern.New(`^python3\.\d{1,2}$`)
 	// What Lambda's runtimes bring: boto3 and what it is made of.
 	botoPattern        = regexp.MustCompile(`(?m)^[ \t]*(?:from[ \t]+|import[ \t]+(?:[\w., \t]+,[ \t]*)?)(boto3|botocore|s3transfer|jmespath|dateutil|urllib3|six)\b`)
 	missingBotoPattern = regexp.MustCompile(`No module named '(boto3|botocore|s3transfer|jmespath|dateutil|urllib3|six)(?:\.[^']*)?'`)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/pattern"
 )
 
 // Bounds of Lambda's on a configuration.
@@ -24,7 +25,7 @@ const (
 )
 
 var (
-	rolePattern     = regexp.MustCompile(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
+	rolePattern     = pattern.New(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
 	handlerPattern  = regexp.MustCompile(`^[^\s]+$`)
 	variablePattern = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
 )

@@ -5,12 +5,12 @@ import (
 	"encoding/xml"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/pattern"
 )
 
 // policyOperations are IAM's on managed policies.
@@ -71,8 +71,8 @@ func (p *Policy) versionXML(v PolicyVersion, document bool) versionXML {
 }
 
 var (
-	policyARNPattern = regexp.MustCompile(`^arn:aws:iam::(aws|\d{12}):policy/[!-~]+$`)
-	versionPattern   = regexp.MustCompile(`^v[1-9][0-9]{0,8}$`)
+	policyARNPattern = pattern.New(`^arn:aws:iam::(aws|\d{12}):policy/[!-~]+$`)
+	versionPattern   = pattern.New(`^v[1-9][0-9]{0,8}$`)
 )
 
 // policyParam reads PolicyArn and asks whether the caller may do the action on

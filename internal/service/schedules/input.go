@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
 // An InputTransformer makes a target's input out of parts of the event.
@@ -41,7 +43,7 @@ type pathStep struct {
 
 // stepPattern is one step in the dialect of EventBridge: .name, [3], .* or [*],
 // and ['name'] as JSONPath writes names with other characters.
-var stepPattern = regexp.MustCompile(`^(?:\.([A-Za-z0-9_/-]+)|\[([0-9]{1,6})\]|(\.\*|\[\*\])|\[['"]([^'"\]]+)['"]\])`)
+var stepPattern = pattern.New(`^(?:\.([A-Za-z0-9_/-]+)|\[([0-9]{1,6})\]|(\.\*|\[\*\])|\[['"]([^'"\]]+)['"]\])`)
 
 // parsePath reads a path into an event: $ and steps.
 func parsePath(text string) ([]pathStep, error) {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
 // A Rule is a named schedule with its targets. Its JSON is what the bucket
@@ -69,7 +71,7 @@ const (
 
 var (
 	namePattern   = regexp.MustCompile(`^[.\-_A-Za-z0-9]+$`)
-	lambdaPattern = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?$`)
+	lambdaPattern = pattern.New(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?$`)
 )
 
 // clone returns a copy that may be changed.

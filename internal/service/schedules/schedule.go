@@ -2,8 +2,9 @@ package schedules
 
 import (
 	"maps"
-	"regexp"
 	"time"
+
+	"tidegate/internal/pattern"
 )
 
 // A Schedule is one of EventBridge Scheduler's. Its JSON is what the bucket
@@ -80,8 +81,8 @@ const (
 )
 
 var (
-	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	rolePattern  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
+	tokenPattern = pattern.New(`^[A-Za-z0-9_-]{1,64}$`)
+	rolePattern  = pattern.New(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
 )
 
 // A scheduleKey finds a schedule.

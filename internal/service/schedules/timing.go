@@ -3,10 +3,11 @@ package schedules
 import (
 	"fmt"
 	"hash/fnv"
-	"regexp"
 	"sync"
 	"time"
 	_ "time/tzdata" // time zones by name, whatever the machine has
+
+	"tidegate/internal/pattern"
 )
 
 // A timing is when a schedule fires: its expression, read by a zone's clock,
@@ -167,7 +168,7 @@ type zones struct {
 }
 
 // zoneName is the look of an IANA name.
-var zoneName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+/-]{0,49}$`)
+var zoneName = pattern.New(`^[A-Za-z][A-Za-z0-9_+/-]{0,49}$`)
 
 // load returns the zone of an IANA name; "" is UTC.
 func (z *zones) load(name string) (*time.Location, error) {
