@@ -47,7 +47,7 @@ func (d *Domain) Matches(host string) bool {
 func (d *Domain) Wildcard() bool { return strings.HasPrefix(d.Name, "*.") }
 
 // Map returns the mapping with the longest key that the path's segments begin
-// with, and the segments behind it.
+// with, and the segments behind it. WS-07-109, WS-07-111
 func (d *Domain) Map(segments []string) (m *APIMapping, rest []string, ok bool) {
 	most := -1
 	for _, other := range d.Mappings {

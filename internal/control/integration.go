@@ -80,6 +80,7 @@ func (in *IntegrationInput) check(longest time.Duration) error {
 	if err := checkMap("RequestTemplates", in.RequestTemplates, apigw.MaxTemplate); err != nil {
 		return err
 	}
+	// WS-08-013
 	if t := in.TimeoutInMillis; t != nil && (int64(*t) < apigw.MinIntegrationTimeout.Milliseconds() || int64(*t) > longest.Milliseconds()) {
 		return badRequest("Timeout should be between %d ms and %d ms", apigw.MinIntegrationTimeout.Milliseconds(), longest.Milliseconds())
 	}

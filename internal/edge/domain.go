@@ -94,7 +94,7 @@ func (d *Domains) Addresses(apiID string, name apigw.StageName) []string {
 }
 
 // mapped returns the stage that a path below a domain leads to, and the segments
-// behind the mapping's key, or why there is none.
+// behind the mapping's key, or why there is none. WS-07-101, WS-07-102, WS-07-110
 func (e *Edge) mapped(d *apigw.Domain, path string) (*stage.Stage, []string, *refusal) {
 	segs := segments(path)
 	if strings.Contains(path, "//") { // see splitManaged
@@ -138,7 +138,7 @@ func (e *Edge) resolveDomain(d *apigw.Domain, path string) (*stage.Stage, *refus
 // stages that it is mapped to is served there.
 func (e *Edge) serveDomain(w http.ResponseWriter, r *http.Request, d *apigw.Domain) {
 	path := r.URL.Path
-	if path == "/ping" || path == "/sping" { // reserved for this, so no mapping has them
+	if path == "/ping" || path == "/sping" { // reserved for this, so no mapping has them; WS-07-115
 		servePing(w)
 		return
 	}
@@ -154,7 +154,7 @@ func (e *Edge) serveDomain(w http.ResponseWriter, r *http.Request, d *apigw.Doma
 		e.management.ServeConnection(w, r, s.APIID, s.Name, rest[1])
 	default:
 		// What AWS says when the stage stands in the path, as it does without a
-		// custom domain.
+		// custom domain. WS-07-106, WS-07-107
 		e.refuse(w, r, &refusal{status: http.StatusForbidden, reason: NoMapping,
 			text: "No method found matching route " + clip(strings.Join(rest, "/")) + " for http method " + r.Method,
 			why:  "behind a custom domain's mapping key comes @connections, without the stage's name"})

@@ -151,7 +151,7 @@ func (e *Edge) serveExecuteAPI(w http.ResponseWriter, r *http.Request) {
 	apiID := apiOf(r.Host)
 	if m, ok := splitManaged(r.URL.Path); ok && len(m.prefix) == 1 {
 		s, found := e.gateway.Lookup(apiID, apigw.StageName(m.prefix[0]))
-		if !found || s.DisableExecuteAPIEndpoint {
+		if !found || s.DisableExecuteAPIEndpoint { // WS-07-036, WS-07-113
 			e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
 			return
 		}

@@ -12,11 +12,12 @@ import (
 
 // AdmitCall takes a call of @connections from the account's rate and burst, of
 // which messages and handshakes take too. It returns false when they are used up.
+// WS-08-029
 func (g *Gateway) AdmitCall() bool { return g.account.Allow(g.now()) }
 
 // admitRate holds a handshake against every throttle: the account's rate of new
 // connections, the route's or the stage's, the account's. The order of the last
-// two is AWS's.
+// two is AWS's. WS-08-020, WS-08-026
 func (g *Gateway) admitRate(s *stage.Stage, now time.Time) *Rejection {
 	own := s.Throttle
 	if route := s.Connect(); route != nil {
@@ -46,7 +47,8 @@ func throttledBy(s *stage.Stage, route *stage.Route) error {
 
 // throttle holds a message against its route's or stage's throttle and the
 // account's; route may be nil. It returns the zero verdict when there is room. A
-// client that goes on and on nevertheless is to be closed.
+// client that goes on and on nevertheless is to be closed. WS-08-022 to WS-08-027,
+// WS-01-055
 func (g *Gateway) throttle(c *connection.Connection, s *stage.Stage, route *stage.Route, now time.Time) (verdict, error) {
 	v := verdict{status: http.StatusTooManyRequests, text: textTooManyRequests}
 	var why error

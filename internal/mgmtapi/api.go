@@ -85,10 +85,10 @@ func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID stri
 		return
 	}
 	if r.Method == http.MethodDelete {
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(http.StatusNoContent) // WS-07-003
 		return
 	}
-	write(w, http.StatusOK, answer)
+	write(w, http.StatusOK, answer) // WS-07-001
 }
 
 // serve authenticates, authorizes and performs the request.
@@ -96,7 +96,7 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 	switch r.Method {
 	case http.MethodPost, http.MethodGet, http.MethodDelete:
 	default:
-		// What API Gateway says to a method that a resource doesn't have.
+		// What API Gateway says to a method that a resource doesn't have. WS-07-053
 		return awshttp.NewRequestID(), nil, awshttp.Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
 	call, err := a.open(r)
@@ -104,14 +104,14 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 		return call.RequestID, nil, err
 	}
 	if apiID != "" {
-		// The connection's id is not filled in (observed: aws/aws-cdk #18410).
+		// The connection's id is not filled in. WS-07-049, WS-07-050
 		if err := a.authorize(call, fmt.Sprintf("%s/%s/%s/@connections/{connectionId}", apiID, stage, r.Method)); err != nil {
 			return call.RequestID, nil, err
 		}
 	}
 	id, err := a.codec.ParseID(text)
 	if err != nil {
-		return call.RequestID, nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "Invalid connectionId: %s", text)
+		return call.RequestID, nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "Invalid connectionId: %s", text) // WS-07-033, WS-07-034
 	}
 	if apiID == "" {
 		return call.RequestID, nil, apigw.ErrGone
@@ -123,7 +123,7 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 	case http.MethodPost:
 		// AWS sends what is pushed in text frames. A text frame with invalid UTF-8
 		// makes clients fail the connection (RFC 6455 section 8.1), so such a payload
-		// goes out as a binary one: a choice, AWS's own is unknown.
+		// goes out as a binary one: a choice, AWS's own is unknown. WS-07-005, WS-07-009
 		if err = a.router.Push(ctx, target, call.Body, !utf8.Valid(call.Body)); err != nil {
 			err = told{err}
 		}
@@ -156,7 +156,7 @@ func (a *API) open(r *http.Request) (*awshttp.Call, error) {
 }
 
 // authorize asks the caller's policies about a resource of the account, and refuses
-// in AWS's words, with the account masked.
+// in AWS's words, with the account masked. WS-07-040 to WS-07-052
 func (a *API) authorize(call *awshttp.Call, resource string) error {
 	const action = "execute-api:ManageConnections"
 	arn := func(account string) string {
@@ -182,13 +182,13 @@ type told struct{ error }
 // Unwrap returns the error itself.
 func (t told) Unwrap() error { return t.error }
 
-// tooLarge has AWS's code; the text of its message is not known.
+// tooLarge has AWS's code; the text of its message is not known. WS-07-007, WS-07-008
 func (a *API) tooLarge() error {
 	return awshttp.Errorf(http.StatusRequestEntityTooLarge, "PayloadTooLargeException", "The payload is larger than %d bytes", a.most)
 }
 
 // errThrottled is the account's throttle: the one code of status 429 that this
-// API's model has.
+// API's model has. WS-07-071
 var errThrottled = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "Too Many Requests")
 
 // failed returns what the caller sees, and tells the gate's listener what no
@@ -198,12 +198,12 @@ func (a *API) failed(r *http.Request, requestID, text string, err error) *awshtt
 	switch {
 	case errors.As(err, &e):
 	case errors.Is(err, apigw.ErrGone):
-		// The body is empty on AWS; the message is for the listener.
+		// The body is empty on AWS; the message is for the listener. WS-07-031, WS-07-032
 		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: r.Method + " of connection " + text, Why: err.Error()}
-	case errors.Is(err, cluster.ErrElsewhere):
+	case errors.Is(err, cluster.ErrElsewhere): // WS-07-038, WS-07-039
 		e = awshttp.Errorf(http.StatusForbidden, "ForbiddenException", "Forbidden")
 		e.Why = err.Error()
-	case errors.Is(err, apigw.ErrQueueFull):
+	case errors.Is(err, apigw.ErrQueueFull): // WS-07-061, WS-07-072
 		e = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "The client's buffer is full: it reads too slowly")
 	default:
 		if a.gate.Events.Failed != nil {
@@ -241,7 +241,7 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	w.Write(body) // whether the caller still listens is its own affair
 }
 
-// connectionOutput is GetConnection's answer in AWS's spelling.
+// connectionOutput is GetConnection's answer in AWS's spelling. WS-07-002, WS-07-012
 type connectionOutput struct {
 	ConnectedAt  string         `json:"connectedAt"`
 	Identity     identityOutput `json:"identity"`
@@ -249,6 +249,7 @@ type connectionOutput struct {
 }
 
 // identityOutput has both members always: the service model requires them.
+// WS-07-010, WS-07-011
 type identityOutput struct {
 	SourceIP  string `json:"sourceIp"`
 	UserAgent string `json:"userAgent"`
