@@ -15,7 +15,7 @@ type bindings struct {
 	values     map[string]value
 	usedNames  map[string]bool
 	usedValues map[string]bool
-	// broken says that names or values have a problem (input.problem).
+	// broken says that the request has a problem (input.problem).
 	broken bool
 }
 

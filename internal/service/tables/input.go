@@ -115,7 +115,7 @@ func (in *input) read(s *scanner) error {
 		if in.problem == nil || rank < in.problemRank {
 			in.problem, in.problemRank = err, rank
 		}
-		in.bindings.broken = in.bindings.broken || rank == problemRanks["ExpressionAttributeNames"] || rank == problemRanks["ExpressionAttributeValues"]
+		in.bindings.broken = true // that they are empty is looked at later
 		s.i, s.depth = start, depth
 		return s.skip()
 	})

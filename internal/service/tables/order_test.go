@@ -21,6 +21,8 @@ func TestRefusalOrder(t *testing.T) {
 		{"GetItem", `{"TableName":"nope","Key":{"a":{}},"ProjectionExpression":"a","AttributesToGet":["a"]}`, "ValidationException: Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}"},
 		{"GetItem", `{"TableName":"nope","Key":{"a":{}},"ExpressionAttributeNames":{"#a":"a"}}`, "ValidationException: ExpressionAttributeNames can only be specified when using expressions"},
 		{"GetItem", `{"TableName":"nope","Key":{"a":{}},"ProjectionExpression":"a,,"}`, "ValidationException: " + empty},
+		{"GetItem", `{"TableName":"nope","Key":{"a":{}},"ProjectionExpression":"a","ExpressionAttributeNames":{}}`, "ValidationException: " + empty},
+		{"Scan", `{"TableName":"nope","Segment":1,"ScanFilter":{"a":{"ComparisonOperator":"EQ","AttributeValueList":[{}]}}}`, "ValidationException: " + empty},
 		{"PutItem", `{"TableName":"nope","ExpressionAttributeValues":{":a":{"SS":[]}},"Item":{"a":{}},"ConditionExpression":"a = :a"}`, once + empty},
 		{"PutItem", `{"TableName":"nope","Item":{"a":{"S":"` + big + `"}}}`, "ValidationException: Item size has exceeded the maximum allowed size"},
 		{"BatchWriteItem", `{"RequestItems":{"nope":[{"PutRequest":{"Item":{"a":{"S":"` + big + `"}}}}]}}`, "ValidationException: Item size has exceeded the maximum allowed size"},

@@ -379,6 +379,12 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 	if err := in.checkMixed(); err != nil {
 		return nil, err
 	}
+	if err := in.bindings.checkGiven(in.filter != nil || in.projection != nil, ": FilterExpression is null"); err != nil {
+		return nil, err
+	}
+	if in.problem != nil {
+		return nil, in.problem
+	}
 	switch {
 	case in.segment != nil && in.ofSegment == nil:
 		return nil, invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
@@ -388,12 +394,6 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 		return nil, invalidf("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", *in.segment, *in.ofSegment)
 	case in.segment != nil:
 		r.span = segmentRange(uint64(*in.segment), uint64(*in.ofSegment))
-	}
-	if err := in.bindings.checkGiven(in.filter != nil || in.projection != nil, ": FilterExpression is null"); err != nil {
-		return nil, err
-	}
-	if in.problem != nil {
-		return nil, in.problem
 	}
 	if err := r.parse(); err != nil {
 		return nil, err
