@@ -72,7 +72,7 @@ func (r *Route) IntegrationID() string {
 }
 
 // TwoWay says whether the integration's answer goes to the client: the route
-// has a route response.
+// has a route response, whatever its expression (WS-03-110, WS-03-111).
 func (r *Route) TwoWay() bool { return len(r.Responses) > 0 }
 
 // A Model is a JSON Schema that messages are validated against.

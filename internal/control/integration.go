@@ -82,12 +82,13 @@ func (in *IntegrationInput) check(longest time.Duration) error {
 	}
 	// WS-08-013
 	if t := in.TimeoutInMillis; t != nil && (int64(*t) < apigw.MinIntegrationTimeout.Milliseconds() || int64(*t) > longest.Milliseconds()) {
+		// WS-03-016
 		return badRequest("Timeout should be between %d ms and %d ms", apigw.MinIntegrationTimeout.Milliseconds(), longest.Milliseconds())
 	}
 	return nil
 }
 
-// refuse names what belongs to HTTP APIs.
+// refuse names what belongs to HTTP APIs (WS-03-020, WS-03-096).
 func (in *IntegrationInput) refuse() error {
 	switch {
 	case in.TLSConfig: // WS-09-047
@@ -132,6 +133,7 @@ func (in *IntegrationInput) apply(i *apigw.Integration) error {
 	if in.RequestTemplates != nil {
 		i.RequestTemplates = maps.Clone(in.RequestTemplates)
 	}
+	// WS-03-012, WS-03-013
 	if i.Method == "" && (i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationAWS && i.CallsFunction()) {
 		i.Method = "POST"
 	}
@@ -154,7 +156,7 @@ func (in *IntegrationInput) fits(i *apigw.Integration) error {
 		if !strings.HasPrefix(i.URI, "http://") && !strings.HasPrefix(i.URI, "https://") {
 			return badRequest("Invalid HTTP endpoint specified for URI: IntegrationUri of an %s integration must be an http or https URL, not %q", i.Type, cut(i.URI))
 		}
-		if i.Method == "" {
+		if i.Method == "" { // WS-03-015
 			return badRequest("IntegrationMethod is required for an %s integration", i.Type)
 		}
 	}
@@ -178,7 +180,7 @@ func fitsAWS(i *apigw.Integration) error {
 		return badRequest("Invalid ARN specified in the request: IntegrationUri of an AWS integration, not %q", cut(i.URI))
 	case !strings.Contains(i.URI, ":action/") && !strings.Contains(i.URI, ":path/"):
 		return badRequest("AWS ARN for integration must contain path or action")
-	case i.CredentialsARN == "":
+	case i.CredentialsARN == "": // WS-03-082
 		return badRequest("Role ARN must be specified for AWS integrations")
 	case i.Method == "":
 		return badRequest("IntegrationMethod is required for an AWS integration with a service")
@@ -187,7 +189,7 @@ func fitsAWS(i *apigw.Integration) error {
 }
 
 // merge is AWS's way to update a map: an empty value removes its key, a key
-// that isn't named stays., WS-09-042, WS-09-059
+// that isn't named stays (WS-03-155, WS-09-042, WS-09-059).
 func merge(m, changes map[string]string) map[string]string {
 	if len(changes) == 0 {
 		return m
@@ -220,7 +222,8 @@ func (s *Service) CreateIntegration(ctx context.Context, apiID string, in Integr
 			return exceeded("Integrations", "API")
 		}
 		out = &apigw.Integration{
-			ID:                   freshID(api.Integrations, childIDLength),
+			ID: freshID(api.Integrations, childIDLength),
+			// WS-03-011 to WS-03-014.
 			ConnectionType:       "INTERNET",
 			PassthroughBehavior:  apigw.PassthroughWhenNoMatch,
 			PayloadFormatVersion: "1.0",
@@ -238,7 +241,7 @@ func (s *Service) CreateIntegration(ctx context.Context, apiID string, in Integr
 	return out, err
 }
 
-// noteIntegration says what of an integration means less here than on AWS.
+// noteIntegration says what of an integration means less here than on AWS (WS-03-093).
 func (s *Service) noteIntegration(apiID string, in *IntegrationInput, i *apigw.Integration) {
 	if i.ConnectionType == "VPC_LINK" && (in.ConnectionType != nil || in.ConnectionID != nil) {
 		s.config.Notice(fmt.Sprintf("integration %s of API %s goes through the VPC link %s on AWS; here it is a plain call to %s", i.ID, apiID, cut(i.ConnectionID), cut(i.URI)))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tidegate/internal/apigw"
+	"tidegate/internal/stage"
 	"tidegate/selection"
 )
 
@@ -25,6 +26,7 @@ type IntegrationResponseInput struct {
 func (in *IntegrationResponseInput) check() error {
 	if k := in.Key; k != nil && *k != string(apigw.RouteDefault) { // WS-09-050
 		if len(*k) < 3 || len(*k) > maxMapKey || !strings.HasPrefix(*k, "/") || !strings.HasSuffix(*k, "/") {
+			// WS-03-186
 			return badRequest("Invalid integration response key %q specified: it must be $default or a regular expression between slashes, such as /5\\d\\d/", cut(*k))
 		}
 	}
@@ -36,6 +38,9 @@ func (in *IntegrationResponseInput) check() error {
 	}
 	if err := checkMap("ResponseParameters", in.ResponseParameters, maxMapValue); err != nil {
 		return err
+	}
+	if err := stage.CheckResponseParameters(in.ResponseParameters); err != nil {
+		return badRequest("Invalid mapping expression specified: %v", err)
 	}
 	return checkMap("ResponseTemplates", in.ResponseTemplates, apigw.MaxTemplate)
 }

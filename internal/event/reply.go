@@ -20,13 +20,14 @@ const maxStatus = 999
 //	{"statusCode": 200, "headers": {…}, "multiValueHeaders": {…}, "body": "…", "isBase64Encoded": false}
 //
 // Each key may be missing or null, and Status is 0 when there is no
-// statusCode: a message's reply may lack it, that of $connect may not. The
-// check is as strict as AWS's: any other key at the top makes the reply
-// malformed, as does a body that isn't a string. A status code may be a number
-// or a string of digits; header values may be strings, numbers or booleans.
-// Headers come in the reply's order, single values before multiple ones. Body
-// is decoded when isBase64Encoded says so. Errors are ErrMalformed and name
-// what is wrong.
+// statusCode: a message's reply may lack it, that of $connect may not (WS-03-115,
+// WS-03-122, WS-03-180). The check is as strict as AWS's: any other key at the top
+// makes the reply malformed (WS-03-116, WS-03-120), as does a body that isn't a
+// string (WS-03-117) and a result that isn't an object (WS-03-119). A status code
+// may be a number or a string of digits (WS-03-181); header values may be strings,
+// numbers or booleans (WS-03-118). Headers come in the reply's order, single values
+// before multiple ones. Body is decoded when isBase64Encoded says so (WS-03-121).
+// Errors are ErrMalformed and name what is wrong.
 //
 // Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-output-format
 func ParseReply(payload []byte) (*Reply, error) {

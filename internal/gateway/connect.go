@@ -261,7 +261,7 @@ func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.I
 	if i == nil {
 		return nil, errNoIntegration
 	}
-	if err := route.Validate(in); err != nil {
+	if err := route.Validate(in); err != nil { // before all else: WS-03-044
 		var invalid *model.Invalid
 		if errors.As(err, &invalid) {
 			in.Context.ValidationError = invalid.ValidationErrorString()
@@ -276,7 +276,7 @@ func (g *Gateway) perform(ctx context.Context, route *stage.Route, in *mapping.I
 		return nil, err
 	}
 	defer func() { <-i.Slots }()
-	ctx, cancel := context.WithTimeout(ctx, i.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, i.Timeout) // WS-03-017, WS-03-018
 	defer cancel()
 	start := g.now()
 	x.called, x.request = true, request

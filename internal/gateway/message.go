@@ -32,7 +32,8 @@ type Plan struct {
 }
 
 // CallsOut says that Run blocks until a backend has answered, and needs a
-// goroutine of its own. Otherwise it returns at once.
+// goroutine of its own: messages of one connection don't wait for each other
+// (WS-03-141). Otherwise it returns at once.
 func (p *Plan) CallsOut() bool { return p.calls }
 
 // Plan decides what a client's message means: a refusal, a constant reply, or a
@@ -165,14 +166,15 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	return r
 }
 
-// reply decides what of an answer goes to the client. A one-way route sends
-// nothing, and neither does an empty body.
+// reply decides what of an answer goes to the client: of a proxy its body, whatever
+// the status (WS-03-113). A one-way route sends nothing (WS-03-114, WS-03-125), and
+// neither does an empty body (WS-03-126, WS-03-179, WS-03-182).
 func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
 	r := result{verdict: verdict{outcome: Done}, status: a.Status, answer: a, err: said(a)}
 	if !route.TwoWay || len(a.Body) == 0 {
 		return r
 	}
-	if len(a.Body) > g.limits.MessageSize {
+	if len(a.Body) > g.limits.MessageSize { // WS-03-143
 		r.verdict, r.err = judge(errReplyTooLarge), errReplyTooLarge
 		return r
 	}

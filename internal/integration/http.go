@@ -142,7 +142,7 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, &Error{Kind: ErrRefused, Detail: err.Error()}
 	}
-	// A round trip and not a client's Do: that would follow redirects.
+	// A round trip and not a client's Do: that would follow redirects (WS-03-147).
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
 		return nil, transportError(ctx, req.URL.Host, h.timeout, err)
@@ -211,7 +211,7 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 	return req, nil
 }
 
-// contentType is that of a message, unless one is mapped.
+// contentType is that of a message, unless one is mapped (WS-03-149).
 func contentType(c *event.Context) string {
 	if c.Binary {
 		return "application/octet-stream"
@@ -219,7 +219,8 @@ func contentType(c *event.Context) string {
 	return "application/json"
 }
 
-// identify tells the backend which API calls.
+// identify tells the backend which API calls (WS-03-150), but not for whom
+// (WS-03-066).
 func identify(req *http.Request, c *event.Context) {
 	req.Header.Set("User-Agent", "AmazonAPIGateway_"+c.APIID)
 	req.Header.Set("X-Amzn-Apigateway-Api-Id", c.APIID)
@@ -227,7 +228,7 @@ func identify(req *http.Request, c *event.Context) {
 
 // forwardHeader copies the client's header but for what belongs to its
 // connection: the fields that RFC 9110, section 7.6.1 names, those that the
-// Connection header names, and Host.
+// Connection header names, and Host (WS-03-067, WS-03-145).
 func forwardHeader(to http.Header, r *event.ConnectRequest) {
 	var hop []string
 	for _, f := range r.Header {
@@ -261,8 +262,9 @@ func isHop(name string) bool {
 }
 
 // mapHeader sets the mapped headers. Their values may be a client's: one that
-// would break the header's form is refused. Without host the host stays: it is
-// what an AWS service is found by.
+// would break the header's form is refused (WS-03-173). What the client sent under
+// the same name goes (WS-03-068). Without host the host stays: it is what an AWS
+// service is found by.
 func mapHeader(req *http.Request, parameters []event.Parameter, host bool) error {
 	for i, p := range parameters {
 		if p.Location != event.InHeader {
@@ -295,7 +297,8 @@ func firstOf(parameters []event.Parameter, i int) bool {
 }
 
 // mergeQuery returns the URI's own query, then the client's on $connect, then
-// the mapped parameters, which replace the client's of the same name.
+// the mapped parameters, which replace the client's of the same name (WS-03-057,
+// WS-03-069, WS-03-154).
 func mergeQuery(query string, r *Request) string {
 	b := []byte(query)
 	add := func(name, value string) {
@@ -327,7 +330,8 @@ func mergeQuery(query string, r *Request) string {
 }
 
 // fill fills the path parameters in. A value can't leave its place: it is
-// escaped, and one that would mean another path is refused.
+// escaped, and one that would mean another path is refused (WS-03-058,
+// WS-03-174, WS-03-177).
 func fill(uri string, parameters []event.Parameter) (string, error) {
 	var err error
 	if !strings.Contains(uri, "{") {

@@ -130,7 +130,7 @@ func (f *Function) call(ctx context.Context, c Call, maxResult int64) (*result, 
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	keys := f.config.Credentials
-	if f.config.Role != "" {
+	if f.config.Role != "" { // WS-03-089
 		var err error
 		if keys, err = f.config.Roles.Keys(ctx, f.config.Role, c.SourceARN); err != nil {
 			return nil, err
@@ -191,7 +191,7 @@ func (l *lambda) Invoke(ctx context.Context, r *Request) (*Response, error) {
 // NewCustomLambda returns an invoker of the AWS integration with the given
 // function ARN. It differs from NewLambda's in this: the payload, or {} when
 // there is none, is the function's event; mapped headers go along
-// (X-Amz-Invocation-Type 'Event' invokes asynchronously); the response is the
+// (X-Amz-Invocation-Type 'Event' invokes asynchronously, WS-03-092); the response is the
 // function's result as it is, with the status of the invocation: 200, or 202 of
 // an asynchronous one. A function that fails leaves its error object as the body,
 // and Failed says so.

@@ -45,8 +45,8 @@ var _ Invoker = fixedMock{}
 func (m fixedMock) Invoke(context.Context, *Request) (*Response, error) { return m.response, nil }
 
 // mockStatus reads the status out of a template's output. Strict JSON may have
-// any shape around it. Sloppy JSON, such as { statusCode: 204 }, which AWS takes
-// and generators of templates write, may not be nested.
+// any shape around it (WS-03-008). Sloppy JSON, such as { statusCode: 204 }, which
+// AWS takes and generators of templates write, may not be nested (WS-03-157).
 func mockStatus(output []byte) (int, error) {
 	text := ""
 	var members map[string]json.RawMessage

@@ -72,7 +72,7 @@ func ParseServiceURI(uri string, vars map[string]string) (*ServiceURI, error) {
 	if u.model.signing != "" {
 		u.Signing = u.model.signing
 	}
-	if m[4] == "path" {
+	if m[4] == "path" { // WS-03-086, WS-03-098
 		u.Path = "/" + strings.TrimPrefix(m[5], "/")
 		return u, checkURI("https://" + u.Host() + u.Path)
 	}
@@ -130,7 +130,7 @@ type ServiceConfig struct {
 // NewService returns an invoker of a service's action or path by method. Each
 // invocation is one call, signed with keys of the role; it is never repeated.
 // The service's answer, whatever its status, is the response, and Detail tells
-// of an error that it holds.
+// of an error that it holds (WS-03-080, WS-03-083, WS-03-091).
 //
 // An action goes as a service's protocol has it: by X-Amz-Target, or by the
 // parameters Action and Version, which come from the body when it is a form that
@@ -223,6 +223,7 @@ func (s *service) request(ctx context.Context, r *Request, keys sigv4.Credential
 	identify(req, r.Context)
 	if s.to.Action != "" && s.to.model.protocol == protocolJSON {
 		req.Header.Set("Content-Type", "application/x-amz-json-"+s.to.model.version)
+		// WS-03-100, WS-03-101.
 		req.Header.Set("X-Amz-Target", s.to.model.target+"."+s.to.Action)
 	}
 	if err := mapHeader(req, r.Parameters, false); err != nil {
@@ -237,7 +238,7 @@ func (s *service) request(ctx context.Context, r *Request, keys sigv4.Credential
 }
 
 // nameAction adds Action and Version to the query unless the form or the query
-// has them.
+// has them (WS-03-097, WS-03-102).
 func (s *service) nameAction(req *http.Request, payload []byte) {
 	form := url.Values{}
 	if strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {

@@ -193,9 +193,9 @@ func isReserved(name string) bool {
 	return false
 }
 
-// Build evaluates the parameters. One whose value isn't there (no such header,
-// no such member of the message) is left out; one with many values is there
-// once for each.
+// Build evaluates the parameters (WS-03-055 to WS-03-060, WS-03-063). One whose
+// value isn't there (no such header, no such member of the message) is left out
+// (WS-03-062, WS-03-175); one with many values is there once for each.
 func (p *Parameters) Build(in *Input) []event.Parameter {
 	if p == nil || len(p.list) == 0 {
 		return nil

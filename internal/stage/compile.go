@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -324,7 +325,8 @@ func refuse(def *apigw.Integration) error {
 // roleARN is what credentialsArn may be, beside the caller's own identity.
 var roleARN = pattern.New(`^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:role/[!-~]{1,576}$`)
 
-// credentials checks credentialsArn, with its stage variables filled in.
+// credentials checks credentialsArn, with its stage variables filled in
+// (WS-03-088, WS-03-090).
 func credentials(arn string) error {
 	switch {
 	case arn == "" || roleARN.MatchString(arn):
@@ -371,6 +373,8 @@ func (c *compiler) bind(def *apigw.Integration, i *Integration) error {
 	return err
 }
 
+// bindLambda lets the integration call the function that its URI names, with
+// stage variables anywhere (WS-03-019, WS-03-024, WS-03-025).
 func (c *compiler) bindLambda(def *apigw.Integration, i *Integration) error {
 	arn, err := integration.ParseLambdaURI(def.URI, c.stage.Variables)
 	if err != nil {
@@ -432,7 +436,7 @@ func compileResponse(def *apigw.IntegrationResponse) (*response, error) {
 			return nil, errors.New("its key is neither $default nor /a regular expression/")
 		}
 		var err error
-		// The whole text must match, as with Java's String.matches.
+		// The whole text must match, as with Java's String.matches (WS-03-131).
 		if r.pattern, err = regexp.Compile(`^(?:` + expr + `)$`); err != nil {
 			return nil, fmt.Errorf("its key is no regular expression: %w", err)
 		}
@@ -452,6 +456,17 @@ func compileResponse(def *apigw.IntegrationResponse) (*response, error) {
 	var err error
 	r.templates, err = compileTemplates(selection.ResponseTemplateSelection, "response", def.TemplateSelectionExpression, def.ResponseTemplates)
 	return r, err
+}
+
+// CheckResponseParameters says what is wrong with the responseParameters of an
+// integration response: the first wrong entry, in order of the keys (WS-03-185).
+func CheckResponseParameters(params map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if _, err := compileResponseParameter(name, params[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compileResponseParameter reads one entry of responseParameters: a header of

@@ -20,8 +20,8 @@ func checkStrategy(strategy string) error {
 	return fmt.Errorf("contentHandlingStrategy %q is neither CONVERT_TO_BINARY nor CONVERT_TO_TEXT", strategy)
 }
 
-// binary decodes base64, of the standard alphabet. The error is of kind
-// ErrMapping and names what.
+// binary decodes base64, of the standard alphabet (WS-03-045). The error is of
+// kind ErrMapping and names what (WS-03-048).
 func binary(what string, body []byte) ([]byte, error) {
 	out := make([]byte, base64.StdEncoding.DecodedLen(len(body)))
 	n, err := base64.StdEncoding.Decode(out, body)

@@ -115,10 +115,11 @@ func (i *Integration) Request(in *mapping.Input) (*integration.Request, error) {
 	var err error
 	switch i.Type {
 	case apigw.IntegrationAWSProxy:
+		// WS-03-001, WS-03-156.
 		r.Payload = event.AppendProxy(make([]byte, 0, 1024+2*len(in.Body)), in.Context, in.Connect, in.Body)
 		return r, nil
 	case apigw.IntegrationHTTPProxy:
-		r.Payload = in.Body // nil on $connect and $disconnect: no body is sent
+		r.Payload = in.Body // nil on $connect and $disconnect: no body is sent (WS-03-006, WS-03-040, WS-03-042)
 	default:
 		if r.Payload, err = i.payload(in); err != nil {
 			return nil, err
@@ -132,7 +133,7 @@ func (i *Integration) Request(in *mapping.Input) (*integration.Request, error) {
 }
 
 // payload is what a request template yields or, where the passthrough behavior
-// allows it, the message.
+// allows it, the message (WS-03-002 to WS-03-005, WS-03-030 to WS-03-034).
 func (i *Integration) payload(in *mapping.Input) ([]byte, error) {
 	t, err := i.requests.choose(newSource(in))
 	switch {
@@ -157,13 +158,13 @@ func (i *Integration) Invoke(ctx context.Context, r *integration.Request) (*inte
 
 // Respond maps what the backend answered. A proxy's answer passes as it is;
 // otherwise an integration response is chosen, which a one-way route may lack.
-// A function that failed makes the event fail, unless an integration response
-// maps its error to a frame.
+// A function that failed makes the event fail (WS-03-136), unless an integration
+// response maps its error to a frame.
 func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer, error) {
 	i := r.Integration
 	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body, Binary: resp.Binary, Detail: resp.Detail}
 	if i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationHTTPProxy {
-		return a, nil
+		return a, nil // WS-03-112, WS-03-124
 	}
 	src := newSource(in)
 	src.response = resp
@@ -171,28 +172,28 @@ func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer,
 	switch {
 	case resp.Failed != nil && (chosen == nil || r.Key == apigw.RouteConnect):
 		return nil, resp.Failed
-	case chosen == nil && r.TwoWay:
+	case chosen == nil && r.TwoWay: // WS-03-127, WS-03-128
 		return nil, fmt.Errorf("%w (%s is %.200q)%s", ErrNoIntegrationResponse, i.selects, by, because(resp.Detail))
-	case chosen == nil:
+	case chosen == nil: // WS-03-135
 		a.Header = nil // nothing maps them
 		return a, nil
 	}
 	a.Header = nil
-	for k := range chosen.parameters {
+	for k := range chosen.parameters { // WS-03-137 to WS-03-140
 		p := &chosen.parameters[k]
 		a.Header = append(a.Header, event.Field{Name: p.name, Value: p.value(src)})
 	}
-	if chosen.strategy == convertToText {
+	if chosen.strategy == convertToText { // WS-03-049
 		a.Body = text(a.Body)
 	}
 	t, err := chosen.templates.choose(src)
-	if err == nil && t != nil {
+	if err == nil && t != nil { // WS-03-132, WS-03-133
 		a.Body, err = t.Build(&mapping.Input{Context: in.Context, Connect: in.Connect, Body: a.Body})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: integration response %s: %w%s", ErrMapping, chosen.key, err, because(resp.Detail))
 	}
-	if chosen.strategy == convertToBinary {
+	if chosen.strategy == convertToBinary { // WS-03-047
 		if a.Body, err = binary("backend's body", a.Body); err != nil {
 			return nil, err
 		}
@@ -209,7 +210,8 @@ func because(detail string) string {
 }
 
 // match chooses the integration response by the backend's status, or by a
-// function's error message. It returns what it chose by, too.
+// function's error message, which one that works doesn't have (WS-03-129,
+// WS-03-130). It returns what it chose by, too.
 func (i *Integration) match(src *source) (*response, []byte) {
 	by, err := i.selects.Append(make([]byte, 0, 64), src)
 	for _, r := range i.responses {
@@ -238,7 +240,7 @@ func (t templates) have() string {
 
 // choose returns the template that the source selects, or nil. Without an
 // expression it is $default, application/json or the only one, in this
-// order.
+// order (WS-03-037, WS-03-038).
 func (t templates) choose(src selection.Source) (*mapping.Template, error) {
 	if t.none() {
 		return nil, nil
