@@ -89,7 +89,7 @@ func (f *face) domains() {
 	const all, one = "/v2/domainnames", "/v2/domainnames/{domain}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in domainInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		d, err := f.service.CreateDomain(c.Context(), in.domain())
@@ -114,7 +114,7 @@ func (f *face) domains() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in domainInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		in.DomainName = domainName(c)
@@ -156,7 +156,7 @@ func (f *face) mappings() {
 	const all, one = "/v2/domainnames/{domain}/apimappings", "/v2/domainnames/{domain}/apimappings/{id}"
 	f.on("POST", all, 201, func(c *awshttp.Call) (any, error) {
 		var in mappingInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		m, err := f.service.CreateMapping(c.Context(), domainName(c), in.domain())
@@ -181,7 +181,7 @@ func (f *face) mappings() {
 	})
 	f.on("PATCH", one, 200, func(c *awshttp.Call) (any, error) {
 		var in mappingInput
-		if err := c.Decode(&in); err != nil {
+		if err := decode(c, &in); err != nil {
 			return nil, err
 		}
 		m, err := f.service.UpdateMapping(c.Context(), domainName(c), childID(c), in.domain())
