@@ -17,6 +17,7 @@ import (
 )
 
 func TestCreateFunctionAnswers(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	archive := zipped(t, map[string]string{"index.js": `exports.handler = async () => 'zip';`})
 	in := map[string]any{"FunctionName": "chat", "Runtime": "nodejs20.x", "Role": testRole, "Handler": "index.handler", "Code": map[string]any{"ZipFile": archive},
@@ -112,6 +113,7 @@ func TestCreateFunctionRefuses(t *testing.T) {
 }
 
 func TestManagement(t *testing.T) {
+	t.Parallel()
 	bucket := newBucket()
 	dir := t.TempDir()
 	f := newFixture(t, func(c *Config) { c.Bucket, c.Dir = bucket, dir })

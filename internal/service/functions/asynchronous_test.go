@@ -126,6 +126,7 @@ func TestEventRetries(t *testing.T) {
 // What is stored when the process ends goes on with the next: what waits for its
 // retry, and what Close cut off.
 func TestEventsOutliveTheProcess(t *testing.T) {
+	t.Parallel()
 	c := clock.NewManual(newYear)
 	dir, bucket := t.TempDir(), newBucket()
 	file := filepath.Join(t.TempDir(), "kv.db")
@@ -243,6 +244,7 @@ func TestEventThrottles(t *testing.T) {
 }
 
 func TestDestinations(t *testing.T) {
+	t.Parallel()
 	c := clock.NewManual(newYear)
 	f := newFixture(t, func(cfg *Config) { cfg.Clock = c })
 	dir := t.TempDir()

@@ -100,6 +100,7 @@ func TestTypeScript(t *testing.T) {
 // A saved source is what the next invocation runs; one that can't be built is
 // told once, with its place, and what ran before keeps running.
 func TestTypeScriptEdits(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := folder(t, map[string]string{"src/app.ts": "import { n } from './n';\nexport const handler = async () => n;\n", "src/n.ts": "export const n: number = 1;\n"})
 	f.createIn("edited", dir, nil, "Handler", "src/app.handler")
@@ -160,6 +161,7 @@ func TestTypeScriptThatNeverWasBuilt(t *testing.T) {
 // Traces name the user's own file and line, of bundles made here and of those
 // that came with a source map.
 func TestSourceMaps(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := folder(t, map[string]string{"src/app.ts": "interface Long {\n  name: string;\n}\n\nfunction fails(e: Long): never {\n  throw new TypeError(e.name);\n}\nexport const handler = async (e: Long) => fails(e);\n"})
 	f.createIn("mapped", dir, nil, "Handler", "src/app.handler")

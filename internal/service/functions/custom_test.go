@@ -82,6 +82,7 @@ func (f *fixture) createCustom(name, from string, more ...any) string {
 }
 
 func TestGoFunction(t *testing.T) {
+	t.Parallel()
 	f := openFixture(t)
 	dir := f.createCustom("echo", "goecho", "MemorySize", 256)
 	if status, got, h := f.invoke("echo", `{"a":[1,"ü"]}`); status != 200 || got != `{"a":[1,"ü"]}` || h.Get("X-Amz-Function-Error") != "" {
@@ -125,6 +126,7 @@ func TestGoFunction(t *testing.T) {
 }
 
 func TestClassicGo(t *testing.T) {
+	t.Parallel()
 	f := openFixture(t)
 	dir := t.TempDir()
 	install(t, program(t, "goecho"), filepath.Join(dir, "bin", "chat"), 0o755)
@@ -166,6 +168,7 @@ func TestClassicGo(t *testing.T) {
 // What Lambda answers when a custom runtime breaks the rules, and what the
 // Runtime API tells the runtime.
 func TestCustomRuntimeFaults(t *testing.T) {
+	t.Parallel()
 	f := openFixture(t)
 	f.createCustom("raw", "rawruntime", "Timeout", 20)
 	tests := []struct {
@@ -225,6 +228,7 @@ func TestCustomRuntimeFaults(t *testing.T) {
 }
 
 func TestInvalidEntrypoint(t *testing.T) {
+	t.Parallel()
 	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
 	foreign := filepath.Join(t.TempDir(), "foreign")
 	src := folder(t, map[string]string{"main.go": "package main\n\nfunc main() {}\n", "go.mod": "module foreign\n\ngo 1.24\n"})
@@ -274,6 +278,7 @@ func TestInvalidEntrypoint(t *testing.T) {
 
 // A script in an archive, and what it loads: saved files of any name are live.
 func TestScriptBootstrap(t *testing.T) {
+	t.Parallel()
 	needPython(t)
 	const loop = `import os, urllib.request
 api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"

@@ -108,6 +108,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestWarmReuseAndConcurrency(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("count", map[string]string{"index.js": `
 let n = 0;
@@ -149,6 +150,7 @@ exports.handler = async (event) => { if (event.wait) await new Promise((r) => se
 // A handler that computes on after its answer doesn't hold up the next
 // invocation, and its environment is used again afterwards.
 func TestBusyAfterItsAnswer(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.readyGrace = 20 * time.Millisecond
 	f.create("busy", map[string]string{"index.js": `
@@ -194,6 +196,7 @@ func TestMachineBound(t *testing.T) {
 }
 
 func TestSavedFileIsLive(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := f.create("live", map[string]string{
 		"index.js":    `const { text } = require('./lib/text'); let n = 0; exports.handler = async () => text + ++n;`,
@@ -227,6 +230,7 @@ func TestSavedFileIsLive(t *testing.T) {
 }
 
 func TestAResponseInFlightSurvivesASave(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := f.create("slow", map[string]string{"index.js": `exports.handler = async () => { await new Promise((r) => setTimeout(r, 300)); return 'old'; };`})
 	old := make(chan string)
@@ -356,6 +360,7 @@ exports.handler = async (event) => { console.log('one\ntwo'); console.error('bad
 }
 
 func TestResponseTooLarge(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("big", styles, "Handler", "index.big", "Timeout", 20)
 	// Two quotes make the JSON string.
@@ -373,6 +378,7 @@ func TestResponseTooLarge(t *testing.T) {
 }
 
 func TestInitThatHangsIsStartedAgainWithinTheTimeout(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.initLimit = 300 * time.Millisecond
 	f.create("hangs", map[string]string{"index.js": `for (;;) {}`}, "Timeout", 1)
@@ -383,6 +389,7 @@ func TestInitThatHangsIsStartedAgainWithinTheTimeout(t *testing.T) {
 }
 
 func TestInitErrorIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	flag := filepath.Join(t.TempDir(), "flag")
 	f.create("flaky", map[string]string{"index.js": `if (!require('fs').existsSync('` + flag + `')) throw new Error('not yet'); exports.handler = async () => 'now';`})

@@ -57,6 +57,7 @@ exports.notFunction = 5;
 }
 
 func TestHandlerStyles(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		handler, event, want string
 		runtime              string
@@ -157,6 +158,7 @@ func TestHandlerErrors(t *testing.T) {
 // An environment that ends between two invocations costs the next one nothing
 // but a cold start.
 func TestAnEnvironmentThatEndsInBetweenIsReplaced(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("dies", map[string]string{"index.js": `let n = 0; exports.handler = async () => { setTimeout(() => process.exit(7), 300); return ++n; };`})
 	for range 4 {
@@ -171,6 +173,7 @@ func TestAnEnvironmentThatEndsInBetweenIsReplaced(t *testing.T) {
 }
 
 func TestCallbackWaitsForEmptyEventLoop(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("waits", styles, "Handler", "index.waits")
 	f.create("hurries", styles, "Handler", "index.hurries")

@@ -13,6 +13,7 @@ import (
 // TestInspectPython needs no debugger to see how one is started: a package of
 // its name in the function's folder says what it was given, then runs it.
 func TestInspectPython(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("needs python3 on PATH")
 	}
@@ -39,10 +40,7 @@ func TestInspectPython(t *testing.T) {
 // TestInspectPythonLacksDebugpy hides the machine's debugpy, if it has one, from
 // the python3 that functions run on.
 func TestInspectPythonLacksDebugpy(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("needs python3 on PATH")
-	}
+	python := needPython(t)
 	bin := t.TempDir()
 	script := "#!/bin/sh\nexec '" + python + "' -S -I \"$@\"\n" // no site-packages, nobody's PYTHONPATH
 	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte(script), 0o755); err != nil {
@@ -52,7 +50,7 @@ func TestInspectPythonLacksDebugpy(t *testing.T) {
 		t.Skip("debugpy is part of this machine's Python itself and can't be hidden from it")
 	}
 	t.Setenv("PATH", bin)
-	f := newFixture(t, func(c *Config) { c.Inspect = func(string) int { return 5679 } })
+	f := openFixture(t, func(c *Config) { c.Inspect = func(string) int { return 5679 } })
 	f.create("without", map[string]string{"app.py": "def handler(event, context):\n    return 1\n"}, "Runtime", "python3.12", "Handler", "app.handler", "Timeout", 1)
 	if status, got, _ := f.invoke("without", `{}`); status != 500 || !strings.Contains(got, "--inspect needs debugpy") || !strings.Contains(got, "-m pip install debugpy") {
 		t.Errorf("without debugpy: %d %s", status, got)
@@ -61,6 +59,7 @@ func TestInspectPythonLacksDebugpy(t *testing.T) {
 
 // An exit frees the port for the next environment.
 func TestInspectAfterAnExit(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

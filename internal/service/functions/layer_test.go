@@ -28,6 +28,7 @@ func inFolder(dir string) map[string]any {
 }
 
 func TestLayersAPI(t *testing.T) {
+	t.Parallel()
 	bucket, dir := newBucket(), t.TempDir()
 	f := openFixture(t, func(c *Config) { c.Bucket, c.Dir = bucket, dir })
 	const arn = "arn:aws:lambda:us-east-1:000000000000:layer:text"
@@ -102,6 +103,7 @@ func TestLayersAPI(t *testing.T) {
 // require, import, import() and Python's import; variables that say /opt are led
 // there, and a saved file of a layer is live.
 func TestLayersAreFound(t *testing.T) {
+	t.Parallel()
 	told := make(chan Progress, 100)
 	f := newFixture(t, func(c *Config) { c.Events.Progress = func(p Progress) { told <- p } })
 	needPython(t)
@@ -162,6 +164,7 @@ func TestBootstrapInLayer(t *testing.T) {
 }
 
 func TestWrapperScript(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	needPython(t)
 	dir := t.TempDir()

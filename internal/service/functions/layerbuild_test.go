@@ -81,6 +81,7 @@ func TestBuiltLayersTogether(t *testing.T) {
 }
 
 func TestBuiltPythonLayer(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(c *Config) { c.Cache = t.TempDir() })
 	needPython(t)
 	code := folder(t, map[string]string{

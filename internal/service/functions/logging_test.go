@@ -87,6 +87,7 @@ func TestLoggingConfigRefused(t *testing.T) {
 
 // TestSyntaxErrorOfModule shows where it is.
 func TestSyntaxErrorOfModule(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("m", map[string]string{"index.mjs": "import fs from 'fs';\nexport const handler = async () => {\n  const x = ;\n};\n"}) // a name of one character
 	_, body, _ := f.invoke("m", `{}`)

@@ -25,6 +25,7 @@ func oldProgram(t *testing.T) string {
 }
 
 func TestOldGo(t *testing.T) {
+	t.Parallel()
 	old := oldProgram(t)
 	f := openFixture(t)
 	dir := t.TempDir()
@@ -85,6 +86,7 @@ func TestOldGo(t *testing.T) {
 
 // On an OS-only runtime nobody calls such a program, on AWS neither.
 func TestOldGoOnProvided(t *testing.T) {
+	t.Parallel()
 	old := oldProgram(t)
 	f := openFixture(t)
 	dir := t.TempDir()

@@ -127,6 +127,7 @@ func amazonServer(t *testing.T) (addr, ca string) {
 }
 
 func TestRedirection(t *testing.T) {
+	t.Parallel()
 	addr, ca := amazonServer(t)
 	_, port, _ := net.SplitHostPort(addr)
 	f := newFixture(t, func(c *Config) {
@@ -200,6 +201,7 @@ func stsServer(t *testing.T, life time.Duration) (*httptest.Server, *atomic.Int3
 }
 
 func TestRoleCredentials(t *testing.T) {
+	t.Parallel()
 	sts, calls := stsServer(t, time.Hour)
 	f := newFixture(t, func(c *Config) {
 		c.Endpoint, c.Credentials = sts.URL, sigv4.Credentials{AccessKeyID: "AKIALAMBDA", SecretAccessKey: "lambda-secret"}
@@ -248,6 +250,7 @@ func TestRoleCredentials(t *testing.T) {
 }
 
 func TestGoSDK(t *testing.T) {
+	t.Parallel()
 	deny, err := iampolicy.Parse("deny", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"lambda:Get*","Resource":"*"}]}`))
 	if err != nil {
 		t.Fatal(err)

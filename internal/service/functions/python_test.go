@@ -12,19 +12,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // needPython skips without a Python, and returns one.
+// machinePython is the python3 of the PATH that the tests began with, asked once.
+var machinePython = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
 func needPython(t testing.TB) string {
 	t.Helper()
-	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	python, err := machinePython()
 	if err != nil {
 		t.Skip("needs python3 on PATH")
 	}
-	return strings.TrimSpace(string(out))
+	return python
 }
 
 func pythonFixture(t testing.TB, change ...func(*Config)) *fixture {
@@ -96,6 +103,7 @@ not_function = 5
 }
 
 func TestPythonHandlers(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		handler, event, want string
 		runtime              string
@@ -138,6 +146,7 @@ func TestPythonHandlers(t *testing.T) {
 }
 
 func TestPythonErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		handler, kind, message string // message: ID stands for the request id
 		trace                  string // the whole of it, DIR stands for the folder; "-" for any
@@ -261,6 +270,7 @@ def handler(event, context):
 }
 
 func TestPythonOutput(t *testing.T) {
+	t.Parallel()
 	f := pythonFixture(t)
 	f.createPython("talks", map[string]string{"app.py": `
 import logging, os, sys
@@ -304,6 +314,7 @@ def handler(event, context):
 
 // A line appears when it is written, not when the handler ends.
 func TestPythonWritesAtOnce(t *testing.T) {
+	t.Parallel()
 	f := pythonFixture(t)
 	file := filepath.Join(t.TempDir(), "seen")
 	f.createPython("waits", map[string]string{"app.py": `
@@ -327,6 +338,7 @@ def handler(event, context):
 }
 
 func TestPythonSavedFileIsLive(t *testing.T) {
+	t.Parallel()
 	f := pythonFixture(t)
 	dir := f.createPython("live", map[string]string{
 		"app.py":          "from lib.text import text\nn = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return text + str(n)",
@@ -374,6 +386,7 @@ def handler(event, context):
 }
 
 func TestPythonResponseTooLarge(t *testing.T) {
+	t.Parallel()
 	f := pythonFixture(t)
 	f.createPython("big", pythonFiles, "Handler", "app.big", "Timeout", 20)
 	if _, got, _ := f.invoke("big", fmt.Sprintf(`{"n":%d}`, maxResponse-2)); len(got) != maxResponse {
@@ -388,6 +401,7 @@ func TestPythonResponseTooLarge(t *testing.T) {
 }
 
 func TestPythonRedirection(t *testing.T) {
+	t.Parallel()
 	addr, ca := amazonServer(t)
 	f := pythonFixture(t, func(c *Config) {
 		c.Redirect = func() string { return addr }

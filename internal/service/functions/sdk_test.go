@@ -173,6 +173,7 @@ func TestNPMReason(t *testing.T) {
 
 // TestFolderThatIsGone is named, not Node.js.
 func TestFolderThatIsGone(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := f.create("gone", map[string]string{"index.js": `exports.handler = async () => 1;`})
 	if err := os.RemoveAll(dir); err != nil {

@@ -26,6 +26,7 @@ func (f *fixture) expect(method, path string, body any, status int, text string)
 }
 
 func TestVersionsAndAliases(t *testing.T) {
+	t.Parallel()
 	bucket, dir := newBucket(), t.TempDir()
 	open := func() *fixture { return newFixture(t, func(c *Config) { c.Bucket, c.Dir = bucket, dir }) }
 	f := open()
@@ -136,6 +137,7 @@ func TestQualifiedPermissions(t *testing.T) {
 }
 
 func TestReservedConcurrency(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.create("f", map[string]string{"index.js": `exports.handler = async (e) => { while (e && !require('fs').existsSync(e)) await new Promise((r) => setTimeout(r, 5)); return 1; };`}, "Timeout", 60)
 	const path = "/functions/f/concurrency"
