@@ -125,6 +125,12 @@ func wheelOf(t *testing.T, name string, files map[string]string) []byte {
 		record += file + ",,\n"
 	}
 	files[info+"RECORD"] = record
+	return zipped(t, files)
+}
+
+// zipped is a zip file with files.
+func zipped(t *testing.T, files map[string]string) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for file, content := range files {

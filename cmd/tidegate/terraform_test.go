@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tidegate/internal/client"
 )
 
 // A terraform is a folder with a configuration of Terraform's.
@@ -45,11 +47,11 @@ func needTerraform(t *testing.T) string {
 	return ""
 }
 
-// newTerraform makes a folder whose provider talks to the stack.
-func newTerraform(t *testing.T, s *stackUnderTest, mirror string) *terraform {
+// newTerraform is a folder whose provider talks to the stack.
+func newTerraform(t *testing.T, s *stackUnderTest, mirror, dir string) *terraform {
 	t.Helper()
-	tf := &terraform{t: t, dir: t.TempDir()}
-	settings := filepath.Join(tf.dir, "settings")
+	tf := &terraform{t: t, dir: dir}
+	settings := filepath.Join(t.TempDir(), "settings")
 	if err := os.WriteFile(settings, fmt.Appendf(nil, "provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func (tf *terraform) run(code int, args ...string) string {
 func TestTerraform(t *testing.T) {
 	mirror := needTerraform(t)
 	s := start(t, folder(t, map[string]string{"template.yaml": "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"}))
-	tf := newTerraform(t, s, mirror)
+	tf := newTerraform(t, s, mirror, t.TempDir())
 	tf.write("provider.tf", "provider.tf")
 	tf.write("full.tf", "main.tf")
 	tf.run(0, "init")
@@ -114,6 +116,35 @@ func TestTerraform(t *testing.T) {
 	}
 	for path, want := range map[string]string{"/v2/apis": `{"items":[]}`, "/v2/vpclinks": `{"items":[]}`} {
 		if _, body := get(t, s.run.Endpoint+path, nil); body != want {
+			t.Errorf("%s after all was destroyed: %s", path, body)
+		}
+	}
+}
+
+// The example is made whole by Terraform: table, role, function, API. A client is
+// answered, nothing drifts, and all of it goes again.
+func TestTerraformExample(t *testing.T) {
+	mirror := needTerraform(t)
+	need(t, "node")
+	dir := example(t, "terraform")
+	code, err := os.ReadFile(filepath.Join(dir, "src", "index.mjs"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "function.zip"), zipped(t, map[string]string{"index.mjs": string(code)}), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir)
+	tf := newTerraform(t, s, mirror, dir)
+	tf.run(0, "init")
+	tf.run(0, "apply", "-auto-approve")
+	ws := s.dialURL("ws"+strings.TrimPrefix(s.run.Endpoint, "http")+"/dev", client.DialOptions{})
+	ws.say(`{"action":"count"}`)
+	ws.want("1 connected")
+	tf.run(0, "plan", "-detailed-exitcode")
+	tf.run(0, "destroy", "-auto-approve")
+	for _, path := range []string{"/v2/apis", "/2015-03-31/functions/"} {
+		if _, body := get(t, s.run.Endpoint+path, nil); strings.Contains(body, "presence") {
 			t.Errorf("%s after all was destroyed: %s", path, body)
 		}
 	}

@@ -89,6 +89,8 @@ func (s *Service) iamOperations() map[string]awshttp.HandlerFunc {
 		"TagRole":                  s.tagRole,
 		"UntagRole":                s.untagRole,
 		"ListRoleTags":             s.listRoleTags,
+
+		"ListInstanceProfilesForRole": s.listInstanceProfilesForRole,
 	})
 	return all
 }
@@ -379,6 +381,23 @@ func (s *Service) listRolePolicies(c *awshttp.Call) (any, error) {
 		PolicyNames []string `xml:"PolicyNames>member"`
 		pageXML
 	}{PolicyNames: names, pageXML: page}, nil
+}
+
+// listInstanceProfilesForRole finds none: there are no instances. Terraform asks
+// before it deletes a role.
+func (s *Service) listInstanceProfilesForRole(c *awshttp.Call) (any, error) {
+	name, err := s.roleParam(c, "ListInstanceProfilesForRole")
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := s.role(name); err != nil {
+		return nil, err
+	}
+	return struct {
+		XMLName          xml.Name `xml:"ListInstanceProfilesForRoleResult"`
+		InstanceProfiles struct{}
+		pageXML
+	}{}, nil
 }
 
 func (s *Service) attachRolePolicy(c *awshttp.Call) (any, error) {

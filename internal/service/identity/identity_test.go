@@ -301,6 +301,7 @@ func TestErrors(t *testing.T) {
 		{"AttachRolePolicy", []string{"RoleName", "chat", "PolicyArn", "arn:aws:iam::aws:policy/AWSLambdaBasicExecutionRole"}, 404, "NoSuchEntity", "It is arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"},
 		{"AttachRolePolicy", []string{"RoleName", "chat", "PolicyArn", "arn:aws:iam::000000000000:policy/mine"}, 404, "NoSuchEntity", "policy/mine"},
 		{"ListRoles", []string{"MaxItems", "0"}, 400, "ValidationError", "maxItems"},
+		{"ListInstanceProfilesForRole", []string{"RoleName", "none"}, 404, "NoSuchEntity", "none"},
 		{"CreateUser", []string{"UserName", "u"}, 400, "InvalidAction", `"CreateUser"`},
 	} {
 		a := f.call(t, rootKey, "iam", c.action, c.params...)
@@ -310,6 +311,9 @@ func TestErrors(t *testing.T) {
 	}
 	if body := f.must(t, rootKey, "iam", "ListRolePolicies", "RoleName", "chat"); strings.Contains(body, "<member>") {
 		t.Errorf("a refused policy was kept: %s", body)
+	}
+	if body := f.must(t, rootKey, "iam", "ListInstanceProfilesForRole", "RoleName", "chat"); !strings.Contains(body, "<InstanceProfiles></InstanceProfiles><IsTruncated>false</IsTruncated>") {
+		t.Errorf("instance profiles of a role: %s", body)
 	}
 }
 
