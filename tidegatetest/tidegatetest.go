@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,8 @@ type Options struct {
 	IAM        string   // enforce, warn or off, as of `tidegate up`; "" is warn
 	// Extended lifts AWS's limits and semantics as `tidegate up --mode extended` does.
 	Extended bool
+	// Limits are set as --limit of `tidegate up` sets them: "message_size=1MiB".
+	Limits []string
 	// FrozenClock stops the clock by which clients are idle or too old, rules fire
 	// and items expire; Advance moves it.
 	FrozenClock bool
@@ -101,6 +104,14 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	if o.Extended {
 		options.Limits = apigw.LimitsOf(apigw.ModeExtended)
+	} else if len(o.Limits) > 0 {
+		options.Limits = apigw.LimitsOf(apigw.ModeAWS)
+	}
+	for _, text := range o.Limits {
+		name, value, _ := strings.Cut(text, "=")
+		if err := options.Limits.Set(name, value); err != nil {
+			t.Fatalf("tidegatetest: limit %s: %v", text, err)
+		}
 	}
 	if o.FrozenClock {
 		s.clock = clock.NewManual(time.Now())

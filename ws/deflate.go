@@ -41,7 +41,11 @@ func NegotiateDeflate(values []string) string {
 		}
 		// A client that can't do without its own window has to say so by not
 		// offering: section 7.1.1.2 lets the server ask it not to keep one.
-		return "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+		answer := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+		if p.ServerMaxWindowBits.Defined() {
+			answer += "; server_max_window_bits=15" // who asks for it wants it said (section 7.1.2.1)
+		}
+		return answer
 	}
 	return ""
 }

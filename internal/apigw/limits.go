@@ -30,6 +30,7 @@ type Limits struct {
 	AccountRate    int // messages, handshakes and calls of @connections a second; 0: none
 	AccountBurst   int // of these at once
 	Refused        int // throttled messages in a row that close their client with 1008; 0: none
+	InFlight       int // messages of one client with backends at once; beyond it reads pause
 
 	URLSize            int // bytes of a handshake's path and query
 	HeaderSize         int // bytes of all of a handshake's header values
@@ -50,7 +51,7 @@ func LimitsOf(m Mode) Limits {
 	l := Limits{
 		Mode:      m,
 		FrameSize: MaxFrame, MessageSize: MaxMessage, Idle: IdleTimeout, Lifetime: ConnectionLifetime,
-		ConnectionRate: ConnectionRate, AccountRate: AccountRate, AccountBurst: AccountBurst, Refused: MaxRefused,
+		ConnectionRate: ConnectionRate, AccountRate: AccountRate, AccountBurst: AccountBurst, Refused: MaxRefused, InFlight: MaxInFlightConnection,
 		URLSize: MaxURL, HeaderSize: MaxHeaderValues, IntegrationTimeout: MaxIntegrationTimeout,
 		APIs: MaxAPIs, Routes: MaxRoutes, Integrations: MaxIntegrations, Authorizers: MaxAuthorizers, Stages: MaxStages,
 		APIKeys: MaxAPIKeys, UsagePlans: MaxUsagePlans, Domains: MaxDomains,

@@ -32,7 +32,8 @@ type Config struct {
 	// Limits are the account's; the zero value means AWS's.
 	Limits apigw.Limits
 
-	// Bounds on messages that are with backends; zero means apigw's constants.
+	// Bounds on messages that are with backends; zero means Limits' InFlight and
+	// apigw's constant.
 	InFlightConnection int
 	InFlightProcess    int
 	// IntegrationWait is how long a message waits when its integration is at its
@@ -78,9 +79,6 @@ func New(c Config) *Gateway {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.InFlightConnection == 0 {
-		c.InFlightConnection = apigw.MaxInFlightConnection
-	}
 	if c.InFlightProcess == 0 {
 		c.InFlightProcess = apigw.MaxInFlightProcess
 	}
@@ -88,6 +86,9 @@ func New(c Config) *Gateway {
 		c.IntegrationWait = time.Second
 	}
 	c.Limits = c.Limits.OrAWS()
+	if c.InFlightConnection == 0 {
+		c.InFlightConnection = max(c.Limits.InFlight, 1)
+	}
 	g := &Gateway{
 		limits:   c.Limits,
 		registry: c.Registry, keys: c.Keys, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,

@@ -168,17 +168,20 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 
 // reply decides what of an answer goes to the client: of a proxy its body, whatever
 // the status (WS-03-113). A one-way route sends nothing (WS-03-114, WS-03-125), and
-// neither does an empty body (WS-03-126, WS-03-179, WS-03-182).
+// neither does an empty body (WS-03-126, WS-03-179, WS-03-182), unless in mode
+// extended a backend says that it is a message.
 func (g *Gateway) reply(route *stage.Route, a *stage.Answer) result {
 	r := result{verdict: verdict{outcome: Done}, status: a.Status, answer: a, err: said(a)}
-	if !route.TwoWay || len(a.Body) == 0 {
+	if !route.TwoWay || len(a.Body) == 0 && !(a.Whole && g.limits.Mode == apigw.ModeExtended) {
 		return r
 	}
 	if len(a.Body) > g.limits.MessageSize { // WS-03-143
 		r.verdict, r.err = judge(errReplyTooLarge), errReplyTooLarge
 		return r
 	}
-	r.frame = a.Body
+	if r.frame = a.Body; r.frame == nil {
+		r.frame = []byte{}
+	}
 	return r
 }
 

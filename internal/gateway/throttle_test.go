@@ -11,6 +11,7 @@ import (
 	"tidegate/internal/apigw"
 	"tidegate/internal/connection"
 	"tidegate/internal/integration"
+	"tidegate/internal/stage"
 )
 
 // settings returns route settings with a rate and a burst.
@@ -227,6 +228,20 @@ func TestBinary(t *testing.T) {
 				t.Error("a replay would send text")
 			}
 		})
+	}
+}
+
+// TestEmptyReply: a backend's empty answer that says it is a message goes out in
+// mode extended, and nothing does on AWS.
+func TestEmptyReply(t *testing.T) {
+	for _, mode := range []apigw.Mode{apigw.ModeExtended, apigw.ModeAWS} {
+		g := New(Config{Limits: apigw.LimitsOf(mode)})
+		for _, whole := range []bool{true, false} {
+			r := g.reply(&stage.Route{TwoWay: true}, &stage.Answer{Status: 200, Whole: whole})
+			if sent, want := r.frame != nil, whole && mode == apigw.ModeExtended; sent != want {
+				t.Errorf("mode %s, a message %v: sent %v, want %v", mode, whole, sent, want)
+			}
+		}
 	}
 }
 

@@ -22,11 +22,12 @@ type HTTPConfig struct {
 	Transport http.RoundTripper // shared by all invokers; NewTransport makes one
 	Timeout   time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
 	Announce  *Announcer        // says more of the event than AWS does; nil: nothing
+	MaxBody   int               // bytes of an answer's body; 0 means MaxHTTPBody
 }
 
 // Bounds of the calls to HTTP backends.
 const (
-	maxHTTPResponse  = 6 << 20 // bytes of a body, as of a function's result
+	MaxHTTPBody      = 6 << 20 // bytes of an answer, unless HTTPConfig says otherwise
 	maxHTTPHeader    = 64 << 10
 	maxHTTPURI       = 8 << 10 // of a definition
 	httpDialTimeout  = 10 * time.Second
@@ -77,7 +78,10 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 	if c.Transport == nil {
 		c.Transport = NewTransport()
 	}
-	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri, announcer: c.Announce}, nil
+	if c.MaxBody == 0 {
+		c.MaxBody = MaxHTTPBody
+	}
+	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri, announcer: c.Announce, maxBody: int64(c.MaxBody)}, nil
 }
 
 // checkMethod checks the method of a definition.
@@ -129,6 +133,7 @@ type httpProxy struct {
 	method    string
 	uri       string // with its placeholders
 	announcer *Announcer
+	maxBody   int64
 }
 
 var _ Invoker = (*httpProxy)(nil)
@@ -154,10 +159,10 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	if h.method == http.MethodHead {
 		resp.ContentLength = 0 // the header tells what GET would give
 	}
-	body, err := readBody(resp, maxHTTPResponse)
+	body, err := readBody(resp, h.maxBody)
 	switch {
 	case errors.Is(err, errTooBig):
-		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", req.URL.Host, maxHTTPResponse)}
+		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", req.URL.Host, h.maxBody)}
 	case err != nil:
 		return nil, transportError(ctx, req.URL.Host, h.timeout, err)
 	}
@@ -195,7 +200,7 @@ func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, err
 		return nil, errors.New("the URI, with its parameters filled in, is not a URL")
 	}
 	identify(req, r.Context)
-	if body != nil {
+	if body != nil || r.Context.Binary { // an empty binary message is told from an empty text
 		req.Header.Set("Content-Type", contentType(r.Context))
 	}
 	if r.Connect != nil {

@@ -262,11 +262,26 @@ func TestHTTPFailures(t *testing.T) {
 	})
 	t.Run("too big", func(t *testing.T) {
 		server, _ := newBackend(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", fmt.Sprint(maxHTTPResponse+1))
-			io.WriteString(w, strings.Repeat("x", maxHTTPResponse+1))
+			w.Header().Set("Content-Length", fmt.Sprint(MaxHTTPBody+1))
+			io.WriteString(w, strings.Repeat("x", MaxHTTPBody+1))
 		})
 		_, err := newHTTP(t, HTTPConfig{}, "POST", server.URL).Invoke(context.Background(), message("x"))
 		checkError(t, err, ErrMalformed, "more than")
+	})
+	t.Run("big, and allowed", func(t *testing.T) {
+		server, _ := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, MaxHTTPBody+1)) })
+		got, err := newHTTP(t, HTTPConfig{MaxBody: MaxHTTPBody + 1}, "POST", server.URL).Invoke(context.Background(), message("x"))
+		if err != nil || len(got.Body) != MaxHTTPBody+1 {
+			t.Errorf("got %v, %v", got != nil, err)
+		}
+	})
+	t.Run("an empty binary message", func(t *testing.T) {
+		server, last := newBackend(t, nil)
+		r := message("")
+		r.Context.Binary = true
+		if _, err := newHTTP(t, HTTPConfig{}, "POST", server.URL).Invoke(context.Background(), r); err != nil || last.Header.Get("Content-Type") != "application/octet-stream" {
+			t.Errorf("Content-Type %q, %v", last.Header.Get("Content-Type"), err)
+		}
 	})
 	t.Run("HEAD", func(t *testing.T) {
 		server, _ := newBackend(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "7") })

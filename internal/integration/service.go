@@ -188,10 +188,10 @@ func (s *service) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	if s.method == http.MethodHead {
 		resp.ContentLength = 0
 	}
-	body, err := readBody(resp, maxHTTPResponse)
+	body, err := readBody(resp, MaxHTTPBody)
 	switch {
 	case errors.Is(err, errTooBig):
-		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", s.to.Service, maxHTTPResponse)}
+		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", s.to.Service, MaxHTTPBody)}
 	case err != nil:
 		return nil, transportError(ctx, s.to.Service, s.timeout, err)
 	}

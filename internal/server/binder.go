@@ -94,7 +94,7 @@ func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integ
 
 // HTTP implements stage.Binder.
 func (b *binder) HTTP(i *apigw.Integration, url string) (integration.Invoker, error) {
-	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout, Announce: b.announcer}, i.Method, url)
+	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout, Announce: b.announcer, MaxBody: max(integration.MaxHTTPBody, b.limits.MessageSize)}, i.Method, url)
 }
 
 // Authorizer implements stage.Binder.

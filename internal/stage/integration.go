@@ -56,8 +56,9 @@ type Integration struct {
 type Answer struct {
 	Status int
 	Header []event.Field // only of use on $connect
-	Body   []byte        // the frame of a two-way route; empty means none
-	Binary bool          // a function said so
+	Body   []byte        // the frame of a two-way route; empty means none, but see Whole
+	Binary bool          // the backend said so: isBase64Encoded, or application/octet-stream
+	Whole  bool          // the Content-Type of an HTTP backend says that Body is a message, even an empty one
 	Detail string        // for logs: what the backend said of an error
 }
 
@@ -163,8 +164,12 @@ func (i *Integration) Invoke(ctx context.Context, r *integration.Request) (*inte
 func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer, error) {
 	i := r.Integration
 	a := &Answer{Status: resp.Status, Header: resp.Header, Body: resp.Body, Binary: resp.Binary, Detail: resp.Detail}
-	if i.Type == apigw.IntegrationAWSProxy || i.Type == apigw.IntegrationHTTPProxy {
-		return a, nil // WS-03-112, WS-03-124
+	switch i.Type { // WS-03-112, WS-03-124
+	case apigw.IntegrationHTTPProxy:
+		a.typed()
+		return a, nil
+	case apigw.IntegrationAWSProxy:
+		return a, nil
 	}
 	src := newSource(in)
 	src.response = resp
@@ -199,6 +204,21 @@ func (r *Route) Respond(in *mapping.Input, resp *integration.Response) (*Answer,
 		}
 	}
 	return a, nil
+}
+
+// typed heeds an HTTP backend's Content-Type, where it says that the body is text
+// or bytes and no more: application/octet-stream and text/plain. (Frameworks add
+// text/html by themselves to answers that say nothing.) On AWS it has no meaning;
+// the gateway asks for the mode.
+func (a *Answer) typed() {
+	for _, f := range a.Header {
+		if !strings.EqualFold(f.Name, "Content-Type") {
+			continue
+		}
+		kind, _, _ := strings.Cut(f.Value, ";")
+		a.Binary = strings.EqualFold(strings.TrimSpace(kind), "application/octet-stream")
+		a.Whole = a.Binary || strings.EqualFold(strings.TrimSpace(kind), "text/plain")
+	}
 }
 
 // because adds to an error what the backend said.

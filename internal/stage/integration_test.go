@@ -231,3 +231,20 @@ func BenchmarkTemplatedRoute(b *testing.B) {
 		}
 	}
 }
+
+// TestTyped: what an HTTP backend's Content-Type says of its answer.
+func TestTyped(t *testing.T) {
+	for kind, want := range map[string][2]bool{ // binary, a message even when empty
+		"application/octet-stream":      {true, true},
+		"Application/Octet-Stream; a=b": {true, true},
+		"text/plain; charset=utf-8":     {false, true},
+		"text/html; charset=utf-8":      {false, false},
+		"application/json":              {false, false},
+		"":                              {false, false},
+	} {
+		a := &Answer{Header: []event.Field{{Name: "Date", Value: "today"}, {Name: "content-type", Value: kind}}}
+		if a.typed(); a.Binary != want[0] || a.Whole != want[1] {
+			t.Errorf("%q: binary %v, a message %v, want %v", kind, a.Binary, a.Whole, want)
+		}
+	}
+}
