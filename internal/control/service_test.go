@@ -789,3 +789,18 @@ func TestVPCLinks(t *testing.T) {
 		refused(t, "reading "+cut(id), err, NotFound, "Invalid VpcLink identifier specified")
 	}
 }
+
+// TestAPIQuota stops at as many APIs as the limits say.
+func TestAPIQuota(t *testing.T) {
+	b := newBench(t)
+	apis, err := b.APIs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.config.Limits.APIs = len(apis) + 1
+	if _, err := b.CreateAPI(t.Context(), input()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.CreateAPI(t.Context(), input())
+	refused(t, "an API too many", err, TooMany, "Maximum number of APIs for this account has been reached.  Please contact AWS if you need additional APIs.")
+}

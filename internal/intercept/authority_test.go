@@ -399,3 +399,18 @@ func BenchmarkCertificate(b *testing.B) {
 		}
 	}
 }
+
+// TestOldTLS: a client that speaks nothing newer than TLS 1.1 gets no further than
+// its greeting, as at API Gateway's endpoints.
+func TestOldTLS(t *testing.T) {
+	addr := serve(t, mustOpen(t, t.TempDir()))
+	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v, want ok %v", tls.VersionName(version), err, ok)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+}

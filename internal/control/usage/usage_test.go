@@ -226,3 +226,27 @@ func TestAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestQuotas stops at as many keys and plans as the limits say, and takes one again
+// when one is gone.
+func TestQuotas(t *testing.T) {
+	b := newBench(t)
+	b.most = quotas{2, 2}
+	for _, path := range []string{"/apikeys", "/usageplans"} {
+		var last string
+		for range 2 {
+			status, out := b.call("POST", path, `{"name":"n"}`)
+			if status != http.StatusCreated {
+				t.Fatalf("POST %s: %d %v", path, status, out)
+			}
+			last = out["id"].(string)
+		}
+		if status, out := b.call("POST", path, `{"name":"n"}`); status != 429 || !strings.Contains(out["message"].(string), "quota") {
+			t.Errorf("POST %s beyond the quota: %d %v", path, status, out)
+		}
+		b.call("DELETE", path+"/"+last, "")
+		if status, out := b.call("POST", path, `{"name":"n"}`); status != http.StatusCreated {
+			t.Errorf("POST %s after a delete: %d %v", path, status, out)
+		}
+	}
+}
