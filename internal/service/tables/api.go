@@ -4,6 +4,7 @@ import (
 	"hash/crc32"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"tidegate/internal/awshttp"
 )
@@ -71,16 +72,24 @@ func (s *Service) routes() http.Handler {
 	p := awshttp.Protocol{Gate: s.gate, Service: "dynamodb", MaxBody: maxRequest}
 	inner := p.JSON("1.0", "DynamoDB_20120810", namespace, ops)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		inner.ServeHTTP(&checksumWriter{ResponseWriter: w}, r)
+		inner.ServeHTTP(&checksumWriter{ResponseWriter: w, plain: isPlainJSON(r.Header.Get("Content-Type"))}, r)
 	})
+}
+
+// isPlainJSON tells whether the content type is application/json, with or
+// without parameters: DynamoDB takes it for its own and answers in kind.
+func isPlainJSON(contentType string) bool {
+	name, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(name), "application/json")
 }
 
 // A checksumWriter adds what every answer of DynamoDB has: the CRC-32 of its
 // body, which the SDKs check. It also turns 403 into DynamoDB's 400 (API
-// reference, "Common errors").
+// reference, "Common errors") and answers application/json with the same.
 type checksumWriter struct {
 	http.ResponseWriter
 	status int
+	plain  bool // the request is application/json
 }
 
 // WriteHeader only notes the status: the header needs the body.
@@ -91,6 +100,9 @@ func (w *checksumWriter) Write(b []byte) (int, error) {
 	if w.status != 0 {
 		if w.status == http.StatusForbidden {
 			w.status = http.StatusBadRequest
+		}
+		if w.plain {
+			w.Header().Set("Content-Type", "application/json")
 		}
 		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 10))
 		w.ResponseWriter.WriteHeader(w.status)

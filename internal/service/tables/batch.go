@@ -70,9 +70,8 @@ func (s *Service) batchGetItem(c *awshttp.Call) (any, error) {
 func (s *Service) bindGets(c *awshttp.Call, requests []*getRequest) error {
 	for _, r := range requests {
 		var list constraints
-		r.name = s.tableName(&r.table, &list, false)
-		if err := list.err(); err != nil {
-			return err
+		if r.name = s.tableName(&r.table, &list, false); len(list) > 0 || len(r.name) < 3 {
+			return badTableNames(printGets(requests))
 		}
 		if err := s.authorize(c, "BatchGetItem", s.arn(r.name)); err != nil {
 			return err
@@ -403,6 +402,25 @@ func printWrites(requests []*tableWrites) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
+// printGets is a BatchGetItem as badTableNames shows it, without values.
+func printGets(requests []*getRequest) string {
+	var parts []string
+	for _, r := range requests[:min(len(requests), 8)] {
+		keys := "..."
+		if len(r.keys) == 1 {
+			keys = printNames(r.keys[0])
+		}
+		parts = append(parts, r.table+"=KeysAndAttributes(keys=["+keys+"])")
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// badTableNames refuses a batch, printed without its values, one of whose tables
+// can't have its name.
+func badTableNames(printed string) error {
+	return invalidf("1 validation error detected: Value '%s' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]", printed)
+}
+
 // printNames is an item without its values, its first attributes.
 func printNames(it item) string {
 	var b strings.Builder
@@ -425,7 +443,7 @@ func (s *Service) bindWrites(c *awshttp.Call, requests []*tableWrites) error {
 	for _, r := range requests {
 		var list constraints
 		if r.name = s.tableName(&r.table, &list, false); len(list) > 0 || len(r.name) < 3 {
-			return invalidf("1 validation error detected: Value '%s' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]", printWrites(requests))
+			return badTableNames(printWrites(requests))
 		}
 		if err := s.authorize(c, "BatchWriteItem", s.arn(r.name)); err != nil {
 			return err
@@ -441,7 +459,7 @@ func (s *Service) bindWrites(c *awshttp.Call, requests []*tableWrites) error {
 			var err error
 			switch {
 			case w.isPut && !r.t.keysFit(w.item):
-				err = invalid("The provided key element does not match the schema")
+				err = invalid(errKeySchema)
 			case w.isPut:
 				p, err = r.t.planPut(w.item)
 			default:

@@ -129,10 +129,15 @@ func (s *Service) describeEndpoints(c *awshttp.Call) (any, error) {
 	return map[string]any{"Endpoints": []map[string]any{{"Address": c.Request.Host, "CachePeriodInMinutes": 1440}}}, nil
 }
 
-// resource finds the table of a tagging call by its ARN.
-func (s *Service) resource(c *awshttp.Call, operation string, ref *string) (*table, error) {
-	if ref == nil || *ref == "" {
-		return nil, invalid("Invalid ResourceArn")
+func badARN(ref string) error {
+	return invalid("Invalid TableArn: Invalid ResourceArn provided as input " + ref)
+}
+
+// resource finds the table of a tagging call by its ARN. nothing, when not
+// empty, refuses a call without tags, which comes before the table's lookup.
+func (s *Service) resource(c *awshttp.Call, operation string, ref *string, nothing string) (*table, error) {
+	if ref == nil {
+		return nil, invalid("Invalid TableArn")
 	}
 	name, ok := s.nameOf(*ref)
 	if !ok {
@@ -140,13 +145,16 @@ func (s *Service) resource(c *awshttp.Call, operation string, ref *string) (*tab
 			return nil, &awshttp.Error{Code: codeAccessDenied, Status: http.StatusBadRequest, MessageKey: "Message",
 				Message: "User: " + c.Principal.ARN + " is not authorized to perform: dynamodb:" + operation + " on resource: " + *ref}
 		}
-		if strings.HasPrefix(*ref, "arn:") {
-			return nil, &awshttp.Error{Code: codeNotFound, Status: http.StatusBadRequest, Message: "Requested resource not found: ResourcArn: " + *ref + " not found"}
-		}
-		return nil, invalid("Invalid ResourceArn")
+		return nil, badARN(*ref)
+	}
+	if len(name) < 3 {
+		return nil, badARN(*ref)
 	}
 	if err := s.authorize(c, operation, s.arn(name)); err != nil {
 		return nil, err
+	}
+	if nothing != "" {
+		return nil, invalid(nothing)
 	}
 	t := s.lookup(name)
 	if t == nil {
@@ -184,12 +192,16 @@ func (s *Service) tagResource(c *awshttp.Call) (any, error) {
 	if err := decodeStrict(c.Body, &in); err != nil {
 		return nil, err
 	}
-	t, err := s.resource(c, "TagResource", in.ResourceArn)
+	if in.ResourceArn != nil && in.Tags == nil {
+		return nil, invalid("1 validation error detected: Value null at 'tags' failed to satisfy constraint: Member must not be null")
+	}
+	nothing := ""
+	if len(in.Tags) == 0 {
+		nothing = "Atleast one Tag needs to be provided as Input."
+	}
+	t, err := s.resource(c, "TagResource", in.ResourceArn, nothing)
 	if err != nil {
 		return nil, err
-	}
-	if len(in.Tags) == 0 {
-		return nil, invalid("Atleast one Tag needs to be provided as Input.")
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
@@ -215,12 +227,16 @@ func (s *Service) untagResource(c *awshttp.Call) (any, error) {
 	if err := decodeStrict(c.Body, &in); err != nil {
 		return nil, err
 	}
-	t, err := s.resource(c, "UntagResource", in.ResourceArn)
+	if in.ResourceArn != nil && in.TagKeys == nil {
+		return nil, invalid("1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null")
+	}
+	nothing := ""
+	if len(in.TagKeys) == 0 {
+		nothing = "Atleast one Tag Key needs to be provided as Input."
+	}
+	t, err := s.resource(c, "UntagResource", in.ResourceArn, nothing)
 	if err != nil {
 		return nil, err
-	}
-	if len(in.TagKeys) == 0 {
-		return nil, invalid("Atleast one Tag Key needs to be provided as Input.")
 	}
 	return nil, s.alter(t, func() error {
 		t.tags = slices.DeleteFunc(slices.Clone(t.tags), func(o tag) bool { return slices.Contains(in.TagKeys, o.Key) })
@@ -236,7 +252,7 @@ func (s *Service) listTagsOfResource(c *awshttp.Call) (any, error) {
 	if err := decodeStrict(c.Body, &in); err != nil {
 		return nil, err
 	}
-	t, err := s.resource(c, "ListTagsOfResource", in.ResourceArn)
+	t, err := s.resource(c, "ListTagsOfResource", in.ResourceArn, "")
 	if err != nil {
 		return nil, err
 	}

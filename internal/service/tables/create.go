@@ -61,7 +61,7 @@ func decodeStrict(body []byte, v any) error {
 	switch {
 	case err == nil:
 		if d.More() {
-			return serializationError("the request's body goes on behind its JSON object")
+			return notJSON("the request's body goes on behind its JSON object")
 		}
 		return nil
 	case errors.As(err, &wrong):
@@ -70,7 +70,7 @@ func decodeStrict(body []byte, v any) error {
 	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
 		return unsupported("the parameter " + strings.Trim(name, `"`))
 	}
-	return serializationError("the request's body is not valid JSON: %v", err)
+	return notJSON("the request's body is not valid JSON: %v", err)
 }
 
 // nameLetters tells whether the name is of the letters that names are made of.

@@ -43,6 +43,12 @@ func serializationError(format string, args ...any) *awshttp.Error {
 	return &awshttp.Error{Code: codeSerialization, Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...), MessageKey: "Message"}
 }
 
+// notJSON refuses a body that isn't JSON: DynamoDB says no more than the code,
+// the log says why.
+func notJSON(format string, args ...any) *awshttp.Error {
+	return &awshttp.Error{Code: codeSerialization, Status: http.StatusBadRequest, Why: fmt.Sprintf(format, args...)}
+}
+
 // unsupported refuses what DynamoDB has and Tidegate lacks, by name.
 func unsupported(what string) *awshttp.Error {
 	return invalid("Tidegate does not support " + what + " yet")

@@ -108,10 +108,14 @@ func (in *input) read(s *scanner) error {
 		}
 		start, depth := s.i, s.depth
 		err := in.member(s, name)
-		if e, ok := err.(*awshttp.Error); !ok || e.Code != codeValidation || in.inTransaction || strings.HasPrefix(e.Message, "Tidegate ") {
+		e, ok := err.(*awshttp.Error)
+		if !ok || e.Code != codeValidation || in.inTransaction || strings.HasPrefix(e.Message, "Tidegate ") {
 			return err
 		}
 		rank := problemRanks[name]
+		if name == "ExclusiveStartKey" && in.operation == "Query" && !s.plain {
+			err = invalid(errStartKey.Message + ": " + e.Message)
+		}
 		if in.problem == nil || rank < in.problemRank {
 			in.problem, in.problemRank = err, rank
 		}
@@ -243,7 +247,7 @@ func isPlaceholder(key string, first byte) bool {
 }
 
 // checkGiven refuses placeholders without an expression that could use them;
-// missing names the expressions, for operations whose message does.
+// missing, which the message on values ends with, names the expressions.
 func (b *bindings) checkGiven(anyExpression bool, missing string) error {
 	for _, p := range []struct {
 		what string
@@ -253,7 +257,11 @@ func (b *bindings) checkGiven(anyExpression bool, missing string) error {
 		switch {
 		case p.nil_:
 		case !anyExpression:
-			return invalid(p.what + " can only be specified when using expressions" + missing)
+			message := p.what + " can only be specified when using expressions"
+			if p.what == "ExpressionAttributeValues" {
+				message += missing
+			}
+			return invalid(message)
 		case p.n == 0 && !b.broken:
 			return invalid(p.what + " must not be empty")
 		}

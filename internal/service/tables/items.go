@@ -208,14 +208,11 @@ func (s *Service) prepare(c *awshttp.Call, operation string) (in *input, t *tabl
 		return nil, nil, nil, nil, err
 	}
 	b := &in.bindings
-	missing := ""
+	missing := ": ConditionExpression is null"
 	if operation == "UpdateItem" {
 		missing = ": UpdateExpression and ConditionExpression are null"
 	}
-	err = in.checkMixed()
-	if err == nil {
-		err = b.checkGiven(in.condition != nil || in.update != nil, missing)
-	}
+	err = in.checkMixed(missing)
 	if err == nil {
 		err = in.problem
 	}
@@ -376,10 +373,7 @@ func (s *Service) getItem(c *awshttp.Call) (any, error) {
 	if err := s.authorize(c, "GetItem", s.arn(name)); err != nil {
 		return nil, err
 	}
-	if err := in.checkMixed(); err != nil {
-		return nil, err
-	}
-	if err := in.bindings.checkGiven(in.projection != nil, ""); err != nil {
+	if err := in.checkMixed(""); err != nil {
 		return nil, err
 	}
 	if in.problem != nil {

@@ -34,7 +34,7 @@ const maxNesting = 2*maxDepth + 16
 
 func (s *scanner) syntax() error {
 	s.bad = true
-	return serializationError("the request's body is not valid JSON at byte %d", s.i)
+	return notJSON("the request's body is not valid JSON at byte %d", s.i)
 }
 
 // peek returns the next byte that isn't white space; 0 at the end.

@@ -141,8 +141,9 @@ type named struct {
 	given bool
 }
 
-// checkMixed refuses expressions and what they replaced in one request.
-func (in *input) checkMixed() error {
+// checkMixed refuses expressions and what they replaced in one request, and
+// placeholders without an expression; missing is as checkGiven has it.
+func (in *input) checkMixed(missing string) error {
 	l := &in.legacy
 	var old, expressions []named
 	switch in.operation {
@@ -161,6 +162,10 @@ func (in *input) checkMixed() error {
 		expressions = []named{{"UpdateExpression", in.update != nil}, {"ConditionExpression", in.condition != nil}}
 	}
 	if err := refuseMixed(old, expressions); err != nil {
+		return err
+	}
+	given := slices.ContainsFunc(expressions, func(n named) bool { return n.given })
+	if err := in.bindings.checkGiven(given, missing); err != nil {
 		return err
 	}
 	if l.operator == "" {

@@ -41,7 +41,11 @@ type page struct {
 	items   []item
 	count   int
 	scanned int
-	size    int
+	size    int // of the items
+	entries int // size of what was read of the table or index
+	// fetched counts the units of items that a local index lacks attributes of:
+	// each is read from the table.
+	fetched float64
 	last    item // LastEvaluatedKey; nil when the end was reached
 }
 
@@ -79,9 +83,12 @@ func (r *reading) read() *page {
 		if full {
 			return false
 		}
-		size := row.size
-		if r.x != nil && !r.whole {
-			size = r.x.size(row)
+		size, entry := row.size, row.size
+		if r.x != nil {
+			entry = r.x.size(row)
+		}
+		if !r.whole {
+			size = entry
 		}
 		if p.scanned > 0 && p.size+size > maxPage {
 			full = true
@@ -89,7 +96,11 @@ func (r *reading) read() *page {
 		}
 		p.scanned++
 		p.size += size
+		p.entries += entry
 		last = row
+		if r.whole {
+			p.fetched += readUnits(row.size, r.in.consistent)
+		}
 		r.take(p, row)
 		if int64(p.scanned) == limit {
 			full = true
@@ -243,7 +254,24 @@ func (r *reading) parseKeys() (*keyCondition, error) {
 	return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 }
 
-// bindIndex finds the index and checks what may be asked of it.
+// checkLegacy refuses what the older filter and list of attributes can't be,
+// then the attribute values that can't be: DynamoDB looks at them in this order,
+// before it misses a key condition.
+func (r *reading) checkLegacy() error {
+	in := r.in
+	if in.problem != nil && in.problemRank <= problemRanks["QueryFilter"] {
+		return in.problem
+	}
+	if _, err := legacyFilter(in.legacy.filter, in.legacy.operator); err != nil {
+		return err
+	}
+	if _, err := attributePaths(in.legacy.attributes); err != nil {
+		return err
+	}
+	return in.problem
+}
+
+// bindIndex finds the index.
 func (r *reading) bindIndex() error {
 	in := r.in
 	if in.index == nil {
@@ -255,7 +283,13 @@ func (r *reading) bindIndex() error {
 	if r.x.global && in.consistent {
 		return invalid("Consistent reads are not supported on global secondary indexes")
 	}
-	if r.x.attributes == nil {
+	return nil
+}
+
+// bindSelection checks that the index has the attributes that are asked of it.
+func (r *reading) bindSelection() error {
+	in := r.in
+	if r.x == nil || r.x.attributes == nil {
 		return nil
 	}
 	if in.selection == "ALL_ATTRIBUTES" {
@@ -293,8 +327,59 @@ func (r *reading) readKeys() keySchema {
 	return r.t.keys
 }
 
-// checkStart refuses an ExclusiveStartKey that isn't one of this range.
-func (r *reading) checkStart() error {
+var errStartKey = invalid("The provided starting key is invalid")
+
+// checkStartSchema refuses an ExclusiveStartKey that isn't a key of what is
+// read. A query, whose condition on the keys kc is, misses a condition on a
+// partition key that fits before it looks at the sort key.
+func (r *reading) checkStartSchema(kc *keyCondition) error {
+	if !r.in.hasFrom {
+		return nil
+	}
+	key := r.in.startKey
+	schemas := []keySchema{r.t.keys}
+	if r.x != nil {
+		schemas = append(schemas, r.x.keys)
+	}
+	if r.in.operation == "Scan" && !matchesSchema(key, schemas...) {
+		return errStartKey
+	}
+	names := map[string]bool{}
+	for _, k := range schemas {
+		for _, n := range k.names() {
+			names[n] = true
+		}
+	}
+	if len(key) != len(names) {
+		return errStartKey
+	}
+	k := r.readKeys()
+	hashes := k.hashes()
+	for i, a := range append(hashes, k.sorts()...) {
+		switch v := key.get(a.name); v.kind {
+		case a.kind:
+		case kindNone:
+			return errStartKey
+		default:
+			return invalid(errKeySchema)
+		}
+		if kc != nil && i == len(hashes)-1 {
+			if _, missing := kc.partsOf(hashes); missing != "" {
+				return invalid("Query condition missed key schema element: " + missing)
+			}
+		}
+	}
+	for _, a := range key {
+		if a.value.text == "" && names[a.name] {
+			return invalidf("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", emptyWord(a.value.kind), a.name)
+		}
+	}
+	return nil
+}
+
+// checkStart refuses an ExclusiveStartKey that isn't one of this range; kc is
+// the query's condition on the keys, nil for a scan.
+func (r *reading) checkStart(kc *keyCondition) error {
 	if !r.in.hasFrom {
 		return nil
 	}
@@ -302,24 +387,29 @@ func (r *reading) checkStart() error {
 	if r.x != nil {
 		schemas = append(schemas, r.x.keys)
 	}
-	if !matchesSchema(r.in.startKey, schemas...) {
-		if r.in.operation == "Query" && r.x == nil {
-			return invalid("The provided starting key is invalid: The provided key element does not match the schema")
-		}
-		return invalid("The provided starting key is invalid")
+	if !matchesSchema(r.in.startKey, schemas...) { // the index's key fits: the table's doesn't
+		return invalid(errStartKey.Message + ": " + errKeySchema)
 	}
-	for _, a := range r.in.startKey {
-		if a.value.text == "" {
-			return invalidf("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", emptyWord(a.value.kind), a.name)
-		}
-	}
-	if !r.span.contains(r.startKey()) {
-		if r.in.operation == "Query" {
-			return invalid("The provided starting key is outside query boundaries based on provided conditions")
-		}
+	switch inside := r.span.contains(r.startKey()); {
+	case inside:
+		return nil
+	case kc == nil:
 		return invalidf("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. TotalSegments: %d Segment: %d", *r.in.ofSegment, *r.in.segment)
 	}
-	return nil
+	sorted := false
+	for _, p := range kc.parts {
+		if slices.ContainsFunc(r.readKeys().hashes(), func(a keyAttribute) bool { return a.name == p.name }) {
+			continue
+		}
+		sorted = true
+		if !p.condition().holds(r.in.startKey) {
+			return invalid("The provided starting key does not match the range key predicate")
+		}
+	}
+	if sorted { // another partition's
+		return invalid("The query can return at most one row and cannot be restarted")
+	}
+	return invalid("The provided starting key is outside query boundaries based on provided conditions")
 }
 
 func (s *Service) query(c *awshttp.Call) (any, error) {
@@ -328,14 +418,11 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	in := r.in
-	if err := in.checkMixed(); err != nil {
+	if err := in.checkMixed(": FilterExpression and KeyConditionExpression are null"); err != nil {
 		return nil, err
 	}
-	if err := in.bindings.checkGiven(in.keyCondition != nil || in.filter != nil || in.projection != nil, ": KeyConditionExpression is null"); err != nil {
+	if err := r.checkLegacy(); err != nil {
 		return nil, err
-	}
-	if in.problem != nil {
-		return nil, in.problem
 	}
 	kc, err := r.parseKeys()
 	if err != nil {
@@ -348,7 +435,13 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	schema := r.readKeys()
+	if err := r.checkStartSchema(kc); err != nil {
+		return nil, err
+	}
 	if r.span, err = kc.bind(schema); err != nil {
+		return nil, err
+	}
+	if err := r.checkStart(kc); err != nil {
 		return nil, err
 	}
 	if n, found := schema.among(in.legacy.filter); found {
@@ -364,7 +457,7 @@ func (s *Service) query(c *awshttp.Call) (any, error) {
 			return nil, err
 		}
 	}
-	if err := r.checkStart(); err != nil {
+	if err := r.bindSelection(); err != nil {
 		return nil, err
 	}
 	return r.answer(), nil
@@ -376,10 +469,7 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 		return nil, err
 	}
 	in := r.in
-	if err := in.checkMixed(); err != nil {
-		return nil, err
-	}
-	if err := in.bindings.checkGiven(in.filter != nil || in.projection != nil, ": FilterExpression is null"); err != nil {
+	if err := in.checkMixed(": FilterExpression is null"); err != nil {
 		return nil, err
 	}
 	if in.problem != nil {
@@ -404,7 +494,13 @@ func (s *Service) scan(c *awshttp.Call) (any, error) {
 	if err := r.bindIndex(); err != nil {
 		return nil, err
 	}
-	if err := r.checkStart(); err != nil {
+	if err := r.bindSelection(); err != nil {
+		return nil, err
+	}
+	if err := r.checkStartSchema(nil); err != nil {
+		return nil, err
+	}
+	if err := r.checkStart(nil); err != nil {
 		return nil, err
 	}
 	return r.answer(), nil
@@ -435,9 +531,10 @@ func (r *reading) answer() *awshttp.Response {
 	}
 	if wantsCapacity(r.in.returnCapacity) {
 		var used capacity
-		units := readUnits(p.size, r.in.consistent)
+		units := readUnits(p.entries, r.in.consistent)
 		if r.x != nil {
 			used.addIndex(r.x, units)
+			used.addTable(p.fetched)
 		} else {
 			used.addTable(units)
 		}
@@ -459,6 +556,15 @@ type keyPart struct {
 	name string
 	op   operator
 	args []value
+}
+
+// condition is the part as the condition that it was.
+func (p *keyPart) condition() *condition {
+	out := &condition{op: p.op, args: []operand{{path: path{{name: p.name, index: -1}}}}}
+	for _, v := range p.args {
+		out.args = append(out.args, operand{value: v})
+	}
+	return out
 }
 
 // newKeyCondition takes the parsed expression apart: conditions joined by AND,

@@ -177,7 +177,7 @@ func TestRefusals(t *testing.T) {
 		{"DescribeTable", `{"TableName":"nope"}`, "ResourceNotFoundException: Requested resource not found: Table: nope not found"},
 		{"DeleteTable", `{"TableName":"non-existent"}`, "ResourceNotFoundException: Requested resource not found: Table: non-existent not found"},
 		{"PutItem", `{"TableName":"nope","Item":{"id":{"S":"a"}}}`, "ResourceNotFoundException: Requested resource not found"},
-		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}}`, "SerializationException: the request's body is not valid JSON at byte 45"},
+		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}}`, "SerializationException: "},
 		{"PutItem", `{"TableName":5}`, "SerializationException: NUMBER_VALUE cannot be converted to String"},
 		{"PutItem", `{"Item":{}}`, "ValidationException: " + once + "Value null at 'tableName' failed to satisfy constraint: Member must not be null"},
 		{"PutItem", `{"TableName":"","Item":{}}`, "ValidationException: " + once + "Value at 'TableName' failed to satisfy constraint: Member must have length greater than or equal to 1"},
@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"},"x":{"S":"` + big + `"}}}`, "ValidationException: Item size has exceeded the maximum allowed size"},
 		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}},"Frob":{}}`, "ValidationException: Tidegate does not support the parameter Frob of PutItem yet"},
 		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}},"ConditionExpression":"a = :a"}`, "ValidationException: " + once + "Invalid ConditionExpression: An expression attribute value used in expression is not defined; attribute value: :a"},
-		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}},"ExpressionAttributeValues":{":a":{"S":"x"}}}`, "ValidationException: " + once + "ExpressionAttributeValues can only be specified when using expressions"},
+		{"PutItem", `{"TableName":"simple","Item":{"id":{"S":"a"}},"ExpressionAttributeValues":{":a":{"S":"x"}}}`, "ValidationException: " + once + "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null"},
 		{"PutItem", `{"TableName":"sorted","Item":{"pk":{"S":"a"},"sk":{"N":"1"},"owner_":{"N":"1"}}}`, "ValidationException: One or more parameter values were invalid: Type mismatch for Index Key owner_ Expected: S Actual: N IndexName: byOwner"},
 		{"UpdateItem", `{"TableName":"simple","Key":{"id":{"S":"a"}},"UpdateExpression":"SET id = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "ValidationException: One or more parameter values were invalid: Cannot update attribute id. This attribute is part of the key"},
 		{"UpdateItem", `{"TableName":"simple","Key":{"id":{"S":"a"}},"UpdateExpression":"SET x = :a","ExpressionAttributeValues":{":a":{"S":"x"},":b":{"S":"x"}}}`, "ValidationException: " + once + "Value provided in ExpressionAttributeValues unused in expressions: keys: {:b}"},
@@ -227,6 +227,21 @@ func TestRefusals(t *testing.T) {
 		{"Query", `{"TableName":"sorted","KeyConditionExpression":"sk < :b AND pk = :none","ExpressionAttributeValues":{":b":{"BOOL":true}}}`, "ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: <, operand type: BOOL"},
 		{"Query", `{"TableName":"nope","KeyConditions":{},"ConditionalOperator":"XOR","Select":"BOGUS"}`, "ValidationException: Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]"},
 		{"BatchWriteItem", `{"RequestItems":{"bad!":[{"PutRequest":{"Item":{"id":{"S":"secret"}}}}]}}`, "ValidationException: " + once + "Value '{bad!=[WriteRequest(putRequest=PutRequest(item={id=AttributeValue}))]}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"pk = :a","ExpressionAttributeValues":{":a":{"S":"1"}},"ExclusiveStartKey":{}}`, "ValidationException: The provided starting key is invalid"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"x = :a","ExpressionAttributeValues":{":a":{"S":"1"}},"ExclusiveStartKey":{"pk":{"S":"1"},"x":{"N":"1"}}}`, "ValidationException: Query condition missed key schema element: pk"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"x = :a","ExpressionAttributeValues":{":a":{"S":"1"}},"ExclusiveStartKey":{"pk":{"N":"1"},"sk":{"N":"1"}}}`, "ValidationException: The provided key element does not match the schema"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"pk = :a","ExpressionAttributeValues":{":a":{"S":"1"}},"ExclusiveStartKey":{"pk":{"S":"1"},"sk":{"S":"1"}}}`, "ValidationException: The provided key element does not match the schema"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"pk = :a","ExpressionAttributeValues":{":a":{"S":"1"}},"ExclusiveStartKey":{"pk":{},"sk":{"N":"1"}}}`, "ValidationException: The provided starting key is invalid: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"pk = :a AND sk > :b","ExpressionAttributeValues":{":a":{"S":"1"},":b":{"N":"5"}},"ExclusiveStartKey":{"pk":{"S":"1"},"sk":{"N":"5"}}}`, "ValidationException: The provided starting key does not match the range key predicate"},
+		{"Query", `{"TableName":"sorted","KeyConditionExpression":"pk = :a AND sk > :b","ExpressionAttributeValues":{":a":{"S":"1"},":b":{"N":"5"}},"ExclusiveStartKey":{"pk":{"S":"2"},"sk":{"N":"6"}}}`, "ValidationException: The query can return at most one row and cannot be restarted"},
+		{"Query", `{"TableName":"sorted","ConditionalOperator":"OR","ExpressionAttributeNames":{"#a":"a"}}`, "ValidationException: ExpressionAttributeNames can only be specified when using expressions"},
+		{"Query", `{"TableName":"sorted","ExpressionAttributeValues":{":a":{"S":"a"}}}`, "ValidationException: ExpressionAttributeValues can only be specified when using expressions: FilterExpression and KeyConditionExpression are null"},
+		{"Query", `{"TableName":"sorted","QueryFilter":{"a":{"ComparisonOperator":"LT","AttributeValueList":[{"NS":["1"]}]}}}`, "ValidationException: One or more parameter values were invalid: ComparisonOperator LT is not valid for NS AttributeValue type"},
+		{"ListTagsOfResource", `{}`, "ValidationException: Invalid TableArn"},
+		{"ListTagsOfResource", `{"ResourceArn":"a:b:c:d:e:f/g"}`, "ValidationException: Invalid TableArn: Invalid ResourceArn provided as input a:b:c:d:e:f/g"},
+		{"TagResource", `{"ResourceArn":"a:b:c:d:e:f/g"}`, "ValidationException: 1 validation error detected: Value null at 'tags' failed to satisfy constraint: Member must not be null"},
+		{"UntagResource", `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/none","TagKeys":[]}`, "ValidationException: Atleast one Tag Key needs to be provided as Input."},
+		{"BatchGetItem", `{"RequestItems":{"a":{"Keys":[{"id":{"S":"secret"}}]}}}`, "ValidationException: 1 validation error detected: Value '{a=KeysAndAttributes(keys=[{id=AttributeValue}])}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"},
 		{"FrobTable", `{}`, `UnknownOperationException: Tidegate's dynamodb has no operation "DynamoDB_20120810.FrobTable"`},
 	} {
 		if got := refusal(t, sv, c.operation, c.body); got != c.want {
@@ -575,6 +590,33 @@ func TestConsumedCapacity(t *testing.T) {
 	}
 	if got := must(t, sv, "GetItem", `{"TableName":"sorted","Key":{"pk":{"S":"a"},"sk":{"N":"1"}},"ProjectionExpression":"sk","ReturnConsumedCapacity":"TOTAL"}`); got != `{"Item":{"sk":{"N":"1"}},"ConsumedCapacity":{"TableName":"sorted","CapacityUnits":0.5}}` {
 		t.Errorf("GetItem: %s", got)
+	}
+	fetch := `{"TableName":"sorted","IndexName":"byTime","KeyConditionExpression":"pk = :a","ExpressionAttributeValues":{":a":{"S":"a"}},"Select":"ALL_ATTRIBUTES","ConsistentRead":true,"ReturnConsumedCapacity":"INDEXES"}`
+	if got, want := must(t, sv, "Query", fetch), `"ConsumedCapacity":{"TableName":"sorted","CapacityUnits":2.0,"Table":{"CapacityUnits":1.0},"LocalSecondaryIndexes":{"byTime":{"CapacityUnits":1.0}}}}`; !strings.HasSuffix(got, want) {
+		t.Errorf("items fetched through a local index: %.300s, want %s at its end", got, want)
+	}
+}
+
+// TestPlainJSON: application/json is answered in kind, a body that isn't JSON
+// with no more than the code.
+func TestPlainJSON(t *testing.T) {
+	sv, _ := newService(t, nil, nil)
+	for _, c := range []struct {
+		contentType, body, wantType, want string
+		status                            int
+	}{
+		{"application/json", `{}`, "application/json", `{"TableNames":[]}`, 200},
+		{" Application/JSON ; charset=x", `{}`, "application/json", `{"TableNames":[]}`, 200},
+		{"application/x-amz-json-1.0", `hi`, "application/x-amz-json-1.0", `{"__type":"com.amazon.coral.service#SerializationException"}`, 400},
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.contentType)
+		r.Header.Set("X-Amz-Target", "DynamoDB_20120810.ListTables")
+		w := httptest.NewRecorder()
+		sv.ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Type"); w.Code != c.status || got != c.wantType || w.Body.String() != c.want {
+			t.Errorf("%s %s: %d %s %s, want %d %s %s", c.contentType, c.body, w.Code, got, w.Body, c.status, c.wantType, c.want)
+		}
 	}
 }
 

@@ -292,10 +292,12 @@ func (t *table) checkIndexKeys(it item) error {
 // checkKey refuses a Key parameter that isn't just the table's key.
 func (t *table) checkKey(key item) error {
 	if !matchesSchema(key, t.keys) {
-		return invalid("The provided key element does not match the schema")
+		return invalid(errKeySchema)
 	}
 	return t.checkKeyValues(key)
 }
+
+const errKeySchema = "The provided key element does not match the schema"
 
 func matchesSchema(key item, schemas ...keySchema) bool {
 	want := map[string]kind{}
