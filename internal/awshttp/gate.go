@@ -169,7 +169,11 @@ func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID str
 	l := Leniency{Reason: LenientUnsigned, Service: service, RequestID: requestID, Request: r}
 	auth, err := sigv4.Parse(r)
 	if errors.Is(err, sigv4.ErrUnsigned) {
-		return g.stranger(l, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"))
+		text := "Missing Authentication Token"
+		if service == "dynamodb" { // its own words
+			text = "Request is missing Authentication Token"
+		}
+		return g.stranger(l, Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "%s", text))
 	}
 	if err != nil {
 		return Principal{}, "", Errorf(http.StatusForbidden, "IncompleteSignatureException", "%s", reason(err, sigv4.ErrIncomplete))

@@ -597,6 +597,16 @@ func TestConsumedCapacity(t *testing.T) {
 	}
 }
 
+// TestUnsigned: a call without a signature is refused in DynamoDB's words when
+// policies are enforced.
+func TestUnsigned(t *testing.T) {
+	sv, _ := newService(t, nil, newGate(awshttp.Enforce))
+	const want = `{"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"Request is missing Authentication Token"}`
+	if status, body, _ := post(t, sv, "ListTables", `{}`); status != 400 || body != want {
+		t.Errorf("%d %s, want 400 %s", status, body, want)
+	}
+}
+
 // TestPlainJSON: application/json is answered in kind, a body that isn't JSON
 // with no more than the code.
 func TestPlainJSON(t *testing.T) {
