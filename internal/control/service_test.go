@@ -321,8 +321,15 @@ func TestIntegrations(t *testing.T) {
 		refused(t, c.name, err, BadRequest, c.want)
 	}
 
-	// Parameters merge, an empty value removes; templates are replaced.
+	// CDK's WebSocketMockIntegration sends an empty URI.
 	in := mock()
+	in.URI = ptr("")
+	if i, err := b.CreateIntegration(ctx, b.api, in); err != nil || i.URI != "" {
+		t.Errorf("MOCK with an empty IntegrationUri: %v, %v", i, err)
+	}
+
+	// Parameters merge, an empty value removes; templates are replaced.
+	in = mock()
 	in.RequestParameters = map[string]string{"integration.request.header.a": "'1'", "integration.request.header.b": "'2'"}
 	in.RequestTemplates = map[string]string{"t": "1"}
 	i, err := b.CreateIntegration(ctx, b.api, in)
