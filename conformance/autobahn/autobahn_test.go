@@ -82,16 +82,20 @@ func to(address, path string) *Player {
 	}}
 }
 
-// TestTarget plays against the server of -target.
+// TestTarget plays against the server of -target. Without one it is an engine of
+// ours, found by its URL as any other, and the cases are those of framing.
 func TestTarget(t *testing.T) {
-	if *targetURL == "" {
-		t.Skip("for -target=ws://host:port/path alone")
+	target, cases := *targetURL, Cases()
+	if target == "" {
+		e, err := goconn.New(goconn.Config{Limits: engineLimits()})
+		target = "ws://" + serveEcho(t, e, err) + "/?of=ours"
+		cases = slices.DeleteFunc(cases, func(c Case) bool { return !strings.HasPrefix(c.ID, "1.") })
 	}
-	u, err := url.Parse(*targetURL)
+	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "ws" || u.Port() == "" {
-		t.Fatalf("-target is ws://host:port/path, not %q", *targetURL)
+		t.Fatalf("-target is ws://host:port/path, not %q", target)
 	}
-	play(t, to(u.Host, u.RequestURI()), Cases())
+	play(t, to(u.Host, u.RequestURI()), cases)
 }
 
 // An echoer sends every message back.
@@ -117,6 +121,20 @@ func playEngine(t *testing.T, e transport.Engine, err error) {
 	if *targetURL != "" {
 		t.Skip("-target is set")
 	}
+	address := serveEcho(t, e, err)
+	cases := Cases()
+	if all := len(cases); !*full {
+		cases = slices.DeleteFunc(cases, func(c Case) bool {
+			return slices.ContainsFunc(c.Frames, func(f Frame) bool { return f.Size > 256*kib })
+		})
+		t.Logf("%d cases of 9 with more than 256 KiB are left to -full: the whole gateway plays them anyway", all-len(cases))
+	}
+	play(t, to(address, "/"), cases)
+}
+
+// serveEcho has an engine echo until the test ends, and returns where.
+func serveEcho(t *testing.T, e transport.Engine, err error) (address string) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +148,7 @@ func playEngine(t *testing.T, e transport.Engine, err error) {
 		e.Close()
 		<-served
 	})
-	cases := Cases()
-	if all := len(cases); !*full {
-		cases = slices.DeleteFunc(cases, func(c Case) bool {
-			return slices.ContainsFunc(c.Frames, func(f Frame) bool { return f.Size > 256*kib })
-		})
-		t.Logf("%d cases of 9 with more than 256 KiB are left to -full: the whole gateway plays them anyway", all-len(cases))
-	}
-	play(t, to(l.Addr().String(), "/"), cases)
+	return l.Addr().String()
 }
 
 func TestGoconn(t *testing.T) {

@@ -88,7 +88,7 @@ func policyParam(c *awshttp.Call, action string) (string, error) {
 	return arn, authorize(c, "iam:"+action, arn)
 }
 
-// change is policyParam for what AWS's own policies refuse.
+// policyToChange is policyParam for what AWS's own policies refuse.
 func policyToChange(c *awshttp.Call, action string) (string, error) {
 	arn, err := policyParam(c, action)
 	if err == nil && strings.HasPrefix(arn, managedPrefix) {
