@@ -91,6 +91,7 @@ func New(c Config) *Service {
 	page("PUT /_tidegate/stacks/{name}", s.putRecord)
 	page("DELETE /_tidegate/stacks/{name}", s.deleteRecord)
 	page("GET /_tidegate/connections", s.getConnections)
+	page("POST /_tidegate/memory/free", func(*awshttp.Call) (any, error) { return observe.FreeMemory(), nil })
 	page("POST /_tidegate/rules/{name}/fire", s.postFire)
 	page("GET /_tidegate/recordings", s.getRecordings)
 	page("POST /_tidegate/recordings/{requestId}/replay", s.postReplay)

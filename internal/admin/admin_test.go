@@ -128,10 +128,19 @@ func TestReadyAndHealth(t *testing.T) {
 	}
 }
 
+func TestFreeMemoryPage(t *testing.T) {
+	s, _ := newPages(t, awshttp.Warn)
+	w := ask(s, "POST", "/_tidegate/memory/free", "", "")
+	var left observe.Process
+	if err := json.Unmarshal(w.Body.Bytes(), &left); err != nil || w.Code != 200 || left.HeapBytes == 0 || left.Goroutines == 0 {
+		t.Errorf("%d %s: %v", w.Code, w.Body, err)
+	}
+}
+
 func TestOnlyTheRootWhenEnforced(t *testing.T) {
 	s, _ := newPages(t, awshttp.Enforce)
 	for _, page := range [][2]string{{"GET", "/_tidegate/stack"}, {"GET", "/_tidegate/connections"}, {"GET", "/_tidegate/events"},
-		{"PUT", "/_tidegate/stacks/x"}, {"POST", "/_tidegate/rules/r/fire"}, {"GET", "/_tidegate/nowhere"}} {
+		{"PUT", "/_tidegate/stacks/x"}, {"POST", "/_tidegate/rules/r/fire"}, {"POST", "/_tidegate/memory/free"}, {"GET", "/_tidegate/nowhere"}} {
 		for _, key := range []string{"", "stranger", "role"} {
 			if w := ask(s, page[0], page[1], "{}", key); w.Code != 403 {
 				t.Errorf("%s %s with key %q: %d, want 403", page[0], page[1], key, w.Code)

@@ -250,7 +250,7 @@ type OpenCount struct {
 	Count      int
 }
 
-// Write writes every metric, and how many connections are open.
+// Write writes every metric, how many connections are open, and what the process holds.
 func (m *Metrics) Write(w io.Writer, open []OpenCount) error {
 	var b strings.Builder
 	b.WriteString("# HELP tidegate_connections Connections that are open.\n# TYPE tidegate_connections gauge\n")
@@ -263,6 +263,7 @@ func (m *Metrics) Write(w io.Writer, open []OpenCount) error {
 	for _, h := range []*histogram{&m.routeTime, &m.integrationTime, &m.functionRun} {
 		h.write(&b)
 	}
+	ReadProcess().write(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
