@@ -102,38 +102,51 @@ type Framing struct {
 // CR LF, no folding, no space before the colon, one Host, one Content-Length or
 // chunked but not both. The Request shares one copy of the head.
 func ParseHead(head []byte) (*Request, Framing, *RequestError) {
+	r := &Request{}
+	f, err := ParseHeadInto(r, head)
+	if err != nil {
+		return nil, Framing{}, err
+	}
+	return r, f, nil
+}
+
+// ParseHeadInto is ParseHead for who has a Request to use again: the array of its
+// Header is overwritten, nothing else of it stays.
+func ParseHeadInto(r *Request, head []byte) (Framing, *RequestError) {
+	*r = Request{Header: r.Header[:0]}
 	text := strings.TrimLeft(string(head), "\r\n")
 	line, rest, ok := strings.Cut(text, "\r\n")
 	if !ok {
-		return nil, Framing{}, ErrBareLineEnd
+		return Framing{}, ErrBareLineEnd
 	}
-	r := &Request{}
 	f := Framing{}
 	if err := parseRequestLine(line, r, &f); err != nil {
-		return nil, Framing{}, err
+		return Framing{}, err
 	}
-	r.Header = make([]Field, 0, strings.Count(rest, "\n"))
+	if cap(r.Header) == 0 {
+		r.Header = make([]Field, 0, strings.Count(rest, "\n"))
+	}
 	for {
 		line, rest, ok = strings.Cut(rest, "\r\n")
 		if !ok {
-			return nil, Framing{}, ErrBareLineEnd
+			return Framing{}, ErrBareLineEnd
 		}
 		if line == "" {
 			break
 		}
 		field, err := parseField(line)
 		if err != nil {
-			return nil, Framing{}, err
+			return Framing{}, err
 		}
 		r.Header = append(r.Header, field)
 	}
 	if rest != "" {
-		return nil, Framing{}, ErrBareLineEnd // unreachable for what Scan found
+		return Framing{}, ErrBareLineEnd // unreachable for what Scan found
 	}
 	if err := parseFraming(r, &f); err != nil {
-		return nil, Framing{}, err
+		return Framing{}, err
 	}
-	return r, f, nil
+	return f, nil
 }
 
 func parseRequestLine(line string, r *Request, f *Framing) *RequestError {
@@ -184,33 +197,55 @@ func parseField(line string) (Field, *RequestError) {
 // becomes of the connection.
 func parseFraming(r *Request, f *Framing) *RequestError {
 	hosts, lengths, codings := 0, 0, 0
+	hangUp, keep, upgrade, websocket := false, false, false, false
 	for i := range r.Header {
 		name, value := r.Header[i].Name, r.Header[i].Value
-		switch {
-		case strings.EqualFold(name, "Host"):
+		switch len(name) { // few names have one of these lengths
+		case len("Host"):
+			if !strings.EqualFold(name, "Host") {
+				continue
+			}
 			hosts++
 			if !validHost(value) {
 				return ErrHost
 			}
 			r.Host = value
-		case strings.EqualFold(name, "Content-Length"):
+		case len("Expect"):
+			if !strings.EqualFold(name, "Expect") {
+				continue
+			}
+			if !strings.EqualFold(value, "100-continue") {
+				return &RequestError{417, DropBadRequest, "unknown Expect"}
+			}
+			f.Expect = true
+		case len("Upgrade"):
+			websocket = websocket || strings.EqualFold(name, "Upgrade") && listHasToken(value, "websocket")
+		case len("Connection"):
+			if !strings.EqualFold(name, "Connection") {
+				continue
+			}
+			hangUp = hangUp || listHasToken(value, "close")
+			keep = keep || listHasToken(value, "keep-alive")
+			upgrade = upgrade || listHasToken(value, "upgrade")
+		case len("Content-Length"):
+			if !strings.EqualFold(name, "Content-Length") {
+				continue
+			}
 			lengths++
 			n, ok := parseLength(value)
 			if !ok || lengths > 1 {
 				return ErrContentLength
 			}
 			f.ContentLength = n
-		case strings.EqualFold(name, "Transfer-Encoding"):
+		case len("Transfer-Encoding"):
+			if !strings.EqualFold(name, "Transfer-Encoding") {
+				continue
+			}
 			codings++
 			if !strings.EqualFold(value, "chunked") {
 				return ErrTransferCoding
 			}
 			f.Chunked = true
-		case strings.EqualFold(name, "Expect"):
-			if !strings.EqualFold(value, "100-continue") {
-				return &RequestError{417, DropBadRequest, "unknown Expect"}
-			}
-			f.Expect = true
 		}
 	}
 	if hosts > 1 || hosts == 0 && f.Minor > 0 {
@@ -219,9 +254,8 @@ func parseFraming(r *Request, f *Framing) *RequestError {
 	if codings > 1 || codings == 1 && (lengths > 0 || f.Minor == 0) {
 		return ErrTransferCoding
 	}
-	f.KeepAlive = f.Minor > 0 && !r.HasToken("Connection", "close") ||
-		f.Minor == 0 && r.HasToken("Connection", "keep-alive")
-	f.Upgrade = r.HasToken("Connection", "upgrade") && r.HasToken("Upgrade", "websocket")
+	f.KeepAlive = f.Minor > 0 && !hangUp || f.Minor == 0 && keep
+	f.Upgrade = upgrade && websocket
 	if f.Upgrade && (f.ContentLength > 0 || f.Chunked) {
 		return ErrBodyWithUpgrade
 	}
@@ -247,8 +281,7 @@ func parseLength(s string) (int64, bool) {
 // port are made of (RFC 3986 section 3.2.2). An empty Host is allowed by HTTP.
 func validHost(s string) bool {
 	for i := range len(s) {
-		b := s[i]
-		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte("-._~%!$&'()*+,;=:[]", b) >= 0) {
+		if !hostBytes[s[i]] {
 			return false
 		}
 	}
@@ -266,15 +299,26 @@ func validValue(s string) bool {
 
 func isToken(s string) bool {
 	for i := range len(s) {
-		if !isTokenByte(s[i]) {
+		if !tokenBytes[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
 
-// isTokenByte reports whether b may stand in a token (RFC 9110 section 5.6.2).
-func isTokenByte(b byte) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
-		b > ' ' && b < 0x7f && strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
+// isTokenByte reports whether b may stand in a token.
+func isTokenByte(b byte) bool { return tokenBytes[b] }
+
+// tokenBytes are those of a token (RFC 9110 section 5.6.2), hostBytes those of a Host.
+var (
+	tokenBytes = lettersDigitsAnd("!#$%&'*+-.^_`|~")
+	hostBytes  = lettersDigitsAnd("-._~%!$&'()*+,;=:[]")
+)
+
+func lettersDigitsAnd(others string) (set [256]bool) {
+	for b := range len(set) {
+		c := byte(b)
+		set[b] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(others, c) >= 0
+	}
+	return set
 }

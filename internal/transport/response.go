@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tidegate/ws"
@@ -64,7 +65,7 @@ func AppendResponse(dst []byte, r Response) (out []byte, dropped int) {
 		dst = appendField(dst, f.Name, f.Value)
 	}
 	dst = append(dst, "Date: "...)
-	dst = r.Date.UTC().AppendFormat(dst, http.TimeFormat)
+	dst = appendDate(dst, r.Date)
 	dst = append(dst, "\r\n"...)
 	switch {
 	case upgrade && r.Close:
@@ -123,6 +124,24 @@ func engineField(name string) bool {
 		return strings.EqualFold(name, "Transfer-Encoding")
 	}
 	return false
+}
+
+// lastDate is the Date field's text that was written last: thousands of answers
+// have the same.
+var lastDate atomic.Pointer[date]
+
+type date struct {
+	second int64 // since 1970
+	text   string
+}
+
+func appendDate(dst []byte, t time.Time) []byte {
+	d := lastDate.Load()
+	if d == nil || d.second != t.Unix() {
+		d = &date{t.Unix(), t.UTC().Format(http.TimeFormat)}
+		lastDate.Store(d)
+	}
+	return append(dst, d.text...)
 }
 
 func appendStatusLine(dst []byte, status int) []byte {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,20 +49,29 @@ var (
 type Field struct{ Name, Value string }
 
 // A Request is the head of one HTTP/1.1 request, within the bounds of Limits.
-// It does not change and may be kept.
+// OnUpgrade may keep it. In OnRequest it is valid until that returns, but for its
+// strings, which stay; see Retain.
 type Request struct {
 	Method string
 	Target string  // as sent, in origin form: /Prod?x=1
 	Host   string  // the Host field's value, its port included
 	Header []Field // every field, in the client's order and letter case
 	Body   []byte  // in OnRequest only: the whole body
-	// RemoteAddr and LocalAddr are the connection's ends, as net.Conn says.
+	// RemoteAddr and LocalAddr are the connection's ends, as net.Conn says. In
+	// OnRequest there may be no LocalAddr.
 	RemoteAddr, LocalAddr net.Addr
 	TLS                   bool // came over TLS
 	// MayBlock says that OnRequest may wait before it returns, for a disk or for
 	// another's lock: the connection has a goroutine of its own, and nobody else
 	// waits for it.
 	MayBlock bool
+}
+
+// Retain returns a copy of the request that stays valid.
+func (r *Request) Retain() *Request {
+	kept := *r
+	kept.Header, kept.Body = slices.Clone(r.Header), bytes.Clone(r.Body)
+	return &kept
 }
 
 // Get returns the value of the first field of that name, in any letter case, or "".
@@ -209,8 +219,9 @@ type Handler interface {
 	// at any later time.
 	OnUpgrade(*Request, Upgrade)
 	// OnRequest is offered each other request whose body is small and whole, and
-	// may wait where Request.MayBlock says so. It returns true if it has answered or will; if false, the connection goes to
-	// the fallback with every byte of the request.
+	// may wait where Request.MayBlock says so. The request is valid until it
+	// returns. It returns true if it has answered or will; if false, the connection
+	// goes to the fallback with every byte of the request.
 	OnRequest(*Request, Reply) bool
 	// OnMessage takes one message. Its payload is valid until it returns.
 	OnMessage(Conn, Message)

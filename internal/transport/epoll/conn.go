@@ -101,6 +101,7 @@ type more struct {
 	deadline int64 // of the phase, on the machine's time; 0: none
 	upgrade  *upgrade
 	reply    *reply
+	offered  bool // OnRequest runs: the loop itself looks at reply then
 	ended    bool // reason is settled
 	reason   transport.CloseReason
 }

@@ -23,7 +23,7 @@ const keptInput = 4 << 10
 // A request is an HTTP request on its way in.
 type request struct {
 	scan      transport.HeadScanner
-	head      *transport.Request // nil while the head isn't whole
+	head      *transport.Request // nil while the head isn't whole, and of one that came whole at once
 	framing   transport.Framing
 	end       int  // of the head
 	keptAlive bool // none has begun, and there was one before
@@ -76,7 +76,8 @@ func (c *conn) tardy(m *more) bool {
 // parse looks at all that was read of a request.
 func (c *conn) parse(m *more, p []byte) bool {
 	r := &m.request
-	if r.head == nil {
+	head := r.head
+	if head == nil {
 		if p[0] == tlsHandshakeRecord && c.l.e.tls != nil && len(m.in) == 0 {
 			tls, s := c.l.e.tls, c.served
 			c.giveAway(p, func(nc net.Conn) { tls(nc, s.handler, s.fallback) })
@@ -84,7 +85,8 @@ func (c *conn) parse(m *more, p []byte) bool {
 		}
 		end, rerr := r.scan.Scan(p, &c.l.e.limits)
 		if rerr == nil && end > 0 {
-			r.head, r.framing, rerr = transport.ParseHead(p[:end])
+			head = &c.l.request
+			r.framing, rerr = transport.ParseHeadInto(head, p[:end])
 			r.end = end
 		}
 		switch {
@@ -92,30 +94,34 @@ func (c *conn) parse(m *more, p []byte) bool {
 			c.refuse(rerr)
 			return true
 		case end == 0:
+			c.uncork()
 			c.requestBegins(m)
 			c.keep(m, p)
 			return c.isLate() || c.readable
 		}
-		r.head.RemoteAddr, r.head.LocalAddr = c.RemoteAddr(), addrOf(int(c.fd))
+		head.RemoteAddr = remoteAddr{c}
 		if r.framing.Upgrade {
-			c.upgrade(m, p[end:])
+			c.uncork()
+			c.upgrade(m, c.keepHead(r), p[end:])
 			return true
 		}
 	}
 	f := &r.framing
 	if !f.OriginForm || f.Chunked || f.Expect || f.ContentLength > int64(c.l.e.limits.Body) {
-		c.fallBack(p)
-		return true
+		return c.fallBack(m, p)
 	}
 	total := r.end + int(f.ContentLength)
 	if len(p) < total {
+		if r.head == nil {
+			c.keepHead(r)
+		}
+		c.uncork()
 		c.requestBegins(m)
 		c.keep(m, p)
 		return c.isLate() || c.readable
 	}
-	if !c.offer(m, p[r.end:total]) {
-		c.fallBack(p)
-		return true
+	if !c.offer(m, head, p[r.end:total]) {
+		return c.fallBack(m, p)
 	}
 	m.in = append(m.in[:0], p[total:]...)
 	if len(m.in) == 0 && cap(m.in) > keptInput {
@@ -124,6 +130,24 @@ func (c *conn) parse(m *more, p []byte) bool {
 	m.unseen = len(m.in) > 0
 	return true
 }
+
+// keepHead keeps the head that was parsed last; the loop takes another for the next.
+func (c *conn) keepHead(r *request) *transport.Request {
+	r.head = new(transport.Request)
+	*r.head, c.l.request = c.l.request, transport.Request{}
+	r.head.RemoteAddr, r.head.LocalAddr = c.RemoteAddr(), addrOf(int(c.fd))
+	return r.head
+}
+
+// A remoteAddr is a connection's RemoteAddr for requests, few of which are asked
+// for it.
+type remoteAddr struct{ c *conn }
+
+// Network implements net.Addr.
+func (a remoteAddr) Network() string { return a.c.RemoteAddr().Network() }
+
+// String implements net.Addr.
+func (a remoteAddr) String() string { return a.c.RemoteAddr().String() }
 
 // keep keeps a part of a request.
 func (c *conn) keep(m *more, p []byte) {
@@ -163,30 +187,49 @@ func (c *conn) respondLast(r transport.Response) {
 	c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
 	b := c.queueLocked()
 	*b, _ = transport.AppendResponse(*b, r)
-	c.flushLocked()
+	c.uncorkLocked()
 }
 
 // offer asks the handler whether it takes the request.
-func (c *conn) offer(m *more, body []byte) (taken bool) {
+func (c *conn) offer(m *more, req *transport.Request, body []byte) (taken bool) {
 	q := &m.request
-	req := q.head
-	req.Body = bytes.Clone(body) // it may be answered later, and what was read is overwritten
+	req.Body = body
 	r := &reply{c: c, head: req.Method == "HEAD", minor: q.framing.Minor, keepAlive: q.framing.KeepAlive && !c.l.e.closing.Load()}
 	c.mu.Lock()
 	c.enterLocked(phaseRequest, 0)
-	m.reply = r
+	m.reply, m.offered = r, true
+	c.corked = true // an answer that comes at once leaves with those to what was read behind it
 	c.mu.Unlock()
 	if !c.guard("OnRequest", func() { taken = c.served.handler.OnRequest(req, r) }) {
 		c.mu.Lock()
 		r.keepAlive = false
 		c.mu.Unlock()
 		r.Respond(500, nil, nil)
-		return true
+		taken = true
 	}
+	c.mu.Lock()
+	m.offered = false
+	if !r.answered {
+		c.uncorkLocked()
+	}
+	c.mu.Unlock()
 	return taken
 }
 
-// stepRequest goes on once the answer was written.
+// uncork writes what was answered so far.
+func (c *conn) uncork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.uncorkLocked()
+}
+
+func (c *conn) uncorkLocked() {
+	c.corked = false
+	c.flushLocked()
+}
+
+// stepRequest goes on once the answer was written, or at once with a request that
+// was read already.
 func (c *conn) stepRequest() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,13 +238,17 @@ func (c *conn) stepRequest() bool {
 	if !r.answered {
 		return false
 	}
-	if c.queuedLocked() > 0 && !c.broken {
-		c.awaiting = true
-		return false
+	next := r.keepAlive && !c.l.e.closing.Load()
+	if !next || !m.unseen || !c.corked || c.queuedLocked() >= corkLimit {
+		c.uncorkLocked()
+		if c.queuedLocked() > 0 && !c.broken {
+			c.awaiting = true
+			return false
+		}
 	}
 	m.reply = nil
 	m.request = request{keptAlive: true}
-	if r.keepAlive && !c.l.e.closing.Load() {
+	if next {
 		c.enterLocked(phaseHead, c.l.e.limits.KeepAlive)
 	} else {
 		c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
@@ -212,13 +259,27 @@ func (c *conn) stepRequest() bool {
 	return true
 }
 
-// fallBack hands the connection to the fallback with what was read of it.
-func (c *conn) fallBack(p []byte) {
+// fallBack hands the connection to the fallback with what was read of it, once
+// what was answered before has left.
+func (c *conn) fallBack(m *more, p []byte) bool {
 	if c.served.fallback == nil {
 		c.respondLast(transport.ErrorResponse(404, "nothing is served here", time.Now()))
-		return
+		return true
 	}
+	c.mu.Lock()
+	c.uncorkLocked()
+	if c.queuedLocked() > 0 && !c.broken {
+		c.awaiting = true
+		m.reply, m.unseen = nil, true // it is looked at again
+		m.request = request{}
+		c.enterLocked(phaseHead, c.l.e.limits.HandshakeTimeout)
+		c.mu.Unlock()
+		c.keep(m, p)
+		return false
+	}
+	c.mu.Unlock()
 	c.giveAway(p, c.served.fallback)
+	return true
 }
 
 // giveAway hands the connection to somebody else, who gets a goroutine for it.
@@ -270,7 +331,9 @@ func (r *reply) Respond(status int, header []transport.Field, body []byte) {
 	dropped := c.respondLocked(transport.Response{
 		Status: transport.FinalStatus(status), Header: header, Body: body, Close: !r.keepAlive, Head: r.head, Minor: r.minor,
 	})
-	c.l.post(c)
+	if !c.more.offered { // else the loop sees it when OnRequest has returned
+		c.l.post(c)
+	}
 	c.mu.Unlock()
 	c.droppedFields(dropped)
 }
@@ -290,8 +353,8 @@ func (c *conn) droppedFields(n int) {
 }
 
 // upgrade asks the handler about a handshake. early is what came behind the head.
-func (c *conn) upgrade(m *more, early []byte) {
-	req, f := m.request.head, m.request.framing
+func (c *conn) upgrade(m *more, req *transport.Request, early []byte) {
+	f := m.request.framing
 	key, herr := ws.CheckHandshake(req.Method, f.Minor, req.Values)
 	if herr != nil || !f.OriginForm {
 		status, text := 400, "the target must be a path"

@@ -33,11 +33,12 @@ type loop struct {
 	free       []uint32 // slots given back
 	generation uint32   // of the last connection
 	listeners  []*listener
-	scratch    []byte     // what was just read
-	decoder    ws.Decoder // of a connection that is between messages
-	now        int64      // the engine's clock at this turn
-	rested     int64      // the machine's time when idle connections were looked at
-	again      []*conn    // read from for as long as a turn allows
+	scratch    []byte            // what was just read
+	decoder    ws.Decoder        // of a connection that is between messages
+	request    transport.Request // that was parsed last
+	now        int64             // the engine's clock at this turn
+	rested     int64             // the machine's time when idle connections were looked at
+	again      []*conn           // read from for as long as a turn allows
 	stopping   bool
 
 	pending  atomic.Bool // something was posted

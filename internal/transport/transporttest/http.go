@@ -20,6 +20,7 @@ func testRequests(t *testing.T, e env) {
 			w.Respond(500, nil, nil) // too late to do anything
 		}
 		if strings.HasPrefix(r.Target, "/later") {
+			r = r.Retain()
 			go func() {
 				time.Sleep(time.Millisecond)
 				answer()
@@ -71,6 +72,27 @@ func testRequests(t *testing.T, e env) {
 		c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
 		check(t, c, "GET", "/a ", false)
 		c.open("/")
+		c.write(text("x"))
+		c.want(event{wsText, "x", 0})
+	})
+	t.Run("more answers than the socket takes, then a handshake", func(t *testing.T) {
+		const requests, size = 1200, 8 << 10
+		c := s.client()
+		c.t = t
+		long := "/" + strings.Repeat("x", size)
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			c.write(strings.Repeat("GET "+long+" HTTP/1.1\r\nHost: a\r\n\r\n", requests) + handshake("/"))
+		}()
+		time.Sleep(20 * time.Millisecond) // the answers meet a client that doesn't read
+		for range requests {
+			check(t, c, "GET", long+" ", false)
+		}
+		if res, _ := c.response("GET"); res.StatusCode != 101 {
+			t.Errorf("handshake: status %d", res.StatusCode)
+		}
+		<-sent
 		c.write(text("x"))
 		c.want(event{wsText, "x", 0})
 	})
