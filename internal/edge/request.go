@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -24,9 +25,10 @@ func (e *Edge) OnRequest(r *transport.Request, reply transport.Reply) bool {
 	}
 	if r.MayBlock {
 		e.answer(hr, reply)
-	} else {
-		go e.answer(hr, reply)
+		return true
 	}
+	hr.Body = &body{rest: bytes.Clone(r.Body)} // what was read is the loop's
+	go e.answer(hr, reply)
 	return true
 }
 
