@@ -2,7 +2,6 @@ package sigv4
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,55 +30,33 @@ const (
 	maxName          = 128      // of a header, region, service or key id
 )
 
-// target returns path and query as the client sent them. On a server that is
-// RequestURI, which no handler above us has rewritten; a client's request has
-// only its URL.
-func target(r *http.Request) (path, query string) {
-	uri := r.RequestURI
-	if uri == "" {
-		if opaque, ok := strings.CutPrefix(r.URL.Opaque, "//"); ok {
-			return afterHost(opaque), r.URL.RawQuery
-		}
-		return r.URL.EscapedPath(), r.URL.RawQuery
-	}
-	if !strings.HasPrefix(uri, "/") {
-		if _, rest, absolute := strings.Cut(uri, "://"); absolute { // as a proxy is asked: RFC 9112, section 3.2.2
-			uri = afterHost(rest)
-		}
-	}
-	path, query, _ = strings.Cut(uri, "?")
-	return path, query
-}
-
-// afterHost returns what follows the host in host/path?query.
-func afterHost(s string) string {
-	if i := strings.IndexAny(s, "/?"); i >= 0 {
-		return s[i:]
-	}
-	return ""
-}
-
-// unreserved reports whether c stays as it is in a canonical request (RFC
+// unreserved holds the bytes that stay as they are in a canonical request (RFC
 // 3986, section 2.3).
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '-' || c == '.' || c == '_' || c == '~'
-}
+var unreserved = func() (set [256]bool) {
+	for b := range len(set) {
+		c := byte(b)
+		set[b] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			c == '-' || c == '.' || c == '_' || c == '~'
+	}
+	return set
+}()
 
 const upperHex = "0123456789ABCDEF"
 
 // appendEscaped percent-encodes every byte of s but the unreserved ones and,
 // when slash is set, '/'.
 func appendEscaped(b []byte, s string, slash bool) []byte {
+	plain := 0 // where the bytes begin that stay as they are
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if unreserved(c) || slash && c == '/' {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		if unreserved[c] || slash && c == '/' {
+			continue
 		}
+		b = append(b, s[plain:i]...)
+		b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		plain = i + 1
 	}
-	return b
+	return append(b, s[plain:]...)
 }
 
 var errEscape = errors.New("malformed percent-encoding")
@@ -221,7 +198,7 @@ func canonicalQuery(query string) ([]param, error) {
 // needs encoding.
 func escape(s string) string {
 	for i := 0; i < len(s); i++ {
-		if !unreserved(s[i]) {
+		if !unreserved[s[i]] {
 			return string(appendEscaped(make([]byte, 0, len(s)+16), s, false))
 		}
 	}
@@ -248,63 +225,50 @@ func appendQuery(b []byte, params []param, skip string) []byte {
 }
 
 // appendHeaders appends the canonical headers, each with its newline.
-func appendHeaders(b []byte, r *http.Request, names []string) []byte {
+func appendHeaders(b []byte, q *Request, names []string) []byte {
 	for _, name := range names {
 		b = append(b, name...)
 		b = append(b, ':')
 		switch name {
 		case "host":
-			b = appendFolded(b, host(r))
+			b = appendFolded(b, q.Host)
 		case "content-length":
-			b = appendLength(b, r)
-		case "transfer-encoding": // net/http takes it out of the header
-			b = append(b, strings.Join(r.TransferEncoding, ",")...)
-		default:
-			for i, v := range headerValues(r.Header, name) {
-				if i > 0 {
-					b = append(b, ',')
-				}
+			if v := q.Get(name); v != "" {
 				b = appendFolded(b, v)
+			} else {
+				b = strconv.AppendInt(b, max(q.Length, 0), 10)
 			}
+		default:
+			b = appendValues(b, q.Header, name)
 		}
 		b = append(b, '\n')
 	}
 	return b
 }
 
-// host is the Host header as the client sends or sent it.
-func host(r *http.Request) string {
-	if r.Host == "" && r.URL != nil {
-		return r.URL.Host
-	}
-	return r.Host
-}
-
-func appendLength(b []byte, r *http.Request) []byte {
-	if v := r.Header.Get("Content-Length"); v != "" {
-		return appendFolded(b, v)
-	}
-	return strconv.AppendInt(b, max(r.ContentLength, 0), 10)
-}
-
-// headerValues is h[http.CanonicalHeaderKey(name)] without allocating the key;
-// name is in lower case.
-func headerValues(h http.Header, name string) []string {
-	var buf [maxName]byte
-	key := append(buf[:0], name...)
-	upper := true
-	for i, c := range key {
-		if upper && 'a' <= c && c <= 'z' {
-			key[i] = c - 'a' + 'A'
+// appendValues appends the values of all fields of that name.
+func appendValues(b []byte, header []Field, name string) []byte {
+	first := true
+	for i := range header {
+		f := &header[i]
+		if len(f.Name) != len(name) || !strings.EqualFold(f.Name, name) {
+			continue
 		}
-		upper = c == '-'
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendFolded(b, f.Value)
 	}
-	return h[string(key)]
+	return b
 }
 
 // appendFolded appends a header's value, trimmed and with every run of white
 // space as one space.
 func appendFolded(b []byte, v string) []byte {
+	if strings.IndexByte(v, ' ') < 0 && strings.IndexByte(v, '\t') < 0 && strings.IndexByte(v, '\r') < 0 && strings.IndexByte(v, '\n') < 0 {
+		return append(b, v...)
+	}
 	start, space := len(b), false
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; c {
@@ -321,11 +285,9 @@ func appendFolded(b []byte, v string) []byte {
 	return b
 }
 
-// A request is what is signed of an *http.Request, taken apart once for all
-// attempts.
-type request struct {
-	r             *http.Request
-	path          string
+// A signed request is what a signature covers, taken apart once for all attempts.
+type signed struct {
+	*Request
 	params        []param
 	signedHeaders []string
 	service       string
@@ -333,11 +295,8 @@ type request struct {
 
 // append appends the canonical request.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request
-func (q *request) append(b []byte, path, skipParam, payload string) ([]byte, error) {
-	b = append(b, q.r.Method...)
-	if q.r.Method == "" {
-		b = append(b, http.MethodGet...)
-	}
+func (q *signed) append(b []byte, path, skipParam, payload string) ([]byte, error) {
+	b = append(b, q.Method...)
 	b = append(b, '\n')
 	b, err := appendPath(b, path, q.service)
 	if err != nil {
@@ -346,7 +305,7 @@ func (q *request) append(b []byte, path, skipParam, payload string) ([]byte, err
 	b = append(b, '\n')
 	b = appendQuery(b, q.params, skipParam)
 	b = append(b, '\n')
-	b = appendHeaders(b, q.r, q.signedHeaders)
+	b = appendHeaders(b, q.Request, q.signedHeaders)
 	b = append(b, '\n')
 	for i, name := range q.signedHeaders {
 		if i > 0 {

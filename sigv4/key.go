@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,39 +23,58 @@ var keys keyCache
 
 // A keyCache maps scopes to signing keys. The zero value is ready.
 type keyCache struct {
-	mu sync.RWMutex
-	m  map[keyScope]*signingKey
+	last atomic.Pointer[signingKey] // most often it is wanted again
+	mu   sync.RWMutex
+	m    map[keyScope]*signingKey
 }
 
 // A signingKey is a derived key with HMACs that have taken it in already.
 type signingKey struct {
+	scope keyScope
 	key   [sha256.Size]byte
-	idles sync.Pool // of hash.Hash
+	idles sync.Pool // of *hmacState
 }
 
-// sum returns the HMAC of text under the key.
-func (k *signingKey) sum(text []byte) (sum [sha256.Size]byte) {
-	h, ok := k.idles.Get().(hash.Hash)
+// An hmacState is one HMAC, with room for what it yields.
+type hmacState struct {
+	hash.Hash
+	sum [sha256.Size]byte
+}
+
+// appendSum appends the HMAC of text under the key, in hexadecimal.
+func (k *signingKey) appendSum(dst, text []byte) []byte {
+	h, ok := k.idles.Get().(*hmacState)
 	if !ok {
-		h = hmac.New(sha256.New, k.key[:])
+		h = &hmacState{Hash: hmac.New(sha256.New, k.key[:])}
 	}
 	h.Write(text)
-	h.Sum(sum[:0])
+	h.Sum(h.sum[:0])
 	h.Reset()
+	dst = hex.AppendEncode(dst, h.sum[:])
 	k.idles.Put(h)
-	return sum
+	return dst
 }
 
-// get returns the scope's key, derived when it isn't there. A full cache drops
-// the keys of other days, and when there are none, an arbitrary one.
-func (c *keyCache) get(s keyScope) *signingKey {
+// get returns the scope's key, derived when it isn't there; day is the scope's. A
+// full cache drops the keys of other days, and when there are none, an arbitrary
+// one.
+func (c *keyCache) get(secret string, day []byte, region, service string) *signingKey {
+	if k := c.last.Load(); k != nil && k.scope.day == string(day) && k.scope.region == region && k.scope.service == service && k.scope.secret == secret {
+		return k
+	}
+	s := keyScope{secret, string(day), region, service}
 	c.mu.RLock()
 	key, ok := c.m[s]
 	c.mu.RUnlock()
-	if ok {
-		return key
+	if !ok {
+		key = c.add(s)
 	}
-	key = &signingKey{key: derive(s)}
+	c.last.Store(key)
+	return key
+}
+
+func (c *keyCache) add(s keyScope) *signingKey {
+	key := &signingKey{scope: s, key: derive(s)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
@@ -93,27 +113,37 @@ func mac(key []byte, text string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// signature returns the hex signature of a canonical request.
-func signature(canonical []byte, secret, region, service string, t time.Time) (sig [2 * sha256.Size]byte) {
-	var buf [256]byte
-	b := append(buf[:0], algorithm+"\n"...)
-	b = appendBasic(b, t)
-	b = append(b, '\n')
-	b = appendScope(b, t, region, service)
-	b = append(b, '\n')
-	hash := sha256.Sum256(canonical)
-	b = hex.AppendEncode(b, hash[:])
+// A workspace is the space that making a signature takes.
+type workspace struct {
+	canonical []byte // a canonical request
+	toSign    []byte
+	signature []byte // in hexadecimal
+	given     []byte // the client's
+	request   Request
+}
 
-	var day [len(dayFormat)]byte
-	key := keys.get(keyScope{secret, string(appendDay(day[:0], t)), region, service})
-	sum := key.sum(b)
-	hex.Encode(sig[:], sum[:])
-	return sig
+var workspaces = sync.Pool{New: func() any {
+	return &workspace{canonical: make([]byte, 0, 1024), toSign: make([]byte, 0, 256)}
+}}
+
+// sign makes the signature of the canonical request.
+func (w *workspace) sign(secret, region, service string, t time.Time) {
+	const dateAt = len(algorithm) + 1
+	b := append(w.toSign[:0], algorithm+"\n"...)
+	b = appendBasic(b, t)
+	day := b[dateAt : dateAt+len(dayFormat)]
+	b = append(b, '\n')
+	b = appendScope(b, day, region, service)
+	b = append(b, '\n')
+	hash := sha256.Sum256(w.canonical)
+	b = hex.AppendEncode(b, hash[:])
+	w.signature = keys.get(secret, day, region, service).appendSum(w.signature[:0], b)
+	w.toSign = b
 }
 
 // appendScope appends the credential scope: day/region/service/aws4_request.
-func appendScope(b []byte, t time.Time, region, service string) []byte {
-	b = appendDay(b, t)
+func appendScope(b, day []byte, region, service string) []byte {
+	b = append(b, day...)
 	b = append(b, '/')
 	b = append(b, region...)
 	b = append(b, '/')

@@ -3,32 +3,51 @@ package sigv4
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Parse reads the signature that a request carries, in its Authorization
-// header or its query string, without checking it. The error is ErrUnsigned
-// when there is none (an Authorization of another scheme, such as Bearer, is
-// none either), else ErrIncomplete with what is missing or malformed.
+// Parse is Authorization.Parse for a request as net/http has it.
 func Parse(r *http.Request) (*Authorization, error) {
-	values := r.Header["Authorization"]
-	inHeader := len(values) > 0 && isAWS(values[0])
-	_, query := target(r)
-	inQuery := strings.Contains(query, paramAlgorithm+"=") || strings.Contains(query, paramSignature+"=") || strings.Contains(query, paramCredential+"=")
+	w := workspaces.Get().(*workspace)
+	defer workspaces.Put(w)
+	w.request.SetHTTP(r)
+	a := new(Authorization)
+	if err := a.Parse(&w.request); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Parse reads the signature that a request carries, in its Authorization header or
+// its query string, without checking it. It uses the array of a's SignedHeaders
+// again. The error is ErrUnsigned when there is none (an Authorization of another
+// scheme, such as Bearer, is none either), else ErrIncomplete with what is missing
+// or malformed.
+func (a *Authorization) Parse(q *Request) error {
+	*a = Authorization{SignedHeaders: a.SignedHeaders[:0]}
+	text, count := "", 0
+	for i := range q.Header {
+		if f := &q.Header[i]; len(f.Name) == len("Authorization") && strings.EqualFold(f.Name, "Authorization") {
+			if count++; count == 1 {
+				text = f.Value
+			}
+		}
+	}
+	inHeader := isAWS(text)
+	inQuery := q.Query != "" && (strings.Contains(q.Query, paramAlgorithm+"=") || strings.Contains(q.Query, paramSignature+"=") || strings.Contains(q.Query, paramCredential+"="))
 	switch {
 	case inHeader && inQuery:
-		return nil, incomplete("the request is signed both in the Authorization header and in the query string; use one of them")
-	case inHeader && len(values) > 1:
-		return nil, incomplete("the request has %d Authorization headers", len(values))
+		return incomplete("the request is signed both in the Authorization header and in the query string; use one of them")
+	case inHeader && count > 1:
+		return incomplete("the request has %d Authorization headers", count)
 	case inHeader:
-		return parseHeader(r, values[0])
+		return a.parseHeader(q, text)
 	case inQuery:
-		return parseQuery(query)
+		return a.parseQuery(q.Query)
 	}
-	return nil, ErrUnsigned
+	return ErrUnsigned
 }
 
 // isAWS reports whether an Authorization header's scheme is one of AWS's, so
@@ -39,16 +58,18 @@ func incomplete(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrIncomplete, fmt.Sprintf(format, args...))
 }
 
-func parseHeader(r *http.Request, v string) (*Authorization, error) {
+func (a *Authorization) parseHeader(q *Request, v string) error {
 	if len(v) > maxAuthorization {
-		return nil, incomplete("the Authorization header is longer than %d bytes", maxAuthorization)
+		return incomplete("the Authorization header is longer than %d bytes", maxAuthorization)
 	}
 	scheme, rest, _ := strings.Cut(v, " ")
 	if scheme != algorithm {
-		return nil, incomplete("the algorithm is %s; only %s is supported", quote(scheme), algorithm)
+		return incomplete("the algorithm is %s; only %s is supported", quote(scheme), algorithm)
 	}
 	var credential, signedHeaders, sig string
-	for part := range strings.SplitSeq(rest, ",") {
+	for rest != "" {
+		var part string
+		part, rest, _ = strings.Cut(rest, ",")
 		part = strings.Trim(part, " \t")
 		if part == "" {
 			continue
@@ -63,30 +84,27 @@ func parseHeader(r *http.Request, v string) (*Authorization, error) {
 		case "Signature":
 			into = &sig
 		default:
-			return nil, incomplete("the Authorization header has an unknown part %s", quote(key))
+			return incomplete("the Authorization header has an unknown part %s", quote(key))
 		}
 		if *into != "" {
-			return nil, incomplete("the Authorization header has two parts %s", key)
+			return incomplete("the Authorization header has two parts %s", key)
 		}
 		*into = value
 	}
-	date, err := requestDate(r.Header)
-	if err != nil {
-		return nil, err
+	var err error
+	if a.Time, err = requestDate(q); err != nil {
+		return err
 	}
-	a := &Authorization{Time: date, SessionToken: r.Header.Get(paramToken)}
-	if err := a.fill(credential, signedHeaders, sig, "Authorization header requires a '%s' parameter", "Credential", "SignedHeaders", "Signature"); err != nil {
-		return nil, err
-	}
-	return a, nil
+	a.SessionToken = q.Get(paramToken)
+	return a.fill(credential, signedHeaders, sig, "Authorization header requires a '%s' parameter", "Credential", "SignedHeaders", "Signature")
 }
 
 // requestDate is X-Amz-Date or, without one, Date.
-func requestDate(h http.Header) (time.Time, error) {
-	if v := h.Get(paramDate); v != "" {
+func requestDate(q *Request) (time.Time, error) {
+	if v := q.Get(paramDate); v != "" {
 		return parseDate(v)
 	}
-	v := h.Get("Date")
+	v := q.Get("Date")
 	if v == "" {
 		return time.Time{}, incomplete("the request needs an X-Amz-Date or a Date header")
 	}
@@ -96,15 +114,36 @@ func requestDate(h http.Header) (time.Time, error) {
 	return parseDate(v)
 }
 
+// parseDate is time.Parse of basicFormat, for a part of its time.
 func parseDate(v string) (time.Time, error) {
-	t, err := time.Parse(basicFormat, v)
-	if err != nil || len(v) != len(basicFormat) {
+	bad := func() (time.Time, error) {
 		return time.Time{}, incomplete("the date %s is not of the form 20060102T150405Z", quote(v))
+	}
+	if len(v) != len(basicFormat) || v[8] != 'T' || v[15] != 'Z' {
+		return bad()
+	}
+	number := func(from, to int) (n int) {
+		for _, c := range []byte(v[from:to]) {
+			if c < '0' || c > '9' {
+				return -1 << 32
+			}
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), number(4, 6), number(6, 8)
+	hour, minute, second := number(9, 11), number(11, 13), number(13, 15)
+	if year < 0 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 {
+		return bad()
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	if t.Day() != day { // the month has fewer
+		return bad()
 	}
 	return t, nil
 }
 
-func parseQuery(query string) (*Authorization, error) {
+func (a *Authorization) parseQuery(query string) error {
 	var algo, credential, date, expires, token, signedHeaders, sig string
 	twice := ""
 	err := eachParam(query, func(k, v string) {
@@ -134,27 +173,24 @@ func parseQuery(query string) (*Authorization, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, incomplete("%v", err)
+		return incomplete("%v", err)
 	case twice != "":
-		return nil, incomplete("the query has %s twice", twice)
+		return incomplete("the query has %s twice", twice)
 	case algo != algorithm:
-		return nil, incomplete("X-Amz-Algorithm is %s; only %s is supported", quote(algo), algorithm)
+		return incomplete("X-Amz-Algorithm is %s; only %s is supported", quote(algo), algorithm)
 	}
-	a := &Authorization{Presigned: true, SessionToken: token}
+	a.Presigned, a.SessionToken = true, token
 	if a.Time, err = parseDate(date); err != nil {
-		return nil, err
+		return err
 	}
 	if expires != "" {
 		n, err := strconv.ParseUint(expires, 10, 31)
 		if err != nil || n == 0 || time.Duration(n)*time.Second > MaxExpires {
-			return nil, incomplete("X-Amz-Expires is %s; it must be a number of seconds from 1 to %d", quote(expires), MaxExpires/time.Second)
+			return incomplete("X-Amz-Expires is %s; it must be a number of seconds from 1 to %d", quote(expires), MaxExpires/time.Second)
 		}
 		a.Expires = time.Duration(n) * time.Second
 	}
-	if err := a.fill(credential, signedHeaders, sig, "the query requires %s", paramCredential, paramSignedHeaders, paramSignature); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return a.fill(credential, signedHeaders, sig, "the query requires %s", paramCredential, paramSignedHeaders, paramSignature)
 }
 
 // fill parses what both forms have. missing words the error for a part that
@@ -168,9 +204,13 @@ func (a *Authorization) fill(credential, signedHeaders, sig, missing, credential
 	case sig:
 		return incomplete(missing, sigName)
 	}
-	parts := strings.Split(credential, "/")
-	if len(parts) != 5 || parts[4] != scopeEnd {
-		return incomplete("the credential must have five parts, KEYID/YYYYMMDD/REGION/SERVICE/%s, and has %d", scopeEnd, len(parts))
+	var parts [5]string
+	count := strings.Count(credential, "/") + 1
+	for i, rest := 0, credential; i < len(parts); i++ {
+		parts[i], rest, _ = strings.Cut(rest, "/")
+	}
+	if count != len(parts) || parts[4] != scopeEnd {
+		return incomplete("the credential must have five parts, KEYID/YYYYMMDD/REGION/SERVICE/%s, and has %d", scopeEnd, count)
 	}
 	for i, p := range parts {
 		if !validName(p) {
@@ -180,7 +220,7 @@ func (a *Authorization) fill(credential, signedHeaders, sig, missing, credential
 	a.AccessKeyID, a.Region, a.Service = parts[0], parts[2], parts[3]
 	var buf [len(dayFormat)]byte
 	if day := appendDay(buf[:0], a.Time); parts[1] != string(day) {
-		return incomplete("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'", parts[1], day)
+		return incomplete("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s'", parts[1], string(day))
 	}
 	if len(sig) != 64 || !lowerHex(sig) {
 		return incomplete("the signature must be 64 hexadecimal digits in lower case")
@@ -189,16 +229,20 @@ func (a *Authorization) fill(credential, signedHeaders, sig, missing, credential
 	if strings.Count(signedHeaders, ";") >= maxSignedHeaders {
 		return incomplete("SignedHeaders names more than %d headers", maxSignedHeaders)
 	}
-	a.SignedHeaders = strings.Split(signedHeaders, ";")
-	for i, name := range a.SignedHeaders {
+	host := false
+	for more := true; more; {
+		var name string
+		name, signedHeaders, more = strings.Cut(signedHeaders, ";")
 		if !headerName(name) {
 			return incomplete("SignedHeaders has %s, which is not a header's name in lower case", quote(name))
 		}
-		if i > 0 && a.SignedHeaders[i-1] >= name {
+		if n := len(a.SignedHeaders); n > 0 && a.SignedHeaders[n-1] >= name {
 			return incomplete("SignedHeaders must be sorted and name each header once; %s is out of place", quote(name))
 		}
+		host = host || name == "host"
+		a.SignedHeaders = append(a.SignedHeaders, name)
 	}
-	if _, found := slices.BinarySearch(a.SignedHeaders, "host"); !found {
+	if !host {
 		return incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	return nil
@@ -225,7 +269,7 @@ func headerName(s string) bool {
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
+		if 'a' <= c && c <= 'z' || c == '-' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0 {
 			continue
 		}
 		return false

@@ -37,7 +37,7 @@ func Sign(r *http.Request, body []byte, c Credentials, service, region string, n
 	sig := signRequest(r, names, payload, c.SecretAccessKey, service, region, now)
 	var b strings.Builder
 	b.WriteString(algorithm + " Credential=" + c.AccessKeyID + "/")
-	b.Write(appendScope(nil, now, region, service))
+	b.Write(appendScope(nil, appendDay(nil, now), region, service))
 	b.WriteString(", SignedHeaders=" + strings.Join(names, ";") + ", Signature=" + sig)
 	r.Header.Set("Authorization", b.String())
 }
@@ -69,7 +69,7 @@ func Presign(r *http.Request, c Credentials, service, region string, expires tim
 		b = appendEscaped(b, value, false)
 	}
 	add(paramAlgorithm, algorithm)
-	add(paramCredential, string(appendScope([]byte(c.AccessKeyID+"/"), now, region, service)))
+	add(paramCredential, string(appendScope([]byte(c.AccessKeyID+"/"), appendDay(nil, now), region, service)))
 	add(paramDate, now.Format(basicFormat))
 	add(paramExpires, strconv.FormatInt(int64(expires/time.Second), 10))
 	if c.SessionToken != "" {
@@ -101,18 +101,21 @@ func dropPresigned(query string) string {
 // in canonical form (a malformed escape in the query) can't be verified either,
 // and signs as if the query were empty.
 func signRequest(r *http.Request, names []string, payload, secret, service, region string, now time.Time) string {
-	q := request{r: r, signedHeaders: names, service: service}
-	path, query := target(r)
-	q.params, _ = canonicalQuery(query)
+	w := workspaces.Get().(*workspace)
+	defer workspaces.Put(w)
+	w.request.SetHTTP(r)
+	q := signed{Request: &w.request, signedHeaders: names, service: service}
+	q.params, _ = canonicalQuery(q.Query)
+	path := q.Path
 	if service != "s3" {
 		path = normalize(path)
 	}
-	b, err := q.append(nil, path, "", payload)
-	if err != nil {
-		b = nil
+	var err error
+	if w.canonical, err = q.append(w.canonical[:0], path, "", payload); err != nil {
+		w.canonical = w.canonical[:0]
 	}
-	sig := signature(b, secret, region, service, now)
-	return string(sig[:])
+	w.sign(secret, region, service, now)
+	return string(w.signature)
 }
 
 // headersToSign returns the names of the headers that Sign and Presign cover,

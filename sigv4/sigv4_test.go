@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -370,14 +371,15 @@ func TestKeyCacheBound(t *testing.T) {
 	var c keyCache
 	for i := range maxKeys + 10 {
 		s := keyScope{fmt.Sprint(i), "20240229", "r", "s"}
-		if c.get(s).key != derive(s) || c.get(s).key != derive(s) {
+		get := func() *signingKey { return c.get(s.secret, []byte(s.day), s.region, s.service) }
+		if get().key != derive(s) || get().key != derive(s) {
 			t.Fatal("the cache returns another key")
 		}
 		if len(c.m) > maxKeys {
 			t.Fatalf("%d keys", len(c.m))
 		}
 	}
-	c.get(keyScope{"x", "20240301", "r", "s"})
+	c.get("x", []byte("20240301"), "r", "s")
 	if len(c.m) != 1 {
 		t.Errorf("%d keys on the next day; the full cache should have dropped yesterday's", len(c.m))
 	}
@@ -409,6 +411,63 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestParseDate wants what time.Parse says, of every part of a date.
+func TestParseDate(t *testing.T) {
+	for _, v := range []string{"20240229T235958Z", "20230229T235958Z", "20240431T000000Z", "20240430T000000Z", "20241301T000000Z", "20240001T000000Z",
+		"20240100T000000Z", "20240101T240000Z", "20240101T006000Z", "20240101T000060Z", "2024010aT000000Z", "20240101 000000Z", "20240101T000000z",
+		"20240101T000000Z0", "", "00000101T000000Z", "-2240101T000000Z", "20240101T0000+1Z"} {
+		want, werr := time.Parse(basicFormat, v)
+		got, gerr := parseDate(v)
+		if (werr == nil) != (gerr == nil) || !got.Equal(want) && werr == nil {
+			t.Errorf("%q: %v, %v, want %v, %v", v, got, gerr, want, werr)
+		}
+	}
+}
+
+// TestRequestOffTheWire: fields in any order and letter case, several of a name, and
+// an Authorization that is used again.
+func TestRequestOffTheWire(t *testing.T) {
+	r, _ := http.NewRequest("POST", "http://localhost:8420/p/@connections/e_d2EewNLPECIGw%3D?b=2&a=1", nil)
+	r.Header.Set("Content-Type", "application/octet-stream")
+	r.Header["X-Amz-Two"] = []string{"a  b ", "c"}
+	body := []byte("hello")
+	Sign(r, body, withToken, "execute-api", "us-east-1", testTime)
+	q := Request{Method: "POST", Host: "localhost:8420", Length: int64(len(body)), Header: []Field{{"host", "localhost:8420"}}}
+	q.ReadTarget(r.URL.RequestURI())
+	for name, values := range r.Header {
+		for _, v := range values {
+			q.Header = append(q.Header, Field{strings.ToLower(name), v})
+		}
+	}
+	var a Authorization
+	for range 2 {
+		if err := a.Parse(&q); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.VerifyRequest(&q, body, withToken.SecretAccessKey, testTime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.SessionToken != withToken.SessionToken {
+		t.Errorf("token %q", a.SessionToken)
+	}
+	for i := range q.Header { // each signed field counts
+		changed := q
+		changed.Header = slices.Clone(q.Header)
+		changed.Header[i].Value += "x"
+		if changed.Header[i].Name == "host" {
+			changed.Host += "x"
+		}
+		var a Authorization
+		if err := a.Parse(&changed); err == nil {
+			err = a.VerifyRequest(&changed, body, withToken.SecretAccessKey, testTime)
+			if err == nil {
+				t.Errorf("%s may be changed", changed.Header[i].Name)
+			}
+		}
+	}
+}
+
 func TestAppendBasic(t *testing.T) {
 	for _, at := range []time.Time{
 		{}, testTime, time.Date(2026, 12, 31, 23, 59, 59, 999, time.UTC), time.Date(9999, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -433,6 +492,26 @@ func BenchmarkVerifyPush(b *testing.B) {
 			b.Fatal(err)
 		}
 		if err := a.Verify(r, body, withToken.SecretAccessKey, testTime); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkVerifyWire is BenchmarkVerifyPush without net/http.
+func BenchmarkVerifyWire(b *testing.B) {
+	body := bytes.Repeat([]byte("x"), 100)
+	r, _ := http.NewRequest("POST", "http://localhost:8420/production/@connections/e_d2EewNLPECIGw%3D", nil)
+	r.Header.Set("Content-Type", "application/octet-stream")
+	Sign(r, body, withToken, "execute-api", "us-east-1", testTime)
+	var q Request
+	q.SetHTTP(received(b, r, body))
+	var a Authorization
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := a.Parse(&q); err != nil {
+			b.Fatal(err)
+		}
+		if err := a.VerifyRequest(&q, body, withToken.SecretAccessKey, testTime); err != nil {
 			b.Fatal(err)
 		}
 	}
