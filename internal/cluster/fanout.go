@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -33,35 +34,52 @@ type Delivery struct {
 // have the message and some don't.
 func (r *Router) PushAll(ctx context.Context, to Audience, payload []byte, binary bool) (Delivery, error) {
 	start := time.Now()
+	var d Delivery
+	var err error
+	if p := r.peer(); p != nil {
+		d, err = p.PushAll(ctx, to, payload, binary)
+	} else {
+		d, _, err = r.here.pushAll(ctx, to, payload, binary)
+	}
+	if r.events.FanOutEnd != nil {
+		r.events.FanOutEnd(FanOutInfo{Audience: to, Delivery: d, Size: len(payload), Duration: time.Since(start)})
+	}
+	return d, err
+}
+
+// pushAll queues the message for the clients of this process. away are those that
+// were handed off meanwhile, and haven't got it.
+func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary bool) (_ Delivery, away []connection.ID, _ error) {
 	m := &connection.Message{Payload: payload, Binary: binary}
 	var queued, refused atomic.Int64
+	var mu sync.Mutex // of away
 	var working sync.WaitGroup
-	for _, share := range r.here.Registry.Shares(runtime.GOMAXPROCS(0)) {
+	for _, share := range n.Registry.Shares(runtime.GOMAXPROCS(0)) {
 		working.Go(func() {
-			n, full := 0, 0
-			defer func() { queued.Add(int64(n)); refused.Add(int64(full)) }()
+			sent, full := 0, 0
+			defer func() { queued.Add(int64(sent)); refused.Add(int64(full)) }()
 			for c := range share {
 				if c.APIID() != to.APIID || c.Stage() != to.Stage {
 					continue
 				}
-				switch err := c.SendMessage(m); OutcomeOf(err) {
-				case PushQueued:
-					n++
-				case PushQueueFull:
+				switch err := c.SendMessage(m); {
+				case err == nil:
+					sent++
+				case errors.Is(err, apigw.ErrQueueFull):
 					full++
+				case errors.Is(err, connection.ErrMoved):
+					mu.Lock()
+					away = append(away, c.ID())
+					mu.Unlock()
 				}
-				if n%1024 == 1023 && ctx.Err() != nil {
+				if sent%1024 == 1023 && ctx.Err() != nil {
 					return
 				}
 			}
 		})
 	}
 	working.Wait()
-	d := Delivery{Queued: int(queued.Load()), Refused: int(refused.Load())}
-	if r.events.FanOutEnd != nil {
-		r.events.FanOutEnd(FanOutInfo{Audience: to, Delivery: d, Size: len(payload), Duration: time.Since(start)})
-	}
-	return d, ctx.Err()
+	return Delivery{Queued: int(queued.Load()), Refused: int(refused.Load())}, away, ctx.Err()
 }
 
 // A FanOutInfo tells of one message to many.

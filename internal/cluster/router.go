@@ -1,12 +1,14 @@
-// Package cluster carries an operation on a connection to the node where the
-// client is connected. A connection's id names its home, so that nothing is
-// searched. There is one node now: home is here, or the connection is gone.
+// Package cluster carries an operation on a connection to the process where the
+// client is connected. A connection's id names its slot, so that nothing is
+// searched. There is one node now: home is here, or, during a hand-off, the other
+// process of this node (Peer), or the connection is gone.
 package cluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -49,6 +51,7 @@ type Node struct {
 type Router struct {
 	here   Node
 	events EventListener
+	other  atomic.Pointer[Peer] // nil outside a hand-off
 }
 
 // NewRouter returns the router of a process that is a cluster of its own.
@@ -61,10 +64,10 @@ func NewRouter(here Node, events EventListener) *Router {
 // apigw.ErrQueueFull; ErrElsewhere.
 func (r *Router) Push(ctx context.Context, to Target, payload []byte, binary bool) error {
 	if r.events.PushEnd == nil {
-		return r.push(to, payload, binary)
+		return r.push(ctx, to, payload, binary)
 	}
 	start := time.Now()
-	err := r.push(to, payload, binary)
+	err := r.push(ctx, to, payload, binary)
 	text := to.Text
 	if text == "" {
 		text = r.here.Registry.Codec().String(to.ID)
@@ -84,22 +87,32 @@ func (r *Router) Push(ctx context.Context, to Target, payload []byte, binary boo
 	return err
 }
 
-func (r *Router) push(to Target, payload []byte, binary bool) error {
-	c, err := r.lookup(to)
-	if err != nil {
-		return err
-	}
-	return c.Send(payload, binary)
+func (r *Router) push(ctx context.Context, to Target, payload []byte, binary bool) error {
+	return r.reach(
+		func() error { return r.pushHere(to, payload, binary) },
+		func(p Peer) error { return p.Push(ctx, to, payload, binary) })
+}
+
+func (r *Router) pushHere(to Target, payload []byte, binary bool) error {
+	return r.here.do(to, func(c *connection.Connection) error { return c.Send(payload, binary) })
 }
 
 // Get returns what is known of an open connection. Errors: apigw.ErrGone,
 // ErrElsewhere.
 func (r *Router) Get(ctx context.Context, of Target) (Status, error) {
-	c, err := r.lookup(of)
-	if err != nil {
-		return Status{}, err
-	}
-	return Status{ConnectedAt: c.ConnectedAt(), LastActiveAt: c.LastActive(), Identity: c.Identity()}, nil
+	var s Status
+	err := r.reach(
+		func() (err error) { s, err = r.getHere(of); return err },
+		func(p Peer) (err error) { s, err = p.Get(ctx, of); return err })
+	return s, err
+}
+
+func (r *Router) getHere(of Target) (s Status, err error) {
+	err = r.here.do(of, func(c *connection.Connection) error {
+		s = Status{ConnectedAt: c.ConnectedAt(), LastActiveAt: c.LastActive(), Identity: c.Identity()}
+		return nil
+	})
+	return s, err
 }
 
 // The close frame of DeleteConnection, which $disconnect reports too (observed:
@@ -112,23 +125,37 @@ const (
 // Delete closes the connection with 1000; its $disconnect route follows.
 // Errors: apigw.ErrGone, ErrElsewhere.
 func (r *Router) Delete(ctx context.Context, target Target) error {
-	c, err := r.lookup(target)
+	return r.reach(
+		func() error { return r.deleteHere(target) },
+		func(p Peer) error { return p.Delete(ctx, target) })
+}
+
+func (r *Router) deleteHere(target Target) error {
+	return r.here.do(target, func(c *connection.Connection) error { return c.Close(deleteCode, deleteText) })
+}
+
+// do does something with a connection of this process. What isn't here is ErrGone
+// and ErrNotHere.
+func (n Node) do(t Target, f func(*connection.Connection) error) error {
+	c, err := n.lookup(t)
 	if err != nil {
 		return err
 	}
-	if !c.Close(deleteCode, deleteText) {
-		return apigw.ErrGone
-	}
-	return nil
+	return c.Reach(func() error { return f(c) }, func() error { return n.missing(t.ID) })
 }
 
-// lookup finds an open connection of the target's API and stage.
-func (r *Router) lookup(t Target) (*connection.Connection, error) {
-	c, ok := r.here.Registry.Lookup(t.ID)
+func (n Node) missing(id connection.ID) error {
+	return notHere{fmt.Errorf("%w: %s", apigw.ErrGone, n.Registry.Missing(id))}
+}
+
+// lookup finds an open connection of the target's API and stage. A target without
+// an API is any's.
+func (n Node) lookup(t Target) (*connection.Connection, error) {
+	c, ok := n.Registry.Lookup(t.ID)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s", apigw.ErrGone, r.here.Registry.Missing(t.ID))
+		return nil, n.missing(t.ID)
 	}
-	if c.APIID() != t.APIID || c.Stage() != t.Stage {
+	if t.APIID != "" && (c.APIID() != t.APIID || c.Stage() != t.Stage) {
 		return nil, fmt.Errorf("%w: it is one of stage %s of API %s, the call names %s of %s", ErrElsewhere, c.Stage(), c.APIID(), t.Stage, t.APIID)
 	}
 	switch c.State() {

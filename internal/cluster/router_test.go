@@ -30,18 +30,26 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 func (s *fakeSocket) SendMessage(m *connection.Message) error {
 	return s.Send(m.Encoded(func(m *connection.Message) any { return m.Payload }).([]byte), m.Binary)
 }
-func (s *fakeSocket) Close(code int, reason string) { s.closed = reason }
-func (s *fakeSocket) LastActive() time.Time         { return s.active }
-func (s *fakeSocket) PauseReads()                   {}
-func (s *fakeSocket) ResumeReads()                  {}
+func (s *fakeSocket) Close(code int, reason string) error {
+	s.closed = reason
+	return nil
+}
+func (s *fakeSocket) LastActive() time.Time { return s.active }
+func (s *fakeSocket) PauseReads()           {}
+func (s *fakeSocket) ResumeReads()          {}
 
 func newRegistry(t testing.TB) *connection.Registry {
+	t.Helper()
+	return registryOf(t, 1)
+}
+
+func registryOf(t testing.TB, incarnation uint32) *connection.Registry {
 	t.Helper()
 	codec, err := connection.NewCodec(bytes.Repeat([]byte{1}, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := connection.NewRegistry(codec, 1, 0)
+	r, err := connection.NewRegistry(codec, incarnation, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

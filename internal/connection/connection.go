@@ -8,6 +8,7 @@
 package connection
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -21,12 +22,14 @@ import (
 // A Socket is the client's end as the semantics see it. No method blocks on the
 // network; all are safe for concurrent use.
 type Socket interface {
-	// Send queues one message. Errors: apigw.ErrQueueFull, apigw.ErrGone.
+	// Send queues one message. Errors: apigw.ErrQueueFull, apigw.ErrGone, ErrMoved.
 	Send(payload []byte, binary bool) error
 	// SendMessage is Send for a message that goes to many clients.
 	SendMessage(*Message) error
-	// Close queues a close frame with an RFC 6455 code behind what is queued.
-	Close(code int, reason string)
+	// Close queues a close frame with an RFC 6455 code behind what is queued. Later
+	// calls do nothing. The error is ErrMoved, or apigw.ErrQueueFull when that
+	// couldn't be found out in time.
+	Close(code int, reason string) error
 	// LastActive is when the last message came in or was queued to go out.
 	LastActive() time.Time
 	// PauseReads stops delivery of messages until ResumeReads. They don't nest.
@@ -43,7 +46,12 @@ const (
 	Open                    // the handshake was accepted
 	Closing                 // a close frame of ours is on its way
 	Closed                  // its slot was given back
+	Moved                   // the same, and another process has it
 )
+
+// ErrMoved says that a connection is on its way to another process, or there: ask
+// again until its state says which.
+var ErrMoved = errors.New("connection: handed off to another process")
 
 // String returns the state in lower case.
 func (s State) String() string {
@@ -56,6 +64,8 @@ func (s State) String() string {
 		return "closing"
 	case Closed:
 		return "closed"
+	case Moved:
+		return "moved"
 	}
 	return fmt.Sprintf("state %d", uint32(s))
 }
@@ -90,6 +100,7 @@ type Connection struct {
 	inFlight int32 // messages on their way to backends; guarded by mu
 	holds    int16 // guarded by mu
 	paused   bool  // guarded by mu
+	frozen   bool  // guarded by mu
 
 	inRow   atomic.Bool // refused isn't 0
 	refused int32       // throttled messages in a row; guarded by mu
@@ -161,31 +172,74 @@ func (c *Connection) Open(s Socket) bool {
 }
 
 // Send queues a message for the client: text, or a binary frame. Errors:
-// apigw.ErrGone when the connection isn't open, apigw.ErrQueueFull.
+// apigw.ErrGone when the connection isn't open, apigw.ErrQueueFull, ErrMoved.
 func (c *Connection) Send(payload []byte, binary bool) error {
-	if c.State() != Open {
-		return apigw.ErrGone
+	if err := c.unreachable(); err != nil {
+		return err
 	}
 	return c.socket.Send(payload, binary)
 }
 
+// unreachable says why nothing can be sent, or nil.
+func (c *Connection) unreachable() error {
+	switch c.State() {
+	case Open:
+		return nil
+	case Moved:
+		return ErrMoved
+	}
+	return apigw.ErrGone
+}
+
 // SendMessage is Send for a message that goes to many clients.
 func (c *Connection) SendMessage(m *Message) error {
-	if c.State() != Open {
-		return apigw.ErrGone
+	if err := c.unreachable(); err != nil {
+		return err
 	}
 	return c.socket.SendMessage(m)
 }
 
 // Close sends a close frame and refuses everything from then on; the engine
-// reports the end when the client has answered. It returns false, and does
-// nothing, when the connection isn't open.
-func (c *Connection) Close(code int, reason string) bool {
-	if !c.state.CompareAndSwap(uint32(Open), uint32(Closing)) {
-		return false
+// reports the end when the client has answered. Errors: apigw.ErrGone when the
+// connection isn't open, ErrMoved, and the socket's.
+func (c *Connection) Close(code int, reason string) error {
+	if err := c.unreachable(); err != nil {
+		return err
 	}
-	c.socket.Close(code, reason)
-	return true
+	if err := c.socket.Close(code, reason); err != nil {
+		return err
+	}
+	if !c.state.CompareAndSwap(uint32(Open), uint32(Closing)) {
+		return apigw.ErrGone // somebody else was first
+	}
+	return nil
+}
+
+// Reach does something here, or there when another process has the connection.
+// While that is open it waits, and asks again. It must not run where the
+// connection is served.
+func (c *Connection) Reach(here, there func() error) error {
+	const longest = 20 * time.Second // what hands a connection off gives up before
+	wait := 100 * time.Microsecond
+	for began := time.Now(); ; {
+		moved := c.State() == Moved
+		err := ErrMoved
+		if !moved {
+			err = here()
+		}
+		switch {
+		case !errors.Is(err, ErrMoved):
+			return err
+		case moved:
+			return there()
+		case time.Since(began) > longest:
+			return fmt.Errorf("%w: for longer than %v nobody said where it is", err, longest)
+		}
+		if c.State() != Moved {
+			time.Sleep(wait)
+			wait = min(2*wait, 10*time.Millisecond)
+		}
+	}
 }
 
 // Begin counts a message that goes to a backend. At the given bound reads pause
@@ -197,12 +251,17 @@ func (c *Connection) Begin(bound int) {
 	c.pace(bound)
 }
 
-// End says that a message counted by Begin has been dealt with.
-func (c *Connection) End(bound int) {
+// End says that a message counted by Begin has been dealt with. The error is
+// ErrMoved: then nothing was counted.
+func (c *Connection) End(bound int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.frozen {
+		return ErrMoved
+	}
 	c.inFlight--
 	c.pace(bound)
+	return nil
 }
 
 // Hold pauses reads until as many calls of Unhold, whatever is in flight.
@@ -213,12 +272,16 @@ func (c *Connection) Hold(bound int) {
 	c.pace(bound)
 }
 
-// Unhold undoes one Hold.
-func (c *Connection) Unhold(bound int) {
+// Unhold undoes one Hold. The error is ErrMoved: then nothing was undone.
+func (c *Connection) Unhold(bound int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.frozen {
+		return ErrMoved
+	}
 	c.holds--
 	c.pace(bound)
+	return nil
 }
 
 // pace pauses or resumes reads where that changes. It runs with mu held, so

@@ -1,9 +1,6 @@
 package connection
 
-import (
-	"iter"
-	"sync"
-)
+import "sync"
 
 // A Message is one message for many clients. It is safe for concurrent use; the
 // payload must not be changed.
@@ -20,25 +17,4 @@ type Message struct {
 func (m *Message) Encoded(make func(*Message) any) any {
 	m.once.Do(func() { m.encoded = make(m) })
 	return m.encoded
-}
-
-// Shares returns every connection, as All does, in n shares of about the same size
-// for as many goroutines.
-func (r *Registry) Shares(n int) []iter.Seq[*Connection] {
-	chunks := *r.chunks.Load()
-	shares := make([]iter.Seq[*Connection], 0, n)
-	// Slots fill up in their order: neighbours in a chunk go to different shares, so
-	// that few connections are shared evenly too.
-	for share := range n {
-		shares = append(shares, func(yield func(*Connection) bool) {
-			for _, ch := range chunks {
-				for i := share; i < chunkSize; i += n {
-					if c := ch.connections[i].Load(); c != nil && !yield(c) {
-						return
-					}
-				}
-			}
-		})
-	}
-	return shares
 }

@@ -24,15 +24,31 @@ type chunk struct {
 	generations [chunkSize]uint32
 }
 
-// A Registry is this process's table of connections: id → slot → connection. It
-// is safe for concurrent use; look-ups take no lock.
+// A space is the slots of one incarnation.
+type space struct {
+	incarnation uint32
+	chunks      atomic.Pointer[[]*chunk] // nil where a space of another process has none
+}
+
+// at returns what is in a slot, or nil.
+func (s *space) at(slot uint32) *atomic.Pointer[Connection] {
+	chunks := *s.chunks.Load()
+	if int(slot/chunkSize) >= len(chunks) || chunks[slot/chunkSize] == nil {
+		return nil
+	}
+	return &chunks[slot/chunkSize].connections[slot%chunkSize]
+}
+
+// A Registry is this process's table of connections: id → slot → connection.
+// Clients that connect here get slots of its own space; those that another
+// process handed off keep theirs, in spaces that nothing new gets into. It is
+// safe for concurrent use; look-ups take no lock.
 type Registry struct {
 	// Static.
-	codec       *Codec
-	incarnation uint32
-	bound       uint32
+	codec *Codec
+	bound uint32
 
-	chunks atomic.Pointer[[]*chunk]
+	spaces atomic.Pointer[[]*space] // its own first
 	count  atomic.Int64
 
 	mu   sync.Mutex
@@ -54,13 +70,32 @@ func NewRegistry(codec *Codec, incarnation uint32, bound int) (*Registry, error)
 	if bound == 0 {
 		bound = math.MaxUint32
 	}
-	r := &Registry{codec: codec, incarnation: incarnation, bound: uint32(bound)}
-	r.chunks.Store(new([]*chunk))
+	r := &Registry{codec: codec, bound: uint32(bound)}
+	r.spaces.Store(&[]*space{newSpace(incarnation)})
 	return r, nil
 }
 
-// Incarnation returns the number of the registry's slot space.
-func (r *Registry) Incarnation() uint32 { return r.incarnation }
+func newSpace(incarnation uint32) *space {
+	s := &space{incarnation: incarnation}
+	s.chunks.Store(new([]*chunk))
+	return s
+}
+
+// own returns the space of which new clients get slots.
+func (r *Registry) own() *space { return (*r.spaces.Load())[0] }
+
+// spaceOf returns the space of that incarnation, or nil.
+func (r *Registry) spaceOf(incarnation uint32) *space {
+	for _, s := range *r.spaces.Load() {
+		if s.incarnation == incarnation {
+			return s
+		}
+	}
+	return nil
+}
+
+// Incarnation returns the number of the registry's own slot space.
+func (r *Registry) Incarnation() uint32 { return r.own().incarnation }
 
 // Codec returns what reads and writes this registry's ids.
 func (r *Registry) Codec() *Codec { return r.codec }
@@ -83,7 +118,7 @@ func (r *Registry) Reserve(info Info) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.id = ID{incarnation: r.incarnation, slot: slot, generation: generation}
+	c.id = ID{incarnation: r.Incarnation(), slot: slot, generation: generation}
 	c.text = r.codec.String(c.id)
 	for c.text[0] == '-' { // command lines take it for an option
 		c.id.generation = r.renew(ch, slot)
@@ -99,7 +134,8 @@ func (r *Registry) take() (*chunk, uint32, uint32, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var slot uint32
-	chunks := *r.chunks.Load()
+	own := r.own()
+	chunks := *own.chunks.Load()
 	switch n := len(r.free); {
 	case n > 0:
 		slot = r.free[n-1]
@@ -111,7 +147,7 @@ func (r *Registry) take() (*chunk, uint32, uint32, error) {
 		r.next++
 		if int(slot/chunkSize) == len(chunks) {
 			grown := append(chunks[:len(chunks):len(chunks)], new(chunk))
-			r.chunks.Store(&grown)
+			own.chunks.Store(&grown)
 			chunks = grown
 		}
 	}
@@ -138,26 +174,45 @@ func (ch *chunk) renew(slot uint32) uint32 {
 
 // Release ends a connection and gives its slot back. It returns false when that
 // had been done before.
-func (r *Registry) Release(c *Connection) bool {
-	if State(c.state.Swap(uint32(Closed))) == Closed {
-		return false
+func (r *Registry) Release(c *Connection) bool { return r.leave(c, Closed) }
+
+// HandOff ends a connection here, since another process has it: its slot is given
+// back, and what is said to it from now on is ErrMoved. It returns false when the
+// connection had ended before.
+func (r *Registry) HandOff(c *Connection) bool { return r.leave(c, Moved) }
+
+func (r *Registry) leave(c *Connection, to State) bool {
+	for {
+		s := c.State()
+		if s >= Closed {
+			return false
+		}
+		if c.state.CompareAndSwap(uint32(s), uint32(to)) {
+			break
+		}
 	}
-	slot := c.id.slot
-	(*r.chunks.Load())[slot/chunkSize].connections[slot%chunkSize].Store(nil)
+	s := r.spaceOf(c.id.incarnation)
+	s.at(c.id.slot).Store(nil)
 	r.count.Add(-1)
-	r.mu.Lock()
-	r.free = append(r.free, slot)
-	r.mu.Unlock()
+	if s == r.own() {
+		r.mu.Lock()
+		r.free = append(r.free, c.id.slot)
+		r.mu.Unlock()
+	}
 	return true
 }
 
-// Lookup returns the connection with that id, in any state but Closed.
+// Lookup returns the connection with that id, in any state but Closed and Moved.
 func (r *Registry) Lookup(id ID) (*Connection, bool) {
-	chunks := *r.chunks.Load()
-	if id.incarnation != r.incarnation || int(id.slot/chunkSize) >= len(chunks) {
+	s := r.spaceOf(id.incarnation)
+	if s == nil {
 		return nil, false
 	}
-	c := chunks[id.slot/chunkSize].connections[id.slot%chunkSize].Load()
+	at := s.at(id.slot)
+	if at == nil {
+		return nil, false
+	}
+	c := at.Load()
 	if c == nil || c.id != id {
 		return nil, false
 	}
@@ -166,13 +221,15 @@ func (r *Registry) Lookup(id ID) (*Connection, bool) {
 
 // Missing says for a log why Lookup doesn't find an id.
 func (r *Registry) Missing(id ID) string {
-	if id.incarnation != r.incarnation {
+	s := r.spaceOf(id.incarnation)
+	if s == nil {
 		return "the id is another process's: of before this one started, or of another Tidegate"
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	chunks := *r.chunks.Load()
-	if at := int(id.slot / chunkSize); at >= len(chunks) || id.generation > chunks[at].generations[id.slot%chunkSize] {
+	chunks := *s.chunks.Load()
+	at := int(id.slot / chunkSize)
+	if s == r.own() && (at >= len(chunks) || id.generation > chunks[at].generations[id.slot%chunkSize]) {
 		return "no connection ever had this id"
 	}
 	return "the client was disconnected"
@@ -188,14 +245,31 @@ func (r *Registry) LookupText(text string) (*Connection, bool, error) {
 	return c, ok, nil
 }
 
-// All returns every connection in the order of slots, of any state but Closed.
-// One that comes or goes meanwhile may be seen or not.
-func (r *Registry) All() iter.Seq[*Connection] {
+// All returns every connection in the order of slots, of any state but Closed and
+// Moved. One that comes or goes meanwhile may be seen or not.
+func (r *Registry) All() iter.Seq[*Connection] { return r.share(0, 1) }
+
+// Shares returns every connection, as All does, in n shares of about the same size
+// for as many goroutines.
+func (r *Registry) Shares(n int) []iter.Seq[*Connection] {
+	shares := make([]iter.Seq[*Connection], 0, n)
+	for i := range n {
+		shares = append(shares, r.share(i, n))
+	}
+	return shares
+}
+
+// share returns every nth connection from the first on. Slots fill up in their
+// order: neighbours in a chunk go to different shares, so that few connections are
+// shared evenly too.
+func (r *Registry) share(first, n int) iter.Seq[*Connection] {
 	return func(yield func(*Connection) bool) {
-		for _, ch := range *r.chunks.Load() {
-			for i := range ch.connections {
-				if c := ch.connections[i].Load(); c != nil && !yield(c) {
-					return
+		for _, s := range *r.spaces.Load() {
+			for _, ch := range *s.chunks.Load() {
+				for i := first; ch != nil && i < chunkSize; i += n {
+					if c := ch.connections[i].Load(); c != nil && !yield(c) {
+						return
+					}
 				}
 			}
 		}

@@ -31,11 +31,14 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 	s.note("send %s %v", p, binary)
 	return s.err
 }
-func (s *fakeSocket) SendMessage(m *Message) error  { return s.Send(m.Payload, m.Binary) }
-func (s *fakeSocket) Close(code int, reason string) { s.note("close %d %s", code, reason) }
-func (s *fakeSocket) LastActive() time.Time         { return s.active }
-func (s *fakeSocket) PauseReads()                   { s.note("pause") }
-func (s *fakeSocket) ResumeReads()                  { s.note("resume") }
+func (s *fakeSocket) SendMessage(m *Message) error { return s.Send(m.Payload, m.Binary) }
+func (s *fakeSocket) Close(code int, reason string) error {
+	s.note("close %d %s", code, reason)
+	return s.err
+}
+func (s *fakeSocket) LastActive() time.Time { return s.active }
+func (s *fakeSocket) PauseReads()           { s.note("pause") }
+func (s *fakeSocket) ResumeReads()          { s.note("resume") }
 
 func testRegistry(t testing.TB, bound int) *Registry {
 	t.Helper()
@@ -87,7 +90,7 @@ func TestConnectionLife(t *testing.T) {
 	if err := c.Send([]byte("early"), false); !errors.Is(err, apigw.ErrGone) || c.State() != Connecting {
 		t.Errorf("a push during $connect: %v in state %v", err, c.State())
 	}
-	if c.Close(1000, "") {
+	if c.Close(1000, "") == nil {
 		t.Error("a connection that isn't open was closed")
 	}
 	s := &fakeSocket{active: testInfo.ConnectedAt.Add(time.Hour)}
@@ -103,7 +106,7 @@ func TestConnectionLife(t *testing.T) {
 	if !c.LastActive().Equal(s.active) {
 		t.Errorf("last active %v", c.LastActive())
 	}
-	if !c.Close(1000, "bye") || c.Close(1001, "again") || c.State() != Closing {
+	if c.Close(1000, "bye") != nil || !errors.Is(c.Close(1001, "again"), apigw.ErrGone) || c.State() != Closing {
 		t.Error("the first Close counts, and only the first")
 	}
 	if err := c.Send([]byte("late"), false); !errors.Is(err, apigw.ErrGone) {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"tidegate/internal/apigw"
-	"tidegate/internal/connection"
 	"tidegate/internal/gateway"
 	"tidegate/internal/stage"
 )
@@ -23,14 +22,16 @@ type Management interface {
 	ServeAll(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName)
 }
 
-// A Config is what an Edge needs. Gateway, Registry and Management must be set.
+// A Config is what an Edge needs. Gateway, Find and Management must be set.
 type Config struct {
 	// Context is what integrations run under; ending it cuts them short. nil means
 	// context.Background().
 	Context    context.Context
 	Gateway    *gateway.Gateway
-	Registry   *connection.Registry
 	Management Management
+	// Find returns the API and stage of an open connection by its id as users see
+	// it; cluster.Router does.
+	Find func(ctx context.Context, text string) (apiID string, stage apigw.StageName, ok bool)
 	// Services holds the AWS-shaped services by signing name: lambda, dynamodb,
 	// events, apigateway, iam, sts.
 	Services map[string]http.Handler
@@ -52,7 +53,7 @@ type Config struct {
 type Edge struct {
 	ctx        context.Context
 	gateway    *gateway.Gateway
-	registry   *connection.Registry
+	find       func(context.Context, string) (string, apigw.StageName, bool)
 	management Management
 	services   map[string]http.Handler
 	fallback   http.Handler // nil without one
@@ -82,7 +83,7 @@ func New(c Config) *Edge {
 	}
 	return &Edge{
 		fallback: fallback,
-		ctx:      c.Context, gateway: c.Gateway, registry: c.Registry, management: c.Management,
+		ctx:      c.Context, gateway: c.Gateway, find: c.Find, management: c.Management,
 		limits:   c.Limits.OrAWS(),
 		services: c.Services, own: c.Own, guard: c.Guard, domains: c.Domains, events: c.Events,
 		blank: (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.Context),
@@ -175,8 +176,8 @@ func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
 		e.management.ServeConnection(w, r, stages[0].APIID, stages[0].Name, m.id)
 	default:
 		apiID := ""
-		if c, found, err := e.registry.LookupText(m.id); err == nil && found && hasStage(stages, c) {
-			apiID = c.APIID()
+		if id, name, ok := e.find(r.Context(), m.id); ok && hasStage(stages, id, name) {
+			apiID = id
 		}
 		e.management.ServeConnection(w, r, apiID, stages[0].Name, m.id)
 	}
@@ -188,9 +189,9 @@ func (e *Edge) stageOmitted(i StageOmittedInfo) {
 	}
 }
 
-func hasStage(stages []*stage.Stage, c *connection.Connection) bool {
+func hasStage(stages []*stage.Stage, apiID string, name apigw.StageName) bool {
 	for _, s := range stages {
-		if s.APIID == c.APIID() && s.Name == c.Stage() {
+		if s.APIID == apiID && s.Name == name {
 			return true
 		}
 	}

@@ -56,12 +56,18 @@ type fixture struct {
 // newFixture has a door to the stages, each written as api/stage.
 func newFixture(t testing.TB, guard *Guard, stages ...string) *fixture {
 	t.Helper()
+	return newFixtureOf(t, 1, guard, stages...)
+}
+
+// newFixtureOf is that of a process of that incarnation.
+func newFixtureOf(t testing.TB, incarnation uint32, guard *Guard, stages ...string) *fixture {
+	t.Helper()
 	codec, err := connection.NewCodec(make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{}
-	if f.registry, err = connection.NewRegistry(codec, 1, 0); err != nil {
+	if f.registry, err = connection.NewRegistry(codec, incarnation, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.gateway = gateway.New(gateway.Config{Registry: f.registry})
@@ -70,7 +76,7 @@ func newFixture(t testing.TB, guard *Guard, stages ...string) *fixture {
 		publish(t, f.gateway, api, name)
 	}
 	f.edge = New(Config{
-		Gateway: f.gateway, Registry: f.registry, Management: fakeManagement{}, Guard: guard, Domains: domainsOf(guard), Own: echo("own"),
+		Gateway: f.gateway, Find: f.find, Management: fakeManagement{}, Guard: guard, Domains: domainsOf(guard), Own: echo("own"),
 		Services: map[string]http.Handler{
 			"lambda": echo("lambda"), "dynamodb": echo("dynamodb"), "apigateway": echo("apigateway"), "events": echo("events"), "iam": echo("iam"),
 		},
@@ -81,6 +87,15 @@ func newFixture(t testing.TB, guard *Guard, stages ...string) *fixture {
 		},
 	})
 	return f
+}
+
+// find is what a router does for a process that is alone.
+func (f *fixture) find(_ context.Context, text string) (string, apigw.StageName, bool) {
+	c, ok, err := f.registry.LookupText(text)
+	if err != nil || !ok {
+		return "", "", false
+	}
+	return c.APIID(), c.Stage(), true
 }
 
 func publish(t testing.TB, g *gateway.Gateway, api, name string) *stage.Stage {

@@ -38,7 +38,7 @@ func TestFallback(t *testing.T) {
 	}
 	var failed, fell []UnknownServiceInfo
 	f := newFixture(t, nil)
-	edge = New(Config{Gateway: f.gateway, Registry: f.registry, Fallback: endpoint, Services: map[string]http.Handler{"lambda": echo("lambda")},
+	edge = New(Config{Gateway: f.gateway, Find: f.find, Fallback: endpoint, Services: map[string]http.Handler{"lambda": echo("lambda")},
 		Events: EventListener{FellBack: func(i UnknownServiceInfo) { fell = append(fell, i) }, FallbackFailed: func(i UnknownServiceInfo, _ error) { failed = append(failed, i) }}})
 	call := func(service, target string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, "https://"+service+".us-east-1.amazonaws.com"+target, strings.NewReader("payload"))

@@ -168,14 +168,24 @@ func closeReason(why transport.CloseReason) event.CloseReason {
 	return r
 }
 
-// Freeze implements transport.Handler. Hand-off is not built yet.
-func (e *Edge) Freeze(transport.Conn) ([]byte, error) {
-	return nil, fmt.Errorf("edge: handing connections off: %w", errors.ErrUnsupported)
+// Freeze implements transport.Handler: it writes the gateway's half down.
+func (e *Edge) Freeze(conn transport.Conn) ([]byte, error) {
+	c, ok := conn.Data().(*connection.Connection)
+	if !ok {
+		return nil, errors.New("edge: a connection that was never bound can't be handed off")
+	}
+	return c.Freeze()
 }
 
-// Thaw implements transport.Handler. Hand-off is not built yet.
-func (e *Edge) Thaw(transport.Conn, []byte) error {
-	return fmt.Errorf("edge: taking connections over: %w", errors.ErrUnsupported)
+// Thaw implements transport.Handler: it takes over what Freeze wrote in another
+// process.
+func (e *Edge) Thaw(conn transport.Conn, frozen []byte) error {
+	c, err := e.gateway.Thaw(frozen, socket{conn})
+	if err != nil {
+		return err
+	}
+	conn.SetData(c)
+	return nil
 }
 
 // A socket is the client's end as the gateway sees it.
@@ -206,7 +216,10 @@ func sendError(err error) error {
 }
 
 // Close implements connection.Socket.
-func (s socket) Close(code int, reason string) { s.Conn.Close(ws.CloseCode(code), reason) }
+func (s socket) Close(code int, reason string) error {
+	s.Conn.Close(ws.CloseCode(code), reason)
+	return nil
+}
 
 var _ connection.Socket = socket{}
 

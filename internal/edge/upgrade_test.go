@@ -84,6 +84,7 @@ type fakeConn struct {
 
 func (c *fakeConn) Data() any     { return c.data }
 func (c *fakeConn) SetData(v any) { c.data = v }
+func (c *fakeConn) ResumeReads()  {}
 func (c *fakeConn) Send(p []byte, binary bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -343,7 +344,7 @@ func TestSocketLife(t *testing.T) {
 				t.Errorf("%v, want %v", err, want)
 			}
 		}
-		if !c.Close(1000, "x") || u.conn.closed != "1000 x" {
+		if c.Close(1000, "x") != nil || u.conn.closed != "1000 x" {
 			t.Errorf("closed with %q", u.conn.closed)
 		}
 		f.edge.OnClose(u.conn, transport.CloseReason{Code: 1000, Text: "x"})
@@ -354,11 +355,48 @@ func TestSocketLife(t *testing.T) {
 		// What was never bound means nothing.
 		f.edge.OnMessage(&fakeConn{}, transport.Message{})
 		f.edge.OnClose(&fakeConn{}, transport.CloseReason{})
-		if _, err := f.edge.Freeze(u.conn); !errors.Is(err, errors.ErrUnsupported) {
-			t.Error(err)
+		if _, err := f.edge.Freeze(&fakeConn{}); err == nil {
+			t.Error("it was frozen")
 		}
-		if err := f.edge.Thaw(u.conn, nil); !errors.Is(err, errors.ErrUnsupported) {
-			t.Error(err)
+	})
+}
+
+// TestFreezeThaw holds that the gateway's half of a connection arrives in another
+// process's edge, and works there.
+func TestFreezeThaw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &calls{}
+		f, there := newFixture(t, nil), newFixtureOf(t, 2, nil)
+		for _, f := range []*fixture{f, there} {
+			publishRoutes(t, f.gateway, b, "aaa", "one", "$connect=yes", "$disconnect=bye", "$default=f")
+		}
+		u := &fakeUpgrade{}
+		f.edge.OnUpgrade(handshake("localhost", "/one"), u)
+		synctest.Wait()
+		frozen, err := f.edge.Freeze(u.conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrived := &fakeConn{}
+		if err := there.edge.Thaw(arrived, frozen[:len(frozen)-1]); err == nil {
+			t.Error("half a connection was taken")
+		}
+		if err := there.edge.Thaw(arrived, frozen); err != nil {
+			t.Fatal(err)
+		}
+		here, c := u.conn.Data().(*connection.Connection), arrived.Data().(*connection.Connection)
+		if found, ok, _ := there.registry.LookupText(here.String()); !ok || found != c {
+			t.Fatal("it is not found by its id")
+		}
+		there.edge.OnMessage(arrived, transport.Message{Payload: []byte("{}")})
+		synctest.Wait()
+		if len(arrived.sent) != 1 {
+			t.Errorf("the client got %q", arrived.sent)
+		}
+		there.edge.OnClose(arrived, transport.CloseReason{Code: 1000})
+		synctest.Wait()
+		if got := b.types(); !slices.Equal(got, []string{"CONNECT", "MESSAGE", "DISCONNECT"}) {
+			t.Errorf("events %v", got)
 		}
 	})
 }

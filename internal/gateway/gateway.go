@@ -29,6 +29,9 @@ type Config struct {
 	Now      func() time.Time // nil means time.Now
 	// Keys admits API keys; nil means that there are none.
 	Keys APIKeys
+	// Elsewhere reaches connections that were handed off to another process; nil
+	// means that none is.
+	Elsewhere Elsewhere
 	// Limits are the account's; the zero value means AWS's.
 	Limits apigw.Limits
 
@@ -49,6 +52,7 @@ type Gateway struct {
 	events        EventListener
 	logs          Logs
 	keys          APIKeys // may be nil
+	elsewhere     Elsewhere
 	now           func() time.Time
 	perConnection int
 	wait          time.Duration
@@ -85,13 +89,16 @@ func New(c Config) *Gateway {
 	if c.IntegrationWait == 0 {
 		c.IntegrationWait = time.Second
 	}
+	if c.Elsewhere == nil {
+		c.Elsewhere = alone{}
+	}
 	c.Limits = c.Limits.OrAWS()
 	if c.InFlightConnection == 0 {
 		c.InFlightConnection = max(c.Limits.InFlight, 1)
 	}
 	g := &Gateway{
 		limits:   c.Limits,
-		registry: c.Registry, keys: c.Keys, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
+		registry: c.Registry, keys: c.Keys, elsewhere: c.Elsewhere, events: c.Events, logs: c.Logs, now: c.Now, perConnection: c.InFlightConnection,
 		wait: c.IntegrationWait, slots: make(chan struct{}, c.InFlightProcess), idle: make(chan struct{}, 1),
 	}
 	if l := c.Limits; l.AccountRate > 0 {
@@ -200,6 +207,11 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	for c := range g.registry.All() {
 		c.Close(closeGoingAway, textGoingAway)
 	}
+	return g.quiet(ctx)
+}
+
+// quiet waits until nothing is left to be done.
+func (g *Gateway) quiet(ctx context.Context) error {
 	for g.active.Load() > 0 {
 		select {
 		case <-g.idle:

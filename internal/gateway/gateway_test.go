@@ -78,12 +78,18 @@ func (*rig) IAM() (authorizer.Authorizer, error) { return nil, errors.New("the t
 
 func newRig(t testing.TB, c Config, functions map[string]backend) *rig {
 	t.Helper()
+	return newRigOf(t, 1, c, functions)
+}
+
+// newRigOf returns the rig of a process of that incarnation.
+func newRigOf(t testing.TB, incarnation uint32, c Config, functions map[string]backend) *rig {
+	t.Helper()
 	codec, err := connection.NewCodec(make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &rig{t: t, functions: functions}
-	if g.registry, err = connection.NewRegistry(codec, 1, 20000); err != nil {
+	if g.registry, err = connection.NewRegistry(codec, incarnation, 20000); err != nil {
 		t.Fatal(err)
 	}
 	c.Registry = g.registry
@@ -189,12 +195,13 @@ func (s *client) Send(p []byte, binary bool) error {
 	return nil
 }
 
-func (s *client) Close(code int, reason string) {
+func (s *client) Close(code int, reason string) error {
 	s.mu.Lock()
 	s.closed = fmt.Sprintf("%d %s", code, reason)
 	s.mu.Unlock()
 	// As an engine does it: the end is reported by another goroutine.
 	go s.leave(code, reason)
+	return nil
 }
 
 func (s *client) LastActive() time.Time { return time.Time{} }

@@ -92,7 +92,7 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 		r = result{verdict: p.refusal, err: p.why}
 	case p.calls:
 		defer g.end()
-		defer p.connection.End(g.perConnection)
+		defer g.dealtWith(p.connection)
 		r = g.call(ctx, p, requestID)
 	default:
 		r = g.reply(p.route, p.constant)
@@ -147,7 +147,7 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 		case <-ctx.Done():
 			err = errors.Join(errStopped, context.Cause(ctx))
 		}
-		p.connection.Unhold(g.perConnection)
+		g.unhold(p.connection)
 		if err != nil {
 			return result{verdict: judge(err), err: err}
 		}
@@ -204,7 +204,7 @@ func (g *Gateway) finish(p Plan, requestID string, r result) {
 		binary = !utf8.Valid(r.frame) || g.limits.Binary && r.answer.Binary
 	}
 	if r.frame != nil {
-		if err := p.connection.Send(r.frame, binary); err != nil {
+		if err := g.send(p.connection, r.frame, binary); err != nil {
 			r.frame = nil
 			r.undelivered(err)
 		}

@@ -376,7 +376,7 @@ type nobody struct{}
 
 func (nobody) Send([]byte, bool) error               { return nil }
 func (nobody) SendMessage(*connection.Message) error { return nil }
-func (nobody) Close(int, string)                     {}
+func (nobody) Close(int, string) error               { return nil }
 func (nobody) LastActive() time.Time                 { return time.Time{} }
 func (nobody) PauseReads()                           {}
 func (nobody) ResumeReads()                          {}

@@ -177,7 +177,7 @@ type deaf struct{}
 
 func (deaf) Send([]byte, bool) error               { return nil }
 func (deaf) SendMessage(*connection.Message) error { return nil }
-func (deaf) Close(int, string)                     {}
+func (deaf) Close(int, string) error               { return nil }
 func (deaf) LastActive() time.Time                 { return time.Time{} }
 func (deaf) PauseReads()                           {}
 func (deaf) ResumeReads()                          {}

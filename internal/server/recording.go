@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"tidegate/internal/cluster"
 	"tidegate/internal/connection"
 	"tidegate/internal/gateway"
 	"tidegate/internal/mgmtapi"
@@ -52,11 +51,11 @@ func (s *Server) functionEvents() functions.EventListener {
 
 // reach is the router as the Management API calls it: through the replayer, when
 // there is one.
-func (s *Server) reach(router *cluster.Router) mgmtapi.Router {
+func (s *Server) reach() mgmtapi.Router {
 	if s.recorder == nil {
-		return router
+		return s.router
 	}
-	s.replayer = recording.NewReplayer(s.recorder, s.gateway, router, func(id string) bool {
+	s.replayer = recording.NewReplayer(s.recorder, s.gateway, s.router, func(id string) bool {
 		c, found, err := s.registry.LookupText(id)
 		return err == nil && found && c.State() == connection.Open
 	})

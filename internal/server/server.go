@@ -81,6 +81,7 @@ type Server struct {
 	metrics   *observe.Metrics
 	stageLogs *observe.Shipper // and those of stages' access and execution logs
 	registry  *connection.Registry
+	router    *cluster.Router
 	gateway   *gateway.Gateway
 	keys      *usage.Service
 	domains   edge.Domains
@@ -388,8 +389,8 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	}
 	s.keys.Bound(s.options.Limits.APIKeys, s.options.Limits.UsagePlans)
 	s.running.Go(func() { s.keys.Run(ctx) })
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.stageLogs})
-	router := cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
+	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.stageLogs})
 
 	resources, err := catalog.Open(ctx, s.store)
 	if err != nil {
@@ -428,16 +429,16 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		}
 		second.ServeHTTP(w, r)
 	})
-	return s.openDoor(ctx, gate, router, handlers)
+	return s.openDoor(ctx, gate, handlers)
 }
 
 // openDoor opens Tidegate's own pages and the edge.
-func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *cluster.Router, handlers map[string]http.Handler) error {
+func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, handlers map[string]http.Handler) error {
 	records, err := s.store.Bucket(ctx, "stacks")
 	if err != nil {
 		return err
 	}
-	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(router), Codec: s.registry.Codec(), Admit: s.gateway.AdmitCall, MaxPayload: s.options.Limits.MessageSize})
+	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(), Codec: s.registry.Codec(), Admit: s.gateway.AdmitCall, MaxPayload: s.options.Limits.MessageSize})
 	s.admin = admin.New(admin.Config{Replays: s.replayer,
 		Mode: string(s.options.Limits.Mode), Limits: s.options.Limits.Changed(),
 		Gate: gate, Records: records, StageURL: s.StageURL, DomainURLs: s.DomainURLs, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
@@ -451,7 +452,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, router *clust
 	s.edge = edge.New(edge.Config{
 		Context:    ctx,
 		Gateway:    s.gateway,
-		Registry:   s.registry,
+		Find:       s.router.Find,
 		Limits:     s.options.Limits,
 		Management: management,
 		Services:   handlers,

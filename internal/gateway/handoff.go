@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"tidegate/internal/apigw"
+	"tidegate/internal/connection"
+)
+
+// An Elsewhere reaches connections that another process has since a hand-off;
+// cluster.Router is one. It blocks, ten seconds or so at most.
+type Elsewhere interface {
+	// Send queues a message at the connection's new home. Errors: apigw.ErrGone,
+	// apigw.ErrQueueFull.
+	Send(id connection.ID, payload []byte, binary bool) error
+	// Release says that messages which were in flight when the connection went have
+	// been dealt with here: ended as of Connection.End, unheld as of Unhold.
+	Release(id connection.ID, ended, unheld int) error
+}
+
+// alone is Elsewhere of a process that never hands off.
+type alone struct{}
+
+func (alone) Send(connection.ID, []byte, bool) error { return apigw.ErrGone }
+func (alone) Release(connection.ID, int, int) error  { return apigw.ErrGone }
+
+// send queues a message for the client, wherever its connection is by now.
+func (g *Gateway) send(c *connection.Connection, payload []byte, binary bool) error {
+	return c.Reach(
+		func() error { return c.Send(payload, binary) },
+		func() error { return g.elsewhere.Send(c.ID(), payload, binary) })
+}
+
+// dealtWith ends what Connection.Begin began. That its client is gone meanwhile is
+// no error.
+func (g *Gateway) dealtWith(c *connection.Connection) {
+	c.Reach(
+		func() error { return c.End(g.perConnection) },
+		func() error { return g.elsewhere.Release(c.ID(), 1, 0) })
+}
+
+// unhold undoes Connection.Hold.
+func (g *Gateway) unhold(c *connection.Connection) {
+	c.Reach(
+		func() error { return c.Unhold(g.perConnection) },
+		func() error { return g.elsewhere.Release(c.ID(), 0, 1) })
+}
+
+// Release ends and unholds messages of a connection that another process took on
+// and handed off to this one before it had dealt with them.
+func (g *Gateway) Release(c *connection.Connection, ended, unheld int) {
+	for range ended {
+		c.End(g.perConnection)
+	}
+	for range unheld {
+		c.Unhold(g.perConnection)
+	}
+}
+
+// Thaw takes over a connection that another process wrote down with
+// Connection.Freeze. If its stage isn't there any more the client is closed with
+// 1001; whatever ends it, Disconnect follows as for any other.
+func (g *Gateway) Thaw(frozen []byte, s connection.Socket) (*connection.Connection, error) {
+	c, err := g.registry.Thaw(frozen, s, g.perConnection)
+	if err != nil {
+		return nil, err
+	}
+	g.begin()
+	if _, live := g.Lookup(c.APIID(), c.Stage()); !live || g.draining.Load() {
+		c.Close(closeGoingAway, textGoingAway)
+	}
+	return c, nil
+}
+
+// HandedOff forgets a connection that another process has now. Its $disconnect is
+// told there.
+func (g *Gateway) HandedOff(c *connection.Connection) {
+	if !g.registry.HandOff(c) {
+		return
+	}
+	g.withdrawn.Delete(c)
+	g.end()
+}
+
+// closeServiceRestart is the code for clients whose connections can't be handed
+// off: they may come back at once (RFC 6455's registry of close codes).
+const (
+	closeServiceRestart = 1012
+	textServiceRestart  = "Service Restart"
+)
+
+// Retire ends what a hand-off left here: clients are closed with 1012, rate of them
+// a second, also those that are admitted meanwhile, and it returns when every
+// message is dealt with and every $disconnect delivered. When ctx ends before, the
+// error says how much was left.
+func (g *Gateway) Retire(ctx context.Context, rate int) error {
+	tick := time.NewTicker(time.Second / time.Duration(max(rate, 1)))
+	defer tick.Stop()
+	for g.registry.Len() > 0 {
+		for c := range g.registry.All() {
+			if c.State() != connection.Open {
+				continue
+			}
+			c.Close(closeServiceRestart, textServiceRestart)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return g.quiet(ctx)
+			}
+		}
+		select { // some are being closed, some are not open yet
+		case <-tick.C:
+		case <-ctx.Done():
+			return g.quiet(ctx)
+		}
+	}
+	g.draining.Store(true)
+	return g.quiet(ctx)
+}
