@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,19 +37,18 @@ const (
 )
 
 // announce sets the headers of one request.
-func (a *Announcer) announce(h http.Header, r *Request) {
-	for name := range h {
-		if strings.HasPrefix(name, "Tidegate-") || name == headerWebhookID || name == headerWebhookTimestamp || name == headerWebhookSignature {
-			delete(h, name)
-		}
-	}
+func (a *Announcer) announce(h *fields, r *Request) {
+	*h = slices.DeleteFunc(*h, func(f event.Field) bool {
+		return hasPrefixFold(f.Name, "Tidegate-") || strings.EqualFold(f.Name, headerWebhookID) ||
+			strings.EqualFold(f.Name, headerWebhookTimestamp) || strings.EqualFold(f.Name, headerWebhookSignature)
+	})
 	c := r.Context
-	h.Set(headerConnectionID, c.ConnectionID)
-	h.Set(headerEvent, string(c.EventType))
-	h.Set(headerRouteKey, headerSafe(string(c.RouteKey)))
-	h.Set(headerRequestID, c.RequestID)
+	h.Add(headerConnectionID, c.ConnectionID)
+	h.Add(headerEvent, string(c.EventType))
+	h.Add(headerRouteKey, headerSafe(string(c.RouteKey)))
+	h.Add(headerRequestID, c.RequestID)
 	if p := principal(c); p != "" {
-		h.Set(headerPrincipal, headerSafe(p))
+		h.Add(headerPrincipal, headerSafe(p))
 	}
 	if len(a.Secret) == 0 {
 		return
@@ -59,9 +58,13 @@ func (a *Announcer) announce(h http.Header, r *Request) {
 		now = a.Now
 	}
 	at := strconv.FormatInt(now().Unix(), 10)
-	h.Set(headerWebhookID, c.RequestID)
-	h.Set(headerWebhookTimestamp, at)
-	h.Set(headerWebhookSignature, signWebhook(a.Secret, c.RequestID, at, r.Payload))
+	h.Add(headerWebhookID, c.RequestID)
+	h.Add(headerWebhookTimestamp, at)
+	h.Add(headerWebhookSignature, signWebhook(a.Secret, c.RequestID, at, r.Payload))
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // principal is who the client is, as far as it was authorized.

@@ -1,59 +1,34 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"tidegate/internal/event"
+	"tidegate/internal/upstream"
 )
 
 // An HTTPConfig says how HTTP backends are called.
 type HTTPConfig struct {
-	Transport http.RoundTripper // shared by all invokers; NewTransport makes one
-	Timeout   time.Duration     // the integration's; 0 means apigw.MaxIntegrationTimeout
-	Announce  *Announcer        // says more of the event than AWS does; nil: nothing
-	MaxBody   int               // bytes of an answer's body; 0 means MaxHTTPBody
+	Client   *upstream.Client // shared by all invokers
+	Timeout  time.Duration    // the integration's; 0 means apigw.MaxIntegrationTimeout
+	Announce *Announcer       // says more of the event than AWS does; nil: nothing
+	MaxBody  int              // bytes of an answer's body; 0 means MaxHTTPBody
 }
 
 // Bounds of the calls to HTTP backends.
 const (
-	MaxHTTPBody      = 6 << 20 // bytes of an answer, unless HTTPConfig says otherwise
-	maxHTTPHeader    = 64 << 10
-	maxHTTPURI       = 8 << 10 // of a definition
-	httpDialTimeout  = 10 * time.Second
-	httpIdleTimeout  = 90 * time.Second
-	httpIdlePerHost  = 64 // kept connections to one backend
-	httpIdleConns    = 512
-	httpConnsPerHost = 1024 // as many as an integration may have messages on their way
+	MaxHTTPBody = 6 << 20 // bytes of an answer, unless HTTPConfig says otherwise
+	maxHTTPURI  = 8 << 10 // of a definition
 )
-
-// NewTransport returns a transport for HTTP backends: connections are kept and
-// reused, certificates are checked against the machine's roots, proxies come
-// from the environment, and bodies are left as the backend encoded them.
-func NewTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: httpDialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    httpDialTimeout,
-		IdleConnTimeout:        httpIdleTimeout,
-		MaxIdleConns:           httpIdleConns,
-		MaxIdleConnsPerHost:    httpIdlePerHost,
-		MaxConnsPerHost:        httpConnsPerHost,
-		MaxResponseHeaderBytes: maxHTTPHeader,
-		DisableCompression:     true,
-		ForceAttemptHTTP2:      true,
-	}
-}
 
 // NewHTTP returns an invoker of the HTTP_PROXY and HTTP integrations that sends
 // method to uri, in which stage variables are filled in. uri may have {NAME} in its path
@@ -75,13 +50,21 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 	if err := checkURI(uri); err != nil {
 		return nil, err
 	}
-	if c.Transport == nil {
-		c.Transport = NewTransport()
-	}
 	if c.MaxBody == 0 {
 		c.MaxBody = MaxHTTPBody
 	}
-	return &httpProxy{transport: c.Transport, timeout: orMax(c.Timeout), method: method, uri: uri, announcer: c.Announce, maxBody: int64(c.MaxBody)}, nil
+	u, err := url.Parse(placeholder.ReplaceAllString(uri, "x"))
+	if err != nil {
+		return nil, err // which checkURI has told better
+	}
+	h := &httpProxy{
+		origin: c.Client.Origin(u), host: strings.TrimSuffix(u.Host, ":"),
+		timeout: orMax(c.Timeout), method: method, uri: uri, announcer: c.Announce, maxBody: c.MaxBody,
+	}
+	if !strings.Contains(uri, "{") {
+		h.target = u
+	}
+	return h, nil
 }
 
 // checkMethod checks the method of a definition.
@@ -128,92 +111,147 @@ func checkURI(uri string) error {
 }
 
 type httpProxy struct {
-	transport http.RoundTripper
+	origin    *upstream.Origin
+	host      string // and port, as the URI has them
 	timeout   time.Duration
 	method    string
-	uri       string // with its placeholders
+	uri       string   // with its placeholders
+	target    *url.URL // of a URI without placeholders, else nil
 	announcer *Announcer
-	maxBody   int64
+	maxBody   int
 }
 
-var _ Invoker = (*httpProxy)(nil)
+var _ Starter = (*httpProxy)(nil)
 
 // Invoke sends the request and waits for the backend's answer, whatever its
 // status.
 func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
-	req, err := h.request(ctx, r)
+	b, err := h.request(r)
 	if err != nil {
 		return nil, &Error{Kind: ErrRefused, Detail: err.Error()}
 	}
-	// A round trip and not a client's Do: that would follow redirects (WS-03-147).
-	resp, err := h.transport.RoundTrip(req)
+	defer b.release()
+	resp, err := h.origin.Do(ctx, &b.request)
+	return h.response(resp, err)
+}
+
+// Start implements Starter.
+func (h *httpProxy) Start(ctx context.Context, r *Request, to Receiver) bool {
+	b, err := h.request(r)
 	if err != nil {
-		return nil, transportError(ctx, req.URL.Host, h.timeout, err)
+		to.Receive(nil, &Error{Kind: ErrRefused, Detail: err.Error()})
+		return true
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil, &Error{Kind: ErrMalformed, Detail: req.URL.Host + " switched protocols, though it was not asked to"}
-	}
-	if h.method == http.MethodHead {
-		resp.ContentLength = 0 // the header tells what GET would give
-	}
-	body, err := readBody(resp, h.maxBody)
+	defer b.release()
+	return h.origin.Start(ctx, &b.request, &httpCall{h, to})
+}
+
+// An httpCall puts an answer into an integration's words.
+type httpCall struct {
+	of *httpProxy
+	to Receiver
+}
+
+// Receive implements upstream.Receiver.
+func (c *httpCall) Receive(resp *upstream.Response, err error) {
+	c.to.Receive(c.of.response(resp, err))
+}
+
+// response is what an answer, or its absence, means.
+func (h *httpProxy) response(resp *upstream.Response, err error) (*Response, error) {
 	switch {
-	case errors.Is(err, errTooBig):
-		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", req.URL.Host, h.maxBody)}
-	case err != nil:
-		return nil, transportError(ctx, req.URL.Host, h.timeout, err)
+	case err == nil:
+	case errors.Is(err, upstream.ErrTooBig):
+		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", h.host, h.maxBody)}
+	case errors.Is(err, upstream.ErrSwitched):
+		return nil, &Error{Kind: ErrMalformed, Detail: h.host + " " + upstream.ErrSwitched.Error()}
+	case errors.Is(err, upstream.ErrRequest):
+		return nil, &Error{Kind: ErrRefused, Detail: err.Error()}
+	default:
+		return nil, transportError(context.Background(), h.host, h.timeout, err)
 	}
-	out := &Response{Status: resp.StatusCode, Header: fields(resp.Header), Body: body}
-	if resp.StatusCode >= 300 {
-		out.Detail = fmt.Sprintf("%s answered %d", req.URL.Host, resp.StatusCode)
+	out := &Response{Status: resp.Status, Header: resp.Header, Body: resp.Body}
+	if resp.Status >= 300 {
+		out.Detail = fmt.Sprintf("%s answered %d", h.host, resp.Status)
 	}
 	return out, nil
 }
 
-// fields returns a header as fields, sorted by name.
-func fields(header http.Header) []event.Field {
-	out := make([]event.Field, 0, len(header))
-	for name, values := range header {
-		for _, value := range values {
-			out = append(out, event.Field{Name: name, Value: value})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) })
-	return out
+// A builder is a request under way; it is kept for the next.
+type builder struct {
+	request upstream.Request
+	header  fields
 }
 
-// request builds what goes to the backend.
-func (h *httpProxy) request(ctx context.Context, r *Request) (*http.Request, error) {
-	target, err := fill(h.uri, r.Parameters)
-	if err != nil {
-		return nil, err
+var builders = sync.Pool{New: func() any { return &builder{header: make(fields, 0, 16)} }}
+
+func (b *builder) release() {
+	clear(b.header)
+	b.header = b.header[:0]
+	b.request = upstream.Request{}
+	builders.Put(b)
+}
+
+// fields are a header under way. Names are compared in any letter case.
+type fields []event.Field
+
+// Set replaces what the header has of that name.
+func (f *fields) Set(name, value string) {
+	f.Del(name)
+	f.Add(name, value)
+}
+
+// Add adds a field.
+func (f *fields) Add(name, value string) { *f = append(*f, event.Field{Name: name, Value: value}) }
+
+// Del removes all fields of that name.
+func (f *fields) Del(name string) {
+	*f = slices.DeleteFunc(*f, func(one event.Field) bool { return strings.EqualFold(one.Name, name) })
+}
+
+// request builds what goes to the backend. The builder is to be released.
+func (h *httpProxy) request(r *Request) (*builder, error) {
+	u := h.target
+	if u == nil {
+		filled, err := fill(h.uri, r.Parameters)
+		if err != nil {
+			return nil, err
+		}
+		if u, err = url.Parse(filled); err != nil {
+			return nil, errors.New("the URI, with its parameters filled in, is not a URL")
+		}
 	}
-	var body io.Reader
-	if len(r.Payload) > 0 {
-		body = bytes.NewReader(bytes.Clone(r.Payload)) // a call that is cut short may read on after it has returned
-	}
-	req, err := http.NewRequestWithContext(ctx, h.method, target, body)
-	if err != nil {
-		return nil, errors.New("the URI, with its parameters filled in, is not a URL")
-	}
-	identify(req, r.Context)
-	if body != nil || r.Context.Binary { // an empty binary message is told from an empty text
-		req.Header.Set("Content-Type", contentType(r.Context))
+	b := builders.Get().(*builder)
+	b.request = upstream.Request{Method: h.method, Host: h.host, Body: r.Payload, MaxBody: h.maxBody, Timeout: h.timeout}
+	identify(&b.header, r.Context)
+	if len(r.Payload) > 0 || r.Context.Binary { // an empty binary message is told from an empty text
+		b.header.Set("Content-Type", contentType(r.Context))
 	}
 	if r.Connect != nil {
-		forwardHeader(req.Header, r.Connect)
+		forwardHeader(&b.header, r.Connect)
 	}
-	if err := mapHeader(req, r.Parameters, true); err != nil {
+	if err := mapHeader(&b.header, &b.request.Host, r.Parameters); err != nil {
+		b.release()
 		return nil, err
 	}
-	req.URL.RawQuery = mergeQuery(req.URL.RawQuery, r)
+	b.request.Target = requestTarget(u, mergeQuery(u.RawQuery, r))
 	if h.announcer != nil {
-		h.announcer.announce(req.Header, r)
+		h.announcer.announce(&b.header, r)
 	}
-	return req, nil
+	b.request.Header = b.header
+	return b, nil
+}
+
+// requestTarget is a URL's path, and the query in place of its own.
+func requestTarget(u *url.URL, query string) string {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	if query == "" && !u.ForceQuery {
+		return path
+	}
+	return path + "?" + query
 }
 
 // contentType is that of a message, unless one is mapped (WS-03-149).
@@ -226,15 +264,22 @@ func contentType(c *event.Context) string {
 
 // identify tells the backend which API calls (WS-03-150), but not for whom
 // (WS-03-066).
-func identify(req *http.Request, c *event.Context) {
-	req.Header.Set("User-Agent", "AmazonAPIGateway_"+c.APIID)
-	req.Header.Set("X-Amzn-Apigateway-Api-Id", c.APIID)
+func identify(h header, c *event.Context) {
+	h.Set("User-Agent", "AmazonAPIGateway_"+c.APIID)
+	h.Set("X-Amzn-Apigateway-Api-Id", c.APIID)
+}
+
+// A header is a request's: http.Header's, or fields.
+type header interface {
+	Set(name, value string)
+	Add(name, value string)
+	Del(name string)
 }
 
 // forwardHeader copies the client's header but for what belongs to its
 // connection: the fields that RFC 9110, section 7.6.1 names, those that the
 // Connection header names, and Host (WS-03-067, WS-03-145).
-func forwardHeader(to http.Header, r *event.ConnectRequest) {
+func forwardHeader(to header, r *event.ConnectRequest) {
 	var hop []string
 	for _, f := range r.Header {
 		if strings.EqualFold(f.Name, "Connection") {
@@ -259,7 +304,7 @@ func forwardHeader(to http.Header, r *event.ConnectRequest) {
 // gateway only.
 func isHop(name string) bool {
 	switch name {
-	case "Connection", "Expect", "Host", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	case "Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return true
 	}
@@ -268,9 +313,9 @@ func isHop(name string) bool {
 
 // mapHeader sets the mapped headers. Their values may be a client's: one that
 // would break the header's form is refused (WS-03-173). What the client sent under
-// the same name goes (WS-03-068). Without host the host stays: it is what an AWS
+// the same name goes (WS-03-068). A nil host stays as it is: it is what an AWS
 // service is found by.
-func mapHeader(req *http.Request, parameters []event.Parameter, host bool) error {
+func mapHeader(to header, host *string, parameters []event.Parameter) error {
 	for i, p := range parameters {
 		if p.Location != event.InHeader {
 			continue
@@ -279,16 +324,18 @@ func mapHeader(req *http.Request, parameters []event.Parameter, host bool) error
 			return fmt.Errorf("the value mapped to the header %s has control characters", p.Name)
 		}
 		if strings.EqualFold(p.Name, "Host") {
-			if !host {
+			if host == nil {
 				return errors.New("the header Host is an AWS service's own and can't be mapped")
 			}
-			req.Host = p.Value
+			if p.Value != "" {
+				*host = p.Value
+			}
 			continue
 		}
 		if firstOf(parameters, i) {
-			req.Header.Del(p.Name)
+			to.Del(p.Name)
 		}
-		req.Header.Add(p.Name, p.Value)
+		to.Add(p.Name, p.Value)
 	}
 	return nil
 }
@@ -305,6 +352,9 @@ func firstOf(parameters []event.Parameter, i int) bool {
 // the mapped parameters, which replace the client's of the same name (WS-03-057,
 // WS-03-069, WS-03-154).
 func mergeQuery(query string, r *Request) string {
+	if r.Connect == nil && !slices.ContainsFunc(r.Parameters, func(p event.Parameter) bool { return p.Location == event.InQuery }) {
+		return query
+	}
 	b := []byte(query)
 	add := func(name, value string) {
 		if len(b) > 0 {

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tidegate/internal/event"
+	"tidegate/internal/upstream"
 )
 
 // seen is what a backend saw of a request.
@@ -42,10 +45,9 @@ func newBackend(t testing.TB, h http.HandlerFunc) (server *httptest.Server, last
 
 func newHTTP(t testing.TB, c HTTPConfig, method, uri string) Invoker {
 	t.Helper()
-	if c.Transport == nil {
-		transport := NewTransport()
-		t.Cleanup(transport.CloseIdleConnections)
-		c.Transport = transport
+	if c.Client == nil {
+		c.Client = upstream.New(upstream.Config{})
+		t.Cleanup(c.Client.Close)
 	}
 	h, err := NewHTTP(c, method, uri)
 	if err != nil {
@@ -323,7 +325,7 @@ func TestNewHTTPRefuses(t *testing.T) {
 		{"POST", "http://h/${context.stage}", "variable other than"},
 		{"POST", "http://h/" + strings.Repeat("x", maxHTTPURI), "at most"},
 	} {
-		_, err := NewHTTP(HTTPConfig{Transport: http.DefaultTransport}, c.method, c.uri)
+		_, err := NewHTTP(HTTPConfig{Client: upstream.New(upstream.Config{})}, c.method, c.uri)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("NewHTTP(%s, %.40q) = %v, want an error with %q", c.method, c.uri, err, c.want)
 		}
@@ -335,7 +337,7 @@ func TestNewHTTPRefuses(t *testing.T) {
 func FuzzHTTPRequest(f *testing.F) {
 	f.Add("../x", "a\r\nb", "x=1&y=2#")
 	f.Add("%2e%2e", "v", "\x00")
-	h, err := NewHTTP(HTTPConfig{Transport: http.DefaultTransport}, "POST", "http://h.example/a/{p}/z?k={p}")
+	h, err := NewHTTP(HTTPConfig{Client: upstream.New(upstream.Config{})}, "POST", "http://h.example/a/{p}/z?k={p}")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -346,18 +348,26 @@ func FuzzHTTPRequest(f *testing.F) {
 			{Location: event.InPath, Name: "p", Value: path},
 			{Location: event.InQuery, Name: "q", Value: query},
 		}
-		req, err := h.(*httpProxy).request(context.Background(), r)
+		b, err := h.(*httpProxy).request(r)
 		if err != nil {
 			return
 		}
+		wire, err := upstream.AppendRequest(nil, &b.request)
+		if err != nil {
+			return
+		}
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(wire)))
+		if err != nil {
+			t.Fatalf("%q can't be read: %v", wire, err)
+		}
 		params := req.URL.Query()
-		if req.URL.Host != "h.example" || req.URL.Path != "/a/"+path+"/z" || strings.Count(req.URL.EscapedPath(), "/") != 3 {
+		if req.Host != "h.example" || req.URL.Path != "/a/"+path+"/z" || strings.Count(req.URL.EscapedPath(), "/") != 3 {
 			t.Fatalf("%q leads to %s", path, req.URL)
 		}
 		if len(params) != 2 || params.Get("k") != path || params.Get("q") != query {
 			t.Fatalf("%q and %q make the query %v", path, query, params)
 		}
-		if len(req.Header) != 4 || strings.ContainsAny(req.Header.Get("X-A"), "\r\n") {
+		if len(req.Header) != 5 || strings.ContainsAny(req.Header.Get("X-A"), "\r\n") {
 			t.Fatalf("%q makes the header %v", header, req.Header)
 		}
 	})
@@ -376,7 +386,7 @@ func TestErrorText(t *testing.T) {
 }
 
 func BenchmarkHTTP(b *testing.B) {
-	h, err := NewHTTP(HTTPConfig{Transport: http.DefaultTransport}, "POST", "http://h.example/in")
+	h, err := NewHTTP(HTTPConfig{Client: upstream.New(upstream.Config{})}, "POST", "http://h.example/in")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -385,9 +395,11 @@ func BenchmarkHTTP(b *testing.B) {
 	b.Run("request", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := h.(*httpProxy).request(context.Background(), r); err != nil {
+			made, err := h.(*httpProxy).request(r)
+			if err != nil {
 				b.Fatal(err)
 			}
+			made.release()
 		}
 	})
 }
@@ -400,19 +412,13 @@ func TestPayloadIsTheCallersAgain(t *testing.T) {
 		late <- r.Body
 		return nil, context.DeadlineExceeded
 	})
-	h, err := NewHTTP(HTTPConfig{Transport: transport}, "POST", "http://h.example/")
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := NewLambda(LambdaConfig{Endpoint: "http://h.example", Client: &http.Client{Transport: transport}}, testFunction)
-	for name, invoker := range map[string]Invoker{"HTTP": h, "Lambda": l} {
-		r := message("first")
-		_, err := invoker.Invoke(context.Background(), r)
-		checkError(t, err, ErrTimeout, "no answer")
-		copy(r.Payload, "other")
-		if got, _ := io.ReadAll(<-late); string(got) != "first" {
-			t.Errorf("%s sends %q", name, got)
-		}
+	r := message("first")
+	_, err := l.Invoke(context.Background(), r)
+	checkError(t, err, ErrTimeout, "no answer")
+	copy(r.Payload, "other")
+	if got, _ := io.ReadAll(<-late); string(got) != "first" {
+		t.Errorf("sends %q", got)
 	}
 }
 
@@ -434,9 +440,9 @@ func TestHTTPPool(t *testing.T) {
 		server := httptest.NewUnstartedServer(handler)
 		server.EnableHTTP2 = c.http2
 		server.StartTLS()
-		transport := NewTransport()
+		transport := upstream.NewTransport(upstream.Config{})
 		transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-		h := newHTTP(t, HTTPConfig{Transport: transport}, "POST", server.URL)
+		h := newHTTP(t, HTTPConfig{Client: upstream.New(upstream.Config{Other: transport})}, "POST", server.URL)
 		for range 3 {
 			if _, err := h.Invoke(t.Context(), message("x")); err != nil {
 				t.Fatal(err)

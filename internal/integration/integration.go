@@ -19,11 +19,27 @@ type Invoker interface {
 	Invoke(ctx context.Context, r *Request) (*Response, error)
 }
 
+// A Starter is an Invoker that can do without a goroutine that waits.
+type Starter interface {
+	Invoker
+	// Start begins what Invoke does, and returns. The outcome goes to to, once. It
+	// returns false when it would have to wait: then nothing was done, and Invoke is
+	// what to use.
+	Start(ctx context.Context, r *Request, to Receiver) bool
+}
+
+// A Receiver takes what Invoke would have returned. The response's body is valid
+// until Receive returns. It is called on a goroutine that others' answers wait for,
+// perhaps before Start has returned: it must not block.
+type Receiver interface {
+	Receive(*Response, error)
+}
+
 // A Request is what goes to a backend, after mapping.
 type Request struct {
 	Context    *event.Context
 	Connect    *event.ConnectRequest // the handshake, on $connect only
-	Payload    []byte                // the event for a Lambda proxy, else the body; the caller's again when Invoke returns
+	Payload    []byte                // the event for a Lambda proxy, else the body; the caller's again when Invoke or Start returns
 	Parameters []event.Parameter     // mapped header, query and path parameters
 }
 

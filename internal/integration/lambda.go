@@ -241,7 +241,7 @@ func (f *Function) request(ctx context.Context, c Call, keys sigv4.Credentials) 
 			return io.NopCloser(bytes.NewReader(payload)), nil
 		},
 	}).WithContext(ctx)
-	if err := mapHeader(req, c.Parameters, false); err != nil {
+	if err := mapHeader(req.Header, nil, c.Parameters); err != nil {
 		return nil, err
 	}
 	req.Header["Content-Type"] = []string{"application/json"}

@@ -15,6 +15,7 @@ import (
 
 	"tidegate/internal/event"
 	"tidegate/internal/pattern"
+	"tidegate/internal/upstream"
 	"tidegate/sigv4"
 )
 
@@ -195,7 +196,7 @@ func (s *service) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	case err != nil:
 		return nil, transportError(ctx, s.to.Service, s.timeout, err)
 	}
-	out := &Response{Status: resp.StatusCode, Header: fields(resp.Header), Body: body}
+	out := &Response{Status: resp.StatusCode, Header: upstream.FieldsOf(resp.Header), Body: body}
 	if resp.StatusCode >= 300 {
 		out.Detail = clip(s.to.Service + " answered " + errorText(resp, body))
 	}
@@ -220,13 +221,13 @@ func (s *service) request(ctx context.Context, r *Request, keys sigv4.Credential
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
-	identify(req, r.Context)
+	identify(req.Header, r.Context)
 	if s.to.Action != "" && s.to.model.protocol == protocolJSON {
 		req.Header.Set("Content-Type", "application/x-amz-json-"+s.to.model.version)
 		// WS-03-100, WS-03-101.
 		req.Header.Set("X-Amz-Target", s.to.model.target+"."+s.to.Action)
 	}
-	if err := mapHeader(req, r.Parameters, false); err != nil {
+	if err := mapHeader(req.Header, nil, r.Parameters); err != nil {
 		return nil, err
 	}
 	req.URL.RawQuery = mergeQuery(req.URL.RawQuery, &Request{Parameters: r.Parameters})

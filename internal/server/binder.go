@@ -14,6 +14,7 @@ import (
 	"tidegate/internal/awshttp"
 	"tidegate/internal/integration"
 	"tidegate/internal/observe"
+	"tidegate/internal/upstream"
 )
 
 // A binder makes the invokers of every stage of this process: functions are
@@ -21,7 +22,8 @@ import (
 // HTTP backends, and services elsewhere, through one pool.
 type binder struct {
 	lambda    integration.LambdaConfig
-	transport http.RoundTripper
+	transport http.RoundTripper // to services elsewhere
+	backends  *upstream.Client
 	inspect   func(function string) int // a debugger's port; may be nil
 
 	roles     *integration.Roles
@@ -94,7 +96,7 @@ func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integ
 
 // HTTP implements stage.Binder.
 func (b *binder) HTTP(i *apigw.Integration, url string) (integration.Invoker, error) {
-	return integration.NewHTTP(integration.HTTPConfig{Transport: b.transport, Timeout: i.Timeout, Announce: b.announcer, MaxBody: max(integration.MaxHTTPBody, b.limits.MessageSize)}, i.Method, url)
+	return integration.NewHTTP(integration.HTTPConfig{Client: b.backends, Timeout: i.Timeout, Announce: b.announcer, MaxBody: max(integration.MaxHTTPBody, b.limits.MessageSize)}, i.Method, url)
 }
 
 // Authorizer implements stage.Binder.

@@ -48,6 +48,7 @@ import (
 	"tidegate/internal/stage"
 	"tidegate/internal/transport"
 	"tidegate/internal/transport/goconn"
+	"tidegate/internal/upstream"
 	"tidegate/sigv4"
 )
 
@@ -358,13 +359,14 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 	if s.options.Limits.Mode == apigw.ModeExtended {
 		announcer = &integration.Announcer{Secret: s.options.WebhookSecret}
 	}
+	transport := upstream.NewTransport(upstream.Config{})
 	return &binder{
 		announcer: announcer,
 		limits:    s.options.Limits,
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
 		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},
-		transport: integration.NewTransport(), inspect: s.options.Inspect,
+		transport: transport, backends: upstream.New(upstream.Config{Other: transport}), inspect: s.options.Inspect,
 		roles: roles, memory: client.Transport, endpoints: s.options.Endpoints, fallback: s.options.Fallback, note: s.options.Observer.Note,
 		has: func(service string) bool { return handlers[service] != nil || service == "execute-api" },
 	}
