@@ -37,12 +37,14 @@ type test struct {
 }
 
 var tests = map[string]test{
-	testIdle:   {"memory of idle connections: the slope over four steps, garbage collected at each", []int{19000}, idle},
-	testStorm:  {"connects", []int{10000}, storm},
-	testRoute:  {"client message, HTTP backend, reply; one in flight a client", []int{64, 512}, route},
-	testMock:   {"client message, constant reply; one in flight a client (gws echoes)", []int{1000}, mock},
-	testPush:   {"POST to @connections, signed (the peers' are not), to one of the clients", []int{10000}, push},
-	testFanout: {"POST to @all, signed (the peers' are not), to all clients", []int{10000}, fanout},
+	testIdle:    {"memory of idle connections: the slope over four steps, garbage collected at each", []int{19000}, idle},
+	testStorm:   {"connects", []int{10000}, storm},
+	testRoute:   {"client message, HTTP backend, reply; one in flight a client", []int{64, 512}, route},
+	testMock:    {"client message, constant reply; one in flight a client (gws echoes)", []int{1000}, mock},
+	testPush:    {"POST to @connections, signed (the peers' are not), to one of the clients", []int{10000}, push},
+	testFanout:  {"POST to @all, signed (the peers' are not), to all clients", []int{10000}, fanout},
+	testSoak:    {"clients that come, go and fail in every way; what is left of them", []int{soakMost}, soak},
+	testUpgrade: {"a hand-off under busy clients: what they notice", []int{19000}, upgrade},
 }
 
 // compared is what the command compare runs.
@@ -50,7 +52,7 @@ var compared = []string{testRoute, testPush, testFanout, testMock}
 
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: bench COMMAND [--runs N] [--peers nginx,nchan,gws] [--clients N,…] [--json] …\n\ncommands:")
-	for _, name := range []string{testIdle, testStorm, testRoute, testMock, testPush, testFanout} {
+	for _, name := range []string{testIdle, testStorm, testRoute, testMock, testPush, testFanout, testUpgrade, testSoak} {
 		fmt.Fprintf(w, "  %-8s %s\n", name, tests[name].what)
 	}
 	fmt.Fprintf(w, "  %-8s %s, one after the other\n", "compare", strings.Join(compared, ", "))
@@ -89,6 +91,8 @@ func run(command string, args []string) error {
 		return peers.ServeBackend(args[0])
 	case command == commandGWS && len(args) == 3:
 		return peers.ServeGWS(args[0], args[1], args[2])
+	case command == testSoak:
+		return soakCommand(args)
 	case command == "compare":
 		return runTests(compared, command, args)
 	case tests[command].run != nil:

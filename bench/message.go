@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -22,12 +23,16 @@ func clientMessage(action string, size int) []byte {
 var numberMark = []byte(`"number":"`)
 
 // numberDigits is how long a message's number is.
-const numberDigits = 9
+const numberDigits = 12
 
-// numbered is a message with a number, of pushSize bytes.
-func numbered(n int) []byte {
-	head := fmt.Sprintf(`{"action":"sendmessage",%s%0*d","data":"`, numberMark, numberDigits, n)
-	return []byte(head + strings.Repeat("y", pushSize-len(head)-2) + `"}`)
+// numbered is a message with a number, of pushSize bytes, for the backend when a
+// client sends it.
+func numbered(n int) []byte { return numberedFor("sendmessage", n, pushSize) }
+
+// numberedFor is a message with a number, of so many bytes.
+func numberedFor(action string, n, size int) []byte {
+	head := fmt.Sprintf(`{"action":%q,%s%0*d","data":"`, action, numberMark, numberDigits, n)
+	return []byte(head + strings.Repeat("y", size-len(head)-2) + `"}`)
 }
 
 // numberOf returns a numbered message's number, -1 for any other.
@@ -44,4 +49,13 @@ func numberOf(p []byte) int {
 		n = n*10 + int(digit-'0')
 	}
 	return n
+}
+
+// idOf is the connection id that whoami was answered with, "" for anything else.
+func idOf(p []byte) string {
+	var answer struct{ ConnectionID string }
+	if json.Unmarshal(p, &answer) != nil {
+		return ""
+	}
+	return answer.ConnectionID
 }

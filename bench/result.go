@@ -154,6 +154,10 @@ func columnsOf(test string) []column {
 		columns := slices.Clone(common)
 		columns[0].title, columns[1].title, columns[2].title = "deliveries/s", "last p50 ms", "last p99 ms"
 		return append(columns, column{"rounds", "rounds", 1, 0})
+	case testSoak:
+		return []column{{"seconds", "seconds", 1, 0}, {"clients", "clients", 1, 0}, {"answers", "answers", 1, 0}, {"pushes", "pushes", 1, 0},
+			{"goroutines_begin", "goroutines", 1, 0}, {"goroutines_end", "at the end", 1, 0}, {"files_begin", "descriptors", 1, 0}, {"files_end", "at the end", 1, 0},
+			{"heap_kib_begin", "heap KiB", 1, 0}, {"heap_kib_end", "at the end", 1, 0}}
 	case testUpgrade:
 		return []column{{"pause_ms", "pause ms", 1, 1}, {"gap_without_ms", "gap without ms", 1, 1}, {"gap_with_ms", "gap with ms", 1, 1}, {"took_ms", "hand-off ms", 1, 0},
 			{"closed", "closed", 1, 0}, {"lost", "lost", 1, 0}, {"doubled", "doubled", 1, 0}, {"reordered", "reordered", 1, 0}, {"moved", "moved", 1, 0}}

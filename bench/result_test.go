@@ -39,7 +39,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%s has %d bytes and the number %d, want %d and %d", m, len(m), got, pushSize, n)
 		}
 	}
-	if got := numberOf([]byte(`{"number":"12345678x"}`)); got != -1 {
+	if got := numberOf([]byte(`{"number":"12345678901x"}`)); got != -1 {
 		t.Errorf("no number is read as %d", got)
 	}
 }

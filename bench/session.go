@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tidegate/bench/gateway"
@@ -64,8 +64,17 @@ func (b *bench) measureInto(ctx context.Context, r *Result) error {
 	return nil
 }
 
+// mostErrors is how many kinds of errors a result tells apart.
+const mostErrors = 10
+
+// failed counts an error by its text, which ids aren't part of.
 func (s *session) failed(what string) {
-	s.result.Errors[what[:min(len(what), 100)]]++
+	what, _, _ = strings.Cut(what, ` "connectionId"`)
+	what = what[:min(len(what), 100)]
+	if s.result.Errors[what] == 0 && len(s.result.Errors) >= mostErrors {
+		what = "others"
+	}
+	s.result.Errors[what]++
 }
 
 // channelOf is the channel of a client that receives pushes.
@@ -98,12 +107,10 @@ func (s *session) connect(n int, channel func(i int) string) (time.Duration, []u
 		if c.ID != "" || s.clients[c.Index] != nil {
 			return
 		}
-		var answer struct{ ConnectionID string }
-		if err := json.Unmarshal(p, &answer); err != nil || answer.ConnectionID == "" {
+		if c.ID = idOf(p); c.ID == "" {
 			s.failed(fmt.Sprintf("whoami was answered with %s", p))
 			return
 		}
-		c.ID = answer.ConnectionID
 		ready(c)
 	}
 	s.loop.OnClose = func(c *load.Conn, err error) {

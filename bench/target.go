@@ -38,6 +38,7 @@ const (
 	testPush    = "push"
 	testFanout  = "fanout"
 	testUpgrade = "upgrade"
+	testSoak    = "soak"
 )
 
 // Who can be measured.
@@ -56,7 +57,7 @@ func does(name, test string) bool {
 	case nchanName:
 		return slices.Contains([]string{testIdle, testStorm, testRoute, testPush, testFanout}, test)
 	case gwsName:
-		return test != testUpgrade
+		return test != testUpgrade && test != testSoak
 	}
 	return true
 }

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -37,6 +38,9 @@ type Gateway struct {
 	Manage  string // of signed pushes
 	Admin   string // of Tidegate's own pages
 	Said    string // the file with what it printed
+
+	program, dataDir string
+	pid              int
 }
 
 // Build builds the program from the module around the bench.
@@ -98,9 +102,11 @@ func Start(ctx context.Context, program, dir, backend string, limits ...string) 
 	for _, limit := range limits {
 		args = append(args, "--limit", limit)
 	}
-	if _, err := g.Group.Start(log, own, []string{"XDG_STATE_HOME=" + own}, program, args...); err != nil {
+	c, err := g.Group.Start(log, own, []string{"XDG_STATE_HOME=" + own}, program, args...)
+	if err != nil {
 		return nil, err
 	}
+	g.program, g.dataDir, g.pid = program, filepath.Join(own, ".tidegate"), c.Process.Pid
 	if err := g.ready(ctx); err != nil {
 		g.Group.End()
 		return nil, err
@@ -190,6 +196,25 @@ func (g *Gateway) Metric(ctx context.Context, name string) (float64, error) {
 		sum += n
 	}
 	return sum, nil
+}
+
+// HandOff has the process replace itself by a new one, and returns when that is
+// done.
+func (g *Gateway) HandOff(ctx context.Context) error {
+	var said, complaint bytes.Buffer
+	c := exec.CommandContext(ctx, g.program, "handoff", "--data-dir", g.dataDir, "--json")
+	c.Stdout, c.Stderr = &said, &complaint
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("tidegate handoff: %w: %s%s", err, complaint.Bytes(), said.Bytes())
+	}
+	lines := bytes.Split(bytes.TrimSpace(said.Bytes()), []byte("\n"))
+	var answer struct{ PID int }
+	if err := json.Unmarshal(lines[len(lines)-1], &answer); err != nil || answer.PID == 0 {
+		return fmt.Errorf("tidegate handoff said %q, which names no new process: %v", said.Bytes(), err)
+	}
+	g.Group.Replace(g.pid, answer.PID)
+	g.pid = answer.PID
+	return nil
 }
 
 // Signer signs calls of @connections.

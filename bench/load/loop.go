@@ -48,19 +48,23 @@ type Conn struct {
 // Open reports whether messages can be sent.
 func (c *Conn) Open() bool { return c.state == open }
 
+// Gone reports whether the connection has ended.
+func (c *Conn) Gone() bool { return c.state == closed }
+
 // A Loop drives its connections within Step, on the caller's goroutine. Its
 // functions are called there; they may be changed at any time.
 type Loop struct {
-	OnOpen     func(c *Conn)                          // the server answered 101, or the HTTP connection stands
-	OnMessage  func(c *Conn, opcode byte, p []byte)   // p is valid until return
-	OnResponse func(c *Conn, status int, body []byte) // an HTTP response; body is valid until return
-	OnClose    func(c *Conn, err error)               // not for what Kill and Vanish ended
-	Sources    int                                    // how many addresses 127.0.x.y clients come from; 16 by default
-	poller     int
-	events     []syscall.EpollEvent
-	conns      []*Conn // by descriptor
-	buffer     []byte
-	dialled    int
+	OnOpen        func(c *Conn)                          // the server answered 101, or the HTTP connection stands
+	OnMessage     func(c *Conn, opcode byte, p []byte)   // p is valid until return
+	OnResponse    func(c *Conn, status int, body []byte) // an HTTP response; body is valid until return
+	OnClose       func(c *Conn, err error)               // not for what Kill and Vanish ended
+	ReceiveBuffer int                                    // bytes of sockets dialled from now on; 0: the system's
+	Sources       int                                    // how many addresses 127.0.x.y clients come from; 16 by default
+	poller        int
+	events        []syscall.EpollEvent
+	conns         []*Conn // by descriptor
+	buffer        []byte
+	dialled       int
 }
 
 // NewLoop returns a loop without connections.
@@ -148,6 +152,9 @@ func (l *Loop) Dial(address string, webSocket bool, index int, first []byte) (*C
 	}
 	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	syscall.SetsockoptInt(fd, syscall.SOL_IP, ipBindAddressNoPort, 1)
+	if l.ReceiveBuffer > 0 {
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, l.ReceiveBuffer)
+	}
 	source := 1 + l.dialled%max(l.Sources, 1)
 	l.dialled++
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, byte(source >> 8), byte(source)}}); err != nil {

@@ -11,7 +11,7 @@ import (
 const (
 	opContinuation = 0
 	OpText         = 1
-	opClose        = 8
+	OpClose        = 8
 	opPing         = 9
 	opPong         = 10
 )
@@ -42,7 +42,7 @@ func (l *Loop) parseFrames(c *Conn, b []byte) (used int) {
 		}
 		used += size
 		switch {
-		case opcode == opClose:
+		case opcode == OpClose:
 			code := 0
 			if len(payload) >= 2 {
 				code, payload = int(binary.BigEndian.Uint16(payload)), payload[2:]

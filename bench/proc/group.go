@@ -16,6 +16,7 @@ type Group struct {
 	mu       sync.Mutex
 	commands []*exec.Cmd
 	adopted  []int
+	replaced map[int]bool // what was started and has given its place away
 	ended    sync.WaitGroup
 }
 
@@ -79,14 +80,20 @@ func (g *Group) Run(c *exec.Cmd) error {
 	return nil
 }
 
-// Adopt adds a process that one of the group started to take its place.
-func (g *Group) Adopt(pid int) {
+// Replace says that one of the group started another process, which takes its place;
+// the old one may end.
+func (g *Group) Replace(old, pid int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.replaced == nil {
+		g.replaced = map[int]bool{}
+	}
+	g.replaced[old] = true
 	g.adopted = append(g.adopted, pid)
 }
 
-// Roots are the processes that were started or adopted, those that ended included.
+// Roots are the processes that were started or took the place of one, those that
+// ended included.
 func (g *Group) Roots() []int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,10 +104,13 @@ func (g *Group) Roots() []int {
 	return roots
 }
 
-// Alive reports whether every process that was started still runs.
+// Alive reports whether every process runs that should.
 func (g *Group) Alive() bool {
 	for _, pid := range g.Roots() {
-		if !Alive(pid) {
+		g.mu.Lock()
+		replaced := g.replaced[pid]
+		g.mu.Unlock()
+		if !replaced && !Alive(pid) {
 			return false
 		}
 	}
