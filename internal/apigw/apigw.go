@@ -37,6 +37,9 @@ type API struct {
 	IPAddressType             string
 	Tags                      map[string]string
 	Created                   time.Time
+	// File declares the API, and alone changes it; "" of one that is made through
+	// the API.
+	File string `json:",omitempty"`
 
 	Routes       map[string]*Route       // by route id
 	Integrations map[string]*Integration // by integration id

@@ -242,7 +242,7 @@ func Named(kind string, all []Resource, name string) (Resource, error) {
 	if len(have) == 0 {
 		return Resource{}, fmt.Errorf("there is no %s %q: the stack has none", kind, name)
 	}
-	if near := nearest(name, have); near != "" {
+	if near := nearestName(name, have); near != "" {
 		return Resource{}, fmt.Errorf("there is no %s %q; did you mean %s? There is %s", kind, name, near, strings.Join(have, ", "))
 	}
 	return Resource{}, fmt.Errorf("there is no %s %q; there is %s", kind, name, strings.Join(have, ", "))
@@ -296,7 +296,7 @@ func (c *Client) manage(ctx context.Context, method, id string, data []byte, wan
 		return nil
 	}
 	hint := "`tidegate connections` lists those that are open"
-	if near := nearest(id, have); near != "" {
+	if near := nearestName(id, have); near != "" {
 		hint = "did you mean " + near + "? " + hint
 	}
 	return fmt.Errorf("GoneException: no client holds the connection %q (%s)", id, hint)

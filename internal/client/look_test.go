@@ -55,7 +55,7 @@ func TestHistory(t *testing.T) {
 func TestNearest(t *testing.T) {
 	have := []string{"SendMessage", "OnConnect", "OnDisconnect"}
 	for name, want := range map[string]string{"SendMesage": "SendMessage", "onconnect": "OnConnect", "Send": "SendMessage", "xyz": "", "": ""} {
-		if got := nearest(name, have); got != want {
+		if got := nearestName(name, have); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}

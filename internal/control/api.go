@@ -167,6 +167,13 @@ func (s *Service) UpdateAPI(ctx context.Context, id string, in APIInput) (*apigw
 func (s *Service) DeleteAPI(ctx context.Context, id string) error {
 	s.domains.Lock()
 	defer s.domains.Unlock()
+	api, err := s.get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := changeable(api); err != nil {
+		return err
+	}
 	if err := s.unmapped(ctx, id, ""); err != nil {
 		return err
 	}

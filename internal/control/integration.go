@@ -209,30 +209,37 @@ func merge(m, changes map[string]string) map[string]string {
 	return merged
 }
 
-// CreateIntegration makes an integration of the API.
-func (s *Service) CreateIntegration(ctx context.Context, apiID string, in IntegrationInput) (*apigw.Integration, error) {
+// newIntegration returns an integration without an id.
+func (s *Service) newIntegration(in *IntegrationInput) (*apigw.Integration, error) {
 	if in.Type == nil {
 		return nil, badRequest("IntegrationType is required")
 	}
 	if err := in.check(s.config.Limits.IntegrationTimeout); err != nil {
 		return nil, err
 	}
+	i := &apigw.Integration{
+		// WS-03-011 to WS-03-014.
+		ConnectionType:       "INTERNET",
+		PassthroughBehavior:  apigw.PassthroughWhenNoMatch,
+		PayloadFormatVersion: "1.0",
+		Timeout:              apigw.MaxIntegrationTimeout,
+	}
+	return i, in.apply(i)
+}
+
+// CreateIntegration makes an integration of the API.
+func (s *Service) CreateIntegration(ctx context.Context, apiID string, in IntegrationInput) (*apigw.Integration, error) {
+	made, err := s.newIntegration(&in)
+	if err != nil {
+		return nil, err
+	}
 	var out *apigw.Integration
-	err := s.change(ctx, apiID, frozen, func(api *apigw.API) error {
+	err = s.change(ctx, apiID, frozen, func(api *apigw.API) error {
 		if most := s.config.Limits.Integrations; len(api.Integrations) >= most {
 			return exceeded("Integrations", "API")
 		}
-		out = &apigw.Integration{
-			ID: freshID(api.Integrations, childIDLength),
-			// WS-03-011 to WS-03-014.
-			ConnectionType:       "INTERNET",
-			PassthroughBehavior:  apigw.PassthroughWhenNoMatch,
-			PayloadFormatVersion: "1.0",
-			Timeout:              apigw.MaxIntegrationTimeout,
-		}
-		if err := in.apply(out); err != nil {
-			return err
-		}
+		out = made
+		out.ID = freshID(api.Integrations, childIDLength)
 		put(&api.Integrations, out.ID, out)
 		return nil
 	})

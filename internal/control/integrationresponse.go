@@ -45,6 +45,14 @@ func (in *IntegrationResponseInput) check() error {
 	return checkMap("ResponseTemplates", in.ResponseTemplates, apigw.MaxTemplate)
 }
 
+// checkNew is check for one that is to be made.
+func (in *IntegrationResponseInput) checkNew() error {
+	if in.Key == nil {
+		return badRequest("IntegrationResponseKey is required")
+	}
+	return in.check()
+}
+
 func (in *IntegrationResponseInput) apply(i *apigw.Integration, r *apigw.IntegrationResponse) error {
 	if in.Key != nil {
 		for _, other := range i.Responses {
@@ -67,10 +75,7 @@ func (in *IntegrationResponseInput) apply(i *apigw.Integration, r *apigw.Integra
 
 // CreateIntegrationResponse says how a backend's answer is mapped.
 func (s *Service) CreateIntegrationResponse(ctx context.Context, apiID, integrationID string, in IntegrationResponseInput) (*apigw.IntegrationResponse, error) {
-	if in.Key == nil {
-		return nil, badRequest("IntegrationResponseKey is required")
-	}
-	if err := in.check(); err != nil {
+	if err := in.checkNew(); err != nil {
 		return nil, err
 	}
 	var out *apigw.IntegrationResponse

@@ -36,6 +36,17 @@ func (in *ModelInput) check() error {
 	return checkText("Description", in.Description, 0, 1024)
 }
 
+// checkNew is check for one that is to be made.
+func (in *ModelInput) checkNew() error {
+	switch {
+	case in.Name == nil:
+		return badRequest("Name is required")
+	case in.Schema == nil:
+		return badRequest("Schema is required")
+	}
+	return in.check()
+}
+
 // apply sets what the input names, and checks it against the rest of the API.
 func (in *ModelInput) apply(api *apigw.API, m *apigw.Model) error {
 	if in.Name != nil && *in.Name != m.Name {
@@ -86,13 +97,7 @@ func usersOf(api *apigw.API, m *apigw.Model) string {
 
 // CreateModel makes a model of the API.
 func (s *Service) CreateModel(ctx context.Context, apiID string, in ModelInput) (*apigw.Model, error) {
-	switch {
-	case in.Name == nil:
-		return nil, badRequest("Name is required")
-	case in.Schema == nil:
-		return nil, badRequest("Schema is required")
-	}
-	if err := in.check(); err != nil {
+	if err := in.checkNew(); err != nil {
 		return nil, err
 	}
 	var out *apigw.Model

@@ -126,11 +126,14 @@ func (s *Service) write(ctx context.Context, apiID string, d deploys, tolerant b
 // definition it stored, taken back when the update fails, and the deployments
 // whose definitions nobody needs after it.
 func (s *Service) swap(ctx context.Context, apiID string, fn func(*apigw.API) (made string, stale []string, err error)) (uint64, []string, error) {
-	lock := &s.locks[maphash.String(s.seed, apiID)%uint64(len(s.locks))]
+	lock := s.lockOf(apiID)
 	lock.Lock()
 	defer lock.Unlock()
 	var made, stale []string
 	_, revision, err := s.config.Catalog.Update(ctx, apiID, func(api *apigw.API) error {
+		if err := changeable(api); err != nil {
+			return err
+		}
 		s.discard(ctx, apiID, made) // of an attempt that lost its race
 		m, st, err := fn(api)
 		made, stale = nil, st
@@ -144,6 +147,18 @@ func (s *Service) swap(ctx context.Context, apiID string, fn func(*apigw.API) (m
 		return 0, nil, translate(err, apiID)
 	}
 	return revision, stale, nil
+}
+
+func (s *Service) lockOf(apiID string) *sync.Mutex {
+	return &s.locks[maphash.String(s.seed, apiID)%uint64(len(s.locks))]
+}
+
+// changeable refuses to change what a file declares.
+func changeable(api *apigw.API) error {
+	if api.File == "" {
+		return nil
+	}
+	return conflict("API %s is declared in %s, and changed there alone: edit the file, and send Tidegate a SIGHUP", api.ID, api.File)
 }
 
 // discard removes definitions that nothing refers to. A failure leaves garbage

@@ -209,42 +209,55 @@ func (s *Service) point(ctx context.Context, api *apigw.API, st *apigw.Stage, de
 	return "", nil, s.check(def, st)
 }
 
-// CreateStage makes a stage of the API. It serves nothing until it has a
-// deployment.
-func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) (*apigw.Stage, error) {
+// checkNew is check for a stage that is to be made.
+func (in *StageInput) checkNew() error {
 	if in.Name == nil {
-		return nil, badRequest("StageName is required")
+		return badRequest("StageName is required")
 	}
 	name := *in.Name
 	if name != string(apigw.RouteDefault) && !stageName.MatchString(name) { // WS-09-055, WS-09-056
-		return nil, badRequest("Invalid stage name %q specified: 1 to 128 characters of [A-Za-z0-9_-], or $default", cut(name))
+		return badRequest("Invalid stage name %q specified: 1 to 128 characters of [A-Za-z0-9_-], or $default", cut(name))
 	}
 	if strings.HasPrefix(name, reservedStagePrefix) {
-		return nil, badRequest("Invalid stage name %q specified: names that begin with %s are Tidegate's own", cut(name), reservedStagePrefix)
+		return badRequest("Invalid stage name %q specified: names that begin with %s are Tidegate's own", cut(name), reservedStagePrefix)
 	}
 	if err := in.check(); err != nil {
+		return err
+	}
+	return checkTags(nil, in.Tags)
+}
+
+// newStage returns the stage that checkNew took, without a deployment, in the
+// API.
+func (s *Service) newStage(api *apigw.API, in *StageInput) (*apigw.Stage, error) {
+	name := apigw.StageName(*in.Name)
+	if api.Stages[name] != nil {
+		return nil, conflict("Stage already exists") // WS-09-053
+	}
+	if most := s.config.Limits.Stages; len(api.Stages) >= most {
+		return nil, exceeded("Stages", "API") // WS-09-074
+	}
+	now := s.now()
+	st := &apigw.Stage{Name: name, DefaultRouteSettings: defaultRouteSettings(), Tags: maps.Clone(in.Tags), Created: now, Updated: now}
+	if err := in.apply(api, st); err != nil {
 		return nil, err
 	}
-	if err := checkTags(nil, in.Tags); err != nil {
+	put(&api.Stages, st.Name, st)
+	return st, nil
+}
+
+// CreateStage makes a stage of the API. It serves nothing until it has a
+// deployment.
+func (s *Service) CreateStage(ctx context.Context, apiID string, in StageInput) (*apigw.Stage, error) {
+	if err := in.checkNew(); err != nil {
 		return nil, err
 	}
 	var out *apigw.Stage
 	revision, stale, err := s.swap(ctx, apiID, func(api *apigw.API) (string, []string, error) {
-		if api.Stages[apigw.StageName(name)] != nil {
-			return "", nil, conflict("Stage already exists") // WS-09-053
-		}
-		if most := s.config.Limits.Stages; len(api.Stages) >= most {
-			return "", nil, exceeded("Stages", "API") // WS-09-074
-		}
-		now := s.now()
-		out = &apigw.Stage{
-			Name: apigw.StageName(name), DefaultRouteSettings: defaultRouteSettings(),
-			Tags: maps.Clone(in.Tags), Created: now, Updated: now,
-		}
-		if err := in.apply(api, out); err != nil {
+		var err error
+		if out, err = s.newStage(api, &in); err != nil {
 			return "", nil, err
 		}
-		put(&api.Stages, out.Name, out)
 		return s.point(ctx, api, out, in.DeploymentID, out.AutoDeploy)
 	})
 	return s.stageWritten(ctx, apiID, out, revision, stale, err)

@@ -33,3 +33,8 @@ func (p *Pattern) MatchString(s string) bool { return p.compiled().MatchString(s
 
 // FindStringSubmatch returns the leftmost match in s and its groups, or nil.
 func (p *Pattern) FindStringSubmatch(s string) []string { return p.compiled().FindStringSubmatch(s) }
+
+// ReplaceAllStringFunc returns s with each match replaced by what repl returns.
+func (p *Pattern) ReplaceAllStringFunc(s string, repl func(string) string) string {
+	return p.compiled().ReplaceAllStringFunc(s, repl)
+}

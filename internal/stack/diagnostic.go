@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"tidegate/internal/nearest"
 )
 
 // maxDiagnostics bounds how many problems are collected; past it reading goes
@@ -189,55 +191,8 @@ func before(a, b Position) bool {
 
 // didYouMean returns a hint that names the candidate nearest to word, or "".
 func didYouMean(word string, candidates []string) string {
-	if n := nearest(word, candidates); n != "" {
+	if n := nearest.Name(word, candidates); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	return ""
-}
-
-// nearest returns the candidate that word was probably meant to be: the one
-// with the fewest edits, at most a third of its letters.
-func nearest(word string, candidates []string) string {
-	best, bestDistance := "", 0
-	if len(word) > 256 {
-		return ""
-	}
-	lower := strings.ToLower(word)
-	for _, c := range candidates {
-		if c == word || len(c) > 256 {
-			continue
-		}
-		d := editDistance(lower, strings.ToLower(c))
-		if d > max(1, min(len(c), len(word))/3) {
-			continue
-		}
-		if best == "" || d < bestDistance || d == bestDistance && c < best {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// editDistance is the Damerau-Levenshtein distance (a swap of neighbours is one
-// edit) in bytes.
-func editDistance(a, b string) int {
-	older, old, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range old {
-		old[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(old[j]+1, cur[j-1]+1, old[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], older[j-2]+1)
-			}
-		}
-		older, old, cur = old, cur, older
-	}
-	return old[len(b)]
 }

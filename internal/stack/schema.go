@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tidegate/internal/nearest"
 )
 
 // A form is the shape that a property's value must have.
@@ -412,7 +414,7 @@ func nearestType(typ string) string {
 		return ""
 	}
 	for _, k := range knownTypes() {
-		if d := editDistance(typ, k); d > 0 && d <= 2 {
+		if d := nearest.Distance(typ, k); d > 0 && d <= 2 {
 			return k
 		}
 	}
