@@ -118,7 +118,7 @@ any backend pushes to any client with POST /@connections/{id}.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(upCommand(), validateCommand(), connectCommand(), postCommand(), connectionsCommand(),
+	root.AddCommand(upCommand(), serveCommand(), validateCommand(), connectCommand(), postCommand(), connectionsCommand(),
 		invokeCommand(), fireCommand(), logsCommand(), replayCommand(), disconnectCommand(), resetCommand(), doctorCommand(), completionCommand(),
 		envCommand(), versionCommand())
 	return root

@@ -94,6 +94,7 @@ func output(t *testing.T, dir, stdin string, args ...string) (stdout, stderr str
 type stackUnderTest struct {
 	t       *testing.T
 	dir     string
+	env     []string // beside what a clean environment has
 	cmd     *exec.Cmd
 	log     *logBuffer
 	run     client.Run
@@ -111,25 +112,7 @@ func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 	if !slices.Contains(args, "--port") {
 		args = append(args, "--port", "0")
 	}
-	s.cmd = tidegate(context.Background(), dir, append([]string{"up", "--log-format", "text"}, args...)...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.WaitDelay = patience // a child that has its output must not outlive it
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if !s.stopped {
-			s.stop()
-		}
-		if t.Failed() {
-			said := s.log.String()
-			t.Logf("tidegate up said:\n%s", said[max(0, len(said)-256<<10):]) // functions may flood it
-		}
-	})
-	go func() {
-		s.err = s.cmd.Wait()
-		close(s.exited)
-	}()
+	s.launch(append([]string{"up", "--log-format", "text"}, args...)...)
 	s.await("the stack to be ready", func() bool {
 		select {
 		case <-s.exited:
@@ -156,6 +139,32 @@ func start(t *testing.T, dir string, args ...string) *stackUnderTest {
 	return s
 }
 
+// launch starts the program, which ends with the test and must then exit with 0.
+func (s *stackUnderTest) launch(args ...string) {
+	t := s.t
+	t.Helper()
+	s.cmd = tidegate(context.Background(), s.dir, args...)
+	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.WaitDelay = patience // a child that has its output must not outlive it
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !s.stopped {
+			s.stop()
+		}
+		if t.Failed() {
+			said := s.log.String()
+			t.Logf("tidegate %s said:\n%s", args[0], said[max(0, len(said)-256<<10):]) // functions may flood it
+		}
+	})
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.exited)
+	}()
+}
+
 // stop sends Ctrl-C and wants exit code 0 and no process left.
 func (s *stackUnderTest) stop() {
 	s.t.Helper()
@@ -163,7 +172,7 @@ func (s *stackUnderTest) stop() {
 	children := descendants(s.t, s.cmd.Process.Pid)
 	s.cmd.Process.Signal(os.Interrupt)
 	s.await("tidegate up to end", s.ended)
-	if s.err != nil || !strings.Contains(s.log.String(), "Stopping") {
+	if s.err != nil || !strings.Contains(strings.ToLower(s.log.String()), "stopping") {
 		s.t.Errorf("tidegate up did not end in good order: %v", s.err)
 	}
 	for _, child := range children {

@@ -47,6 +47,8 @@ type Config struct {
 	Observer *observe.Observer
 	// Metrics writes the metrics, in Prometheus's text format.
 	Metrics func(io.Writer) error
+	// MetricsOpen lets everybody who reaches /metrics read them.
+	MetricsOpen bool
 	// Kept returns the lines of a function's log between two moments, from before
 	// this process's memory; function "" means all, and requestID "" any. It may
 	// be nil.
@@ -81,8 +83,13 @@ func New(c Config) *Service {
 	page := func(pattern string, fn awshttp.HandlerFunc) {
 		s.mux.Handle(pattern, s.guard(rest, fn))
 	}
-	s.mux.HandleFunc("GET /_tidegate/health", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
-	s.mux.HandleFunc("GET /_tidegate/ready", s.getReady)
+	for _, path := range []string{"/_tidegate/health", "/healthz"} {
+		s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
+	}
+	for _, path := range []string{"/_tidegate/ready", "/readyz"} {
+		s.mux.HandleFunc("GET "+path, s.getReady)
+	}
+	s.mux.Handle("GET /metrics", s.openMetrics())
 	s.mux.Handle("GET /_tidegate/events", s.guardRaw(s.getEvents))
 	s.mux.Handle("GET /_tidegate/metrics", s.guardRaw(s.getMetrics))
 	s.mux.Handle("GET /_tidegate/logs", s.guardRaw(s.getLogs))
@@ -101,11 +108,28 @@ func New(c Config) *Service {
 	return s
 }
 
-// ServeHTTP serves what lies below /_tidegate.
+// ServeHTTP serves what lies below /_tidegate, and /healthz, /readyz and /metrics.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // SetReady makes /_tidegate/ready answer 200: everything that was asked for runs.
 func (s *Service) SetReady() { s.ready.Store(true) }
+
+// SetUnready makes it answer 503 again: nobody is admitted any more.
+func (s *Service) SetUnready() { s.ready.Store(false) }
+
+// openMetrics is /metrics: for whoever reaches it where Config says so, else for
+// any identity, since Prometheus can send a bearer token and sign nothing.
+func (s *Service) openMetrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.MetricsOpen {
+			if _, err := s.Gate.Open(r, SigningName, 0); err != nil {
+				say(w, http.StatusForbidden, "metrics are for identities of the configuration: send Authorization: Bearer TOKEN")
+				return
+			}
+		}
+		s.getMetrics(w, r)
+	})
+}
 
 // guard lets the root alone in where the gate enforces.
 func (s *Service) guard(p awshttp.Protocol, fn awshttp.HandlerFunc) http.Handler {
@@ -147,7 +171,7 @@ func say(w http.ResponseWriter, status int, text string) {
 
 func (s *Service) getReady(w http.ResponseWriter, _ *http.Request) {
 	if !s.ready.Load() {
-		say(w, http.StatusServiceUnavailable, "not ready: the stack is not applied yet")
+		say(w, http.StatusServiceUnavailable, "not ready: it is starting, or about to end")
 		return
 	}
 	say(w, http.StatusOK, "ready")

@@ -20,18 +20,19 @@ const (
 	Root    PrincipalKind = iota // the account itself: may do anything
 	Role                         // a role's session: what its policies say
 	Service                      // an AWS service such as apigateway.amazonaws.com: what a resource's policy says
+	User                         // someone with long-lived keys: what their policies say
 )
 
 // A Principal is who calls.
 type Principal struct {
 	Kind PrincipalKind
-	// ARN of the root or the role's session (arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION);
-	// for a service its name.
+	// ARN of the root, the user (arn:aws:iam::ACCOUNT:user/NAME) or the role's session
+	// (arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION); for a service its name.
 	ARN     string
 	Account string
 	// UserID is the unique id of a role's session, AROA…:SESSION; else empty.
 	UserID   string
-	Policies []*iampolicy.Document // of a role
+	Policies []*iampolicy.Document // of a role or user
 	// Unverified marks a caller who was taken for the root although the request
 	// was unsigned or its key unknown (IAM modes warn and off).
 	Unverified bool

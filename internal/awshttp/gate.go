@@ -21,9 +21,11 @@ import (
 // first request and not changed afterwards.
 type Gate struct {
 	Identities Identities
-	Mode       Mode
-	Account    string
-	Region     string
+	// Tokens are whom a bearer token names, for services that take one; nil: nobody.
+	Tokens  Tokens
+	Mode    Mode
+	Account string
+	Region  string
 	// Events are told about failures and about what AWS would have refused; every
 	// field may be nil.
 	Events EventListener
@@ -166,6 +168,11 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 }
 
 func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID string) (Principal, string, error) {
+	if g.Tokens != nil {
+		if token, ok := bearerToken(r); ok {
+			return g.bearer(token, service)
+		}
+	}
 	l := Leniency{Reason: LenientUnsigned, Service: service, RequestID: requestID, Request: r}
 	auth, err := sigv4.Parse(r)
 	if errors.Is(err, sigv4.ErrUnsigned) {
@@ -295,7 +302,7 @@ func (c *Call) denied(action, resource string, context map[string][]string, reso
 	switch {
 	case result.Decision == iampolicy.ExplicitDeny:
 		d.Why = fmt.Sprintf("statement %s of policy %s denies it", result.Statement, result.Policy)
-	case c.Principal.Kind == Role:
+	case c.Principal.Kind == Role || c.Principal.Kind == User:
 		d.Why = "no identity-based policy allows the " + action + " action"
 	default:
 		d.Why = "no resource-based policy allows the " + action + " action"

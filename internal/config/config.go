@@ -6,6 +6,8 @@
 package config
 
 import (
+	"fmt"
+	"reflect"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -193,3 +195,20 @@ func (c *Config) AppliedLimits() apigw.Limits { return c.limits }
 // PlaceOf is where the file or the environment set the value of a path such as
 // listeners.public; the zero Place where nothing did.
 func (c *Config) PlaceOf(path string) Place { return c.places[path] }
+
+// Fixed are the keys at which another configuration differs and which a running
+// process can't change.
+func (c *Config) Fixed(other *Config) []string {
+	var changed []string
+	theirs := map[string]string{}
+	scalars(reflect.ValueOf(other).Elem(), "", func(path string, v reflect.Value) { theirs[path] = fmt.Sprint(v.Interface()) })
+	scalars(reflect.ValueOf(c).Elem(), "", func(path string, v reflect.Value) {
+		if fmt.Sprint(v.Interface()) != theirs[path] {
+			changed = append(changed, path)
+		}
+	})
+	if c.limits != other.limits {
+		changed = append(changed, "limits")
+	}
+	return changed
+}

@@ -146,6 +146,9 @@ func (e *Edge) serveDomain(w http.ResponseWriter, r *http.Request, d *apigw.Doma
 		e.serveStageURL(w, r)
 		return
 	}
+	if e.elsewhere(w, r, Connections) {
+		return
+	}
 	s, rest, no := e.mapped(d, path)
 	switch {
 	case no != nil:

@@ -45,8 +45,12 @@ type Config struct {
 	// Domains are the custom domain names; nil means that there are none.
 	Domains *Domains
 	// Guard keeps web pages out; nil lets every origin and host in.
-	Guard  *Guard
-	Events EventListener
+	Guard *Guard
+	// Face is what is served at this door; 0 means everything.
+	Face Face
+	// TLSOnly refuses who comes without TLS.
+	TLSOnly bool
+	Events  EventListener
 }
 
 // An Edge is the door. It is safe for concurrent use.
@@ -61,6 +65,8 @@ type Edge struct {
 	guard      *Guard
 	domains    *Domains
 	events     EventListener
+	face       Face
+	tlsOnly    bool
 	limits     apigw.Limits
 	blank      *http.Request // what those that an engine takes have in common
 }
@@ -73,6 +79,9 @@ func New(c Config) *Edge {
 	if c.Own == nil {
 		c.Own = http.NotFoundHandler()
 	}
+	if c.Face == 0 {
+		c.Face = Everything
+	}
 	var fallback http.Handler
 	if c.Fallback != nil {
 		fallback = newFallback(c.Fallback, func(i UnknownServiceInfo, err error) {
@@ -84,7 +93,7 @@ func New(c Config) *Edge {
 	return &Edge{
 		fallback: fallback,
 		ctx:      c.Context, gateway: c.Gateway, find: c.Find, management: c.Management,
-		limits:   c.Limits.OrAWS(),
+		limits: c.Limits.OrAWS(), face: c.Face, tlsOnly: c.TLSOnly,
 		services: c.Services, own: c.Own, guard: c.Guard, domains: c.Domains, events: c.Events,
 		blank: (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.Context),
 	}
@@ -104,13 +113,24 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if e.tlsOnly && r.TLS == nil {
+		e.refuse(w, r, refusalPlain())
+		return
+	}
 	if stagePath, ok := e.splitAll(r.URL.Path); ok {
+		if e.elsewhere(w, r, Connections) {
+			return
+		}
 		s, no := e.resolve(r.Host, stagePath)
 		if s == nil {
 			e.refuse(w, r, no)
 			return
 		}
 		e.management.ServeAll(w, r, s.APIID, s.Name)
+		return
+	}
+	if e.face&(Clients|Connections) == 0 && isProbe(r.URL.Path) {
+		e.own.ServeHTTP(w, r)
 		return
 	}
 	if d := e.domains.Lookup(r.Host); d != nil {
@@ -123,6 +143,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case apiOf(r.Host) != "":
 		e.serveExecuteAPI(w, r)
 	case isOwn(path):
+		if !isHealth(path) && e.elsewhere(w, r, Own) {
+			return
+		}
 		e.own.ServeHTTP(w, r)
 	default:
 		if m, ok := splitManaged(path); ok {
@@ -151,6 +174,9 @@ func isOwn(path string) bool {
 func (e *Edge) serveExecuteAPI(w http.ResponseWriter, r *http.Request) {
 	apiID := apiOf(r.Host)
 	if m, ok := splitManaged(r.URL.Path); ok && len(m.prefix) == 1 {
+		if e.elsewhere(w, r, Connections) {
+			return
+		}
 		s, found := e.gateway.Lookup(apiID, apigw.StageName(m.prefix[0]))
 		if !found || s.DisableExecuteAPIEndpoint { // WS-07-036, WS-07-113
 			e.refuse(w, r, e.unknown(r.Host, r.URL.Path))
@@ -165,6 +191,9 @@ func (e *Edge) serveExecuteAPI(w http.ResponseWriter, r *http.Request) {
 // serveManaged finds the stage that a request to @connections means. A stage
 // name that several APIs have is settled by the connection's id.
 func (e *Edge) serveManaged(w http.ResponseWriter, r *http.Request, m managed) {
+	if e.elsewhere(w, r, Connections) {
+		return
+	}
 	stages := e.candidates(m.prefix)
 	switch len(stages) {
 	case 0:
@@ -200,6 +229,9 @@ func hasStage(stages []*stage.Stage, apiID string, name apigw.StageName) bool {
 
 // serveService hands the request to the service, or says that there is none.
 func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service string) {
+	if e.elsewhere(w, r, Services) {
+		return
+	}
 	if h := e.services[service]; h != nil {
 		h.ServeHTTP(w, r)
 		return
@@ -220,6 +252,9 @@ func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service stri
 
 // serveStageURL answers a plain request where a handshake belongs.
 func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
+	if e.elsewhere(w, r, Clients) {
+		return
+	}
 	s, no := e.resolve(r.Host, r.URL.Path)
 	if s == nil {
 		e.refuse(w, r, no)

@@ -24,7 +24,9 @@ const (
 	WrongHost        Reason = "wrong-host"
 	ForeignOrigin    Reason = "foreign-origin"
 	CrossSite        Reason = "cross-site"
-	OwnPath          Reason = "own-path" // a handshake to /_tidegate
+	OwnPath          Reason = "own-path"       // a handshake to /_tidegate
+	WrongListener    Reason = "wrong-listener" // what another listener serves
+	NoTLS            Reason = "no-tls"         // without TLS, where it must be
 	URLTooLong       Reason = "url-too-long"
 	HeaderTooLarge   Reason = "header-too-large"
 	Panicked         Reason = "panic"      // a fault of Tidegate's

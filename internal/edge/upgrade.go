@@ -29,6 +29,9 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 	path, query := splitTarget(r.Target)
 	var s *stage.Stage
 	no := e.oversized(r)
+	if no == nil && e.tlsOnly && !r.TLS {
+		no = refusalPlain()
+	}
 	if no == nil {
 		s, no = e.admissible(r.Host, path)
 	}
@@ -77,6 +80,9 @@ func (e *Edge) admissible(host, path string) (*stage.Stage, *refusal) {
 		if no := e.guard.checkHost(host); no != nil {
 			return nil, no
 		}
+	}
+	if e.face&Clients == 0 {
+		return nil, misplaced(Clients)
 	}
 	if apiOf(host) == "" && isOwn(path) {
 		return nil, &refusal{status: http.StatusForbidden, reason: OwnPath, text: textForbidden, why: "there is no WebSocket under /_tidegate"}

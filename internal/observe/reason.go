@@ -60,6 +60,8 @@ var Reasons = []struct {
 		{"foreign-origin", "the origin", "`--allow-origin` lets a page's origin in"},
 		{"cross-site", "", "`--allow-origin` lets a page's origin in"},
 		{"own-path", "", "connect to a stage: /_tidegate has no WebSocket"},
+		{"wrong-listener", "", "ask the listener that the answer names: `tidegate serve` has one for each"},
+		{"no-tls", "", "use wss:// or https://"},
 		{"url-too-long", "its size and the bound", "send less in the query"},
 		{"header-too-large", "its size and the bound", "send fewer or smaller headers and cookies"},
 		{"no-upgrade", "", "use a WebSocket client, or POST to @connections"},

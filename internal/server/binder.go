@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -36,7 +37,11 @@ type binder struct {
 	iam       *authorizer.IAM
 	limits    apigw.Limits
 	announcer *integration.Announcer // to HTTP backends; nil in mode aws
+	alone     bool                   // there are neither functions nor services, nor keys to call them with
 }
+
+// errAlone refuses what a server without side services can't call.
+var errAlone = errors.New("tidegate serve calls HTTP backends and mocks, not functions or AWS services yet: use HTTP_PROXY, HTTP or MOCK")
 
 // Limits implements stage.Bounded.
 func (b *binder) Limits() apigw.Limits { return b.limits }
@@ -55,6 +60,9 @@ func (b *binder) Patience(functionARN string) time.Duration {
 
 // Lambda implements stage.Binder.
 func (b *binder) Lambda(i *apigw.Integration, functionARN string) (integration.Invoker, error) {
+	if b.alone {
+		return nil, errAlone
+	}
 	c := b.lambda
 	c.Timeout, c.Patience = i.Timeout, b.Patience(functionARN)
 	c.Roles, c.Role = b.roles, i.CredentialsARN
@@ -67,6 +75,9 @@ func (b *binder) Lambda(i *apigw.Integration, functionARN string) (integration.I
 // Service implements stage.Binder. The service is where the environment says,
 // else here, else at the fallback endpoint; else each call fails and says so.
 func (b *binder) Service(i *apigw.Integration, u *integration.ServiceURI) (integration.Invoker, error) {
+	if b.alone {
+		return nil, errAlone
+	}
 	c := integration.ServiceConfig{Transport: b.transport, Account: b.lambda.Account, Region: b.lambda.Region, Roles: b.roles, Role: i.CredentialsARN, Timeout: i.Timeout}
 	variable := integration.EndpointVariable(u.Service)
 	elsewhere := b.endpoints[variable]
@@ -101,6 +112,9 @@ func (b *binder) HTTP(i *apigw.Integration, url string) (integration.Invoker, er
 
 // Authorizer implements stage.Binder.
 func (b *binder) Authorizer(a *apigw.Authorizer, functionARN string) (authorizer.Authorizer, error) {
+	if b.alone {
+		return nil, errAlone
+	}
 	c := b.lambda
 	c.Roles, c.Role = b.roles, a.CredentialsARN
 	c.Patience = b.Patience(functionARN)

@@ -14,6 +14,10 @@ import (
 // user's authority vouches for names below localhost, an authority of the domain's
 // own for any other. Functions that start from now on trust it.
 func (s *Server) publishDomain(d *apigw.Domain) {
+	if s.ca == nil { // what comes over TLS has the configured certificate
+		s.domains.Publish(d)
+		return
+	}
 	before := s.certified.CertPEM()
 	if _, given := s.options.Certificates[d.Name]; given || !s.ca.Covers(strings.TrimPrefix(d.Name, "*.")) {
 		if err := s.certified.Add(d.Name); err != nil {
@@ -26,6 +30,10 @@ func (s *Server) publishDomain(d *apigw.Domain) {
 
 // withdrawDomain serves a custom domain name no longer.
 func (s *Server) withdrawDomain(name string) {
+	if s.ca == nil {
+		s.domains.Withdraw(name)
+		return
+	}
 	before := s.certified.CertPEM()
 	s.domains.Withdraw(name)
 	s.certified.Remove(name)

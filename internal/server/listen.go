@@ -4,9 +4,57 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"syscall"
 )
+
+// listen opens the listeners that the options name.
+func (o *Options) listen() ([]Listener, error) {
+	if o.Serve == nil {
+		open, err := listen(o.Hosts, o.Ports)
+		all := make([]Listener, len(open))
+		for i, l := range open {
+			all[i] = Listener{Role: RoleAll, Address: l.Addr().String(), Open: l}
+		}
+		return all, err
+	}
+	all := slices.Clone(o.Serve.Listeners)
+	var err error
+	for i := range all {
+		if all[i].Open != nil {
+			continue
+		}
+		if all[i].Open, err = listenOn(all[i].Address); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		for _, l := range all {
+			if l.Open != nil {
+				l.Open.Close()
+			}
+		}
+		return nil, err
+	}
+	return all, nil
+}
+
+// listenOn opens a listener on HOST:PORT.
+func listenOn(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	if _, text, _ := net.SplitHostPort(address); errors.Is(err, syscall.EADDRINUSE) {
+		if port, bad := strconv.Atoi(text); bad == nil {
+			if who := portOwner(port); who != "" {
+				return nil, fmt.Errorf("%s is taken by %s; stop it, or give the listener another address", address, who)
+			}
+		}
+	}
+	return nil, fmt.Errorf("listen on %s: %w", address, err)
+}
 
 // listen opens a listener on each host and port. Where several hosts share port
 // 0, they share the port that the first of them got: http://localhost:P must

@@ -189,7 +189,7 @@ func TestEveryAddress(t *testing.T) {
 	if !strings.HasPrefix(s.Endpoint(), "http://localhost:") || !strings.HasPrefix(s.address(), "127.0.0.1:") {
 		t.Errorf("the endpoint is %s, the address %s", s.Endpoint(), s.address())
 	}
-	all, err := s.reachable()
+	all, _, err := s.reachable()
 	if err != nil {
 		t.Fatal(err)
 	}

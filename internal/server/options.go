@@ -55,6 +55,11 @@ type Options struct {
 	// tables' time to live go by; nil is the machine's. Signatures, functions and
 	// the network always use the machine's.
 	Clock clock.Clock
+	// Serve makes it a server in production; nil: it is up's. Hosts, Ports, IAM,
+	// Loopback and what belongs to functions then mean nothing.
+	Serve *Serve
+	// Hold opens everything and accepts nobody until Accept is called.
+	Hold bool
 	// Display turns a function's or rule's name into what a person calls it.
 	Display func(name string) string
 }

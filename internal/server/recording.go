@@ -25,7 +25,7 @@ func (s *Server) openRecorder() (err error) {
 
 // gatewayEvents are counted, told to people, and kept.
 func (s *Server) gatewayEvents() gateway.EventListener {
-	events := s.metrics.Gateway(s.options.Observer.Gateway(s.options.Display))
+	events := s.metrics.Gateway(s.gatewayNotices())
 	if s.recorder != nil {
 		events.ExchangeEnd = s.recorder.Exchange
 	}

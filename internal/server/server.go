@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -61,7 +60,7 @@ const maxConnections = 1 << 20
 // A Server is a whole Tidegate in this process.
 type Server struct {
 	options     Options
-	listeners   []net.Listener
+	listeners   []Listener
 	store       *filekv.Store
 	ca          *intercept.Authority
 	certified   *intercept.Domains // certificates of custom domain names
@@ -87,17 +86,16 @@ type Server struct {
 	keys      *usage.Service
 	domains   edge.Domains
 	admin     *admin.Service
-	edge      *edge.Edge
+	plane     *control.Service
+	handlers  map[string]http.Handler // of services, by signing name
+	fronts    map[Role]*front
 
-	engine   *goconn.Engine   // TLS, what net/http gives back, and all where there are no loops
-	loops    transport.Engine // serves the listeners
-	memory   *memoryListener  // between services
-	inside   *http.Server     // serves memory
-	handed   *memoryListener  // what the engine leaves to net/http
-	fallback *http.Server     // serves handed
-	returned *memoryListener  // what net/http leaves to the engine
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	engine  *goconn.Engine   // TLS, what net/http gives back, and all where there are no loops
+	loops   transport.Engine // serves the listeners
+	memory  *memoryListener  // between services
+	inside  *http.Server     // serves memory
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // Open builds a server and begins to listen. Nothing of a data dir that another
@@ -108,36 +106,51 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	o.Limits = o.Limits.OrAWS()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Server{options: o, metrics: observe.NewMetrics(), memory: newMemoryListener(), handed: newMemoryListener(), returned: newMemoryListener(), stop: stop}
+	s := &Server{options: o, metrics: observe.NewMetrics(), memory: newMemoryListener(), handlers: map[string]http.Handler{}, stop: stop}
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	if s.listeners, err = listen(o.Hosts, o.Ports); err != nil {
+	if s.listeners, err = o.listen(); err != nil {
 		return nil, err
 	}
 	if s.store, err = openData(o.DataDir); err != nil {
 		return nil, err
 	}
+	gate := &awshttp.Gate{Mode: o.IAM, Account: o.Account, Region: o.Region, Events: s.metrics.AWS(o.Observer.AWS())}
+	if o.Serve != nil {
+		gate.Identities, gate.Tokens, gate.Mode = o.Serve.Identities, o.Serve.Tokens, awshttp.Enforce
+	} else if err := s.openDevelopment(ctx, gate); err != nil {
+		return nil, err
+	}
+	if err := s.openGateway(ctx, gate, s.handlers); err != nil {
+		return nil, err
+	}
+	if err := s.openEngines(); err != nil {
+		return nil, err
+	}
+	if !o.Hold {
+		s.Accept()
+	}
+	return s, nil
+}
+
+// openDevelopment opens what only up has: well-known keys and roles, the
+// certificate authority, the recorder, the side services.
+func (s *Server) openDevelopment(ctx context.Context, gate *awshttp.Gate) error {
 	if err := s.openIdentity(ctx); err != nil {
-		return nil, err
+		return err
 	}
+	gate.Identities = s.identity
 	if err := s.openAuthority(); err != nil {
-		return nil, err
+		return err
 	}
-	gate := &awshttp.Gate{Identities: s.identity, Mode: o.IAM, Account: o.Account, Region: o.Region, Events: s.metrics.AWS(o.Observer.AWS())}
 	if err := s.openRecorder(); err != nil {
-		return nil, err
+		return err
 	}
-	services := s.identity.Handlers(gate)
-	if err := s.openServices(ctx, gate, services); err != nil {
-		return nil, err
-	}
-	if err := s.openGateway(ctx, gate, services); err != nil {
-		return nil, err
-	}
-	return s, s.serve(services)
+	maps.Copy(s.handlers, s.identity.Handlers(gate))
+	return s.openServices(ctx, gate, s.handlers)
 }
 
 // servicePrincipals are AWS services that call other services here, each with a
@@ -205,7 +218,7 @@ func (s *Server) openAuthority() (err error) {
 	s.proxy = intercept.NewDoor(intercept.DoorConfig{
 		Covers: s.answersFor,
 		Answer: func(c net.Conn, read []byte) {
-			if s.returned.hand(context.Background(), newReturned(c, read)) != nil {
+			if s.inner().returned.hand(context.Background(), newReturned(c, read)) != nil {
 				c.Close()
 			}
 		},
@@ -361,8 +374,8 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 	}
 	transport := upstream.NewTransport(upstream.Config{})
 	return &binder{
-		announcer: announcer,
-		limits:    s.options.Limits,
+		announcer: announcer, alone: s.options.Serve != nil,
+		limits: s.options.Limits,
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
 		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},
@@ -392,7 +405,11 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	s.keys.Bound(s.options.Limits.APIKeys, s.options.Limits.UsagePlans)
 	s.running.Go(func() { s.keys.Run(ctx) })
 	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
-	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.stageLogs})
+	serving := gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents()}
+	if s.stageLogs != nil {
+		serving.Logs = s.stageLogs
+	}
+	s.gateway = gateway.New(serving)
 
 	resources, err := catalog.Open(ctx, s.store)
 	if err != nil {
@@ -414,7 +431,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	case <-time.After(readyWait):
 		return errors.New("the stages of the data dir could not be read in time; try again, or choose another --data-dir")
 	}
-	plane := control.New(control.Config{
+	s.plane = control.New(control.Config{
 		Catalog: resources, Region: s.options.Region, Clock: s.options.Clock, Limits: s.options.Limits,
 		Check: func(d *apigw.Definition, st *apigw.Stage) error {
 			_, err := stage.Compile(d, st, bind)
@@ -423,7 +440,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		Applied: follower.Wait, DomainApplied: follower.WaitDomain,
 		Notice: s.options.Observer.ControlNotice,
 	})
-	second, first := controlapi.New(gate, plane), s.keys.Handler(gate)
+	second, first := controlapi.New(gate, s.plane), s.keys.Handler(gate)
 	handlers["apigateway"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/apikeys") || strings.HasPrefix(r.URL.Path, "/usageplans") || r.URL.Path == "/account" {
 			first.ServeHTTP(w, r) // version 1
@@ -441,17 +458,23 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, handlers map[
 		return err
 	}
 	management := mgmtapi.New(mgmtapi.Config{Gate: gate, Router: s.reach(), Codec: s.registry.Codec(), Admit: s.gateway.AdmitCall, MaxPayload: s.options.Limits.MessageSize})
-	s.admin = admin.New(admin.Config{Replays: s.replayer,
+	pages := admin.Config{Replays: s.replayer,
 		Mode: string(s.options.Limits.Mode), Limits: s.options.Limits.Changed(),
-		Gate: gate, Records: records, StageURL: s.StageURL, DomainURLs: s.DomainURLs, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics,
-		Kept: func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
-			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
-		}})
-	addresses, err := s.reachable()
-	if err != nil {
-		return err
+		Gate: gate, Records: records, StageURL: s.StageURL, DomainURLs: s.DomainURLs, Connections: s.connections, Fire: s.fire, Observer: s.options.Observer, Metrics: s.writeMetrics}
+	if s.options.Serve != nil {
+		_, loopback, err := s.reachable()
+		if err != nil {
+			return err
+		}
+		pages.MetricsOpen = loopback[RoleAdmin]
 	}
-	s.edge = edge.New(edge.Config{
+	if s.logs != nil {
+		pages.Kept = func(ctx context.Context, function, requestID string, from, to time.Time) ([]observe.Notice, error) {
+			return observe.Kept(ctx, s.logsAPI, s.options.Display, function, requestID, from, to)
+		}
+	}
+	s.admin = admin.New(pages)
+	return s.openFronts(edge.Config{
 		Context:    ctx,
 		Gateway:    s.gateway,
 		Find:       s.router.Find,
@@ -461,81 +484,8 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, handlers map[
 		Fallback:   s.options.Fallback,
 		Own:        s.admin,
 		Domains:    &s.domains,
-		Guard:      &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses, Domains: &s.domains},
 		Events:     s.doorEvents(),
 	})
-	return nil
-}
-
-// reachable are the addresses by which others may name this server.
-func (s *Server) reachable() ([]netip.Addr, error) {
-	var all []netip.Addr
-	for _, l := range s.listeners {
-		a := l.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !a.IsUnspecified() {
-			all = append(all, a)
-			continue
-		}
-		own, err := net.InterfaceAddrs()
-		if err != nil {
-			return nil, fmt.Errorf("list this machine's addresses: %w", err)
-		}
-		for _, n := range own {
-			if p, err := netip.ParsePrefix(n.String()); err == nil {
-				all = append(all, p.Addr().Unmap())
-			}
-		}
-	}
-	return all, nil
-}
-
-// serve begins to accept.
-func (s *Server) serve(handlers map[string]http.Handler) error {
-	quiet := log.New(io.Discard, "", 0) // what net/http would log is the client's fault
-	fault := func(text string) {
-		s.options.Observer.Note(observe.Notice{Kind: observe.KindNote, Level: slog.LevelError, Text: text})
-	}
-	s.inside = &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer tellPanic(r, fault)
-		if strings.Contains(r.Host, ".execute-api.") { // an integration's: it pushes to clients
-			s.edge.ServeHTTP(w, r)
-			return
-		}
-		service, _, _ := strings.Cut(r.Host, ".")
-		if h := handlers[service]; h != nil {
-			h.ServeHTTP(w, r)
-			return
-		}
-		http.NotFound(w, r)
-	})}
-	s.fallback = &http.Server{
-		ErrorLog: quiet, ConnContext: connContext,
-		Handler:           &fallbackHandler{Handler: s.edge, back: s.returned, panicked: fault, bodyTime: bodyTime, takeTime: takeTime},
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		DisableGeneralOptionsHandler: true, // the guard looks at OPTIONS * too
-	}
-	var err error
-	limits, events := socketLimits(&s.options.Limits), s.metrics.Transport(s.options.Observer.Transport())
-	s.engine, err = goconn.New(goconn.Config{Limits: limits, Events: events, TLS: s.ca.TLSConfig(s.certified.Certificate), Clock: s.options.Clock})
-	if err != nil {
-		return err
-	}
-	s.loops, err = newLoops(s.engine, limits, events, s.options.Clock)
-	if err != nil {
-		return err
-	}
-	s.running.Go(func() { s.inside.Serve(s.memory) })
-	s.running.Go(func() { s.fallback.Serve(s.handed) })
-	fallback := func(c net.Conn) {
-		if s.handed.hand(context.Background(), c) != nil {
-			c.Close()
-		}
-	}
-	s.running.Go(func() { s.engine.Serve(s.returned, s.edge, fallback) })
-	for _, l := range s.listeners {
-		s.running.Go(func() { s.loops.Serve(l, s.edge, fallback) })
-	}
-	return nil
 }
 
 // socketLimits are the account's limits as sockets are held to them.
@@ -554,15 +504,18 @@ func socketLimits(l *apigw.Limits) transport.Limits {
 // every $disconnect is delivered, or ctx ends. The APIs answer all the while: it
 // is $disconnect functions that call them.
 func (s *Server) Drain(ctx context.Context) error {
-	s.schedules.Close()
-	s.functions.StopInstalling()
+	s.admin.SetUnready()
+	if s.options.Serve == nil {
+		s.schedules.Close()
+		s.functions.StopInstalling()
+	}
 	return s.gateway.Drain(ctx)
 }
 
 // Close ends everything. What was acknowledged is on disk.
 func (s *Server) Close() error {
 	for _, l := range s.listeners {
-		l.Close()
+		l.Open.Close()
 	}
 	var errs []error
 	if s.loops != nil {
@@ -571,8 +524,8 @@ func (s *Server) Close() error {
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}
-	if s.fallback != nil {
-		s.fallback.Close()
+	for _, f := range s.fronts {
+		f.close()
 	}
 	if s.schedules != nil {
 		s.schedules.Close()
@@ -595,8 +548,6 @@ func (s *Server) Close() error {
 		s.inside.Close()
 	}
 	s.memory.Close()
-	s.handed.Close()
-	s.returned.Close()
 	s.stop()
 	s.running.Wait()
 	if s.tables != nil {
@@ -640,7 +591,7 @@ func (s *Server) Client() *http.Client { return &http.Client{Timeout: 2 * time.M
 
 // address is host:port of the first listener, as this machine reaches it.
 func (s *Server) address() string {
-	a := s.listeners[0].Addr().(*net.TCPAddr)
+	a := s.listeners[0].Open.Addr().(*net.TCPAddr)
 	host := "127.0.0.1"
 	if !a.IP.IsUnspecified() && !a.IP.IsLoopback() {
 		host = a.IP.String()
@@ -653,7 +604,7 @@ func (s *Server) Endpoint() string { return "http://" + s.host() }
 
 // host is what people call the first listener.
 func (s *Server) host() string {
-	a := s.listeners[0].Addr().(*net.TCPAddr)
+	a := s.listeners[0].Open.Addr().(*net.TCPAddr)
 	if s.options.Loopback || a.IP.IsUnspecified() {
 		return "localhost:" + strconv.Itoa(a.Port)
 	}
@@ -663,14 +614,21 @@ func (s *Server) host() string {
 // StageURL is where clients reach a stage: without the API's id when only one
 // API has a stage of that name.
 func (s *Server) StageURL(apiID, name string) string {
-	if len(s.gateway.StagesNamed(apigw.StageName(name))) > 1 {
-		return fmt.Sprintf("ws://%s/%s/%s", s.host(), apiID, name)
+	scheme := "ws"
+	if s.options.Serve != nil && s.options.Serve.Certificate != nil {
+		scheme = "wss"
 	}
-	return fmt.Sprintf("ws://%s/%s", s.host(), name)
+	if len(s.gateway.StagesNamed(apigw.StageName(name))) > 1 {
+		return fmt.Sprintf("%s://%s/%s/%s", scheme, s.host(), apiID, name)
+	}
+	return fmt.Sprintf("%s://%s/%s", scheme, s.host(), name)
 }
 
 // fire fires a rule; what is wrong reaches the caller.
 func (s *Server) fire(ctx context.Context, rule string) error {
+	if s.schedules == nil {
+		return awshttp.Errorf(http.StatusNotFound, "ResourceNotFoundException", "there are no rules: schedules are off")
+	}
 	err := s.schedules.Fire(ctx, rule)
 	switch {
 	case err == nil:

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+
+	"tidegate/internal/awshttp"
+	"tidegate/internal/control"
+	"tidegate/internal/gateway"
+)
+
+// Serve is what a server in production has instead of what up has: it lets in
+// whom Identities names and nobody else, has no side services, and keeps nothing
+// of what clients send.
+type Serve struct {
+	Listeners  []Listener
+	Identities awshttp.Identities
+	Tokens     awshttp.Tokens // bearer tokens; nil: there are none
+	// Certificate is the public listeners'; nil: they speak no TLS.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// PublicManagement has the public listeners take calls of @connections too.
+	PublicManagement bool
+	// AccessLog has a line for each handshake, message and disconnect; without it
+	// there is one only where something is wrong.
+	AccessLog bool
+}
+
+// CheckDeclared says what of APIs that a file declares can't be, and changes
+// nothing.
+func (s *Server) CheckDeclared(ctx context.Context, apis []control.DeclaredAPI) error {
+	return s.plane.CheckDeclared(ctx, apis)
+}
+
+// Declare serves just these of the APIs that files declare. Those made through the
+// API stay.
+func (s *Server) Declare(ctx context.Context, apis []control.DeclaredAPI) error {
+	return s.plane.Declare(ctx, apis)
+}
+
+// Listeners are those that are open, each with its role.
+func (s *Server) Listeners() []Listener { return s.listeners }
+
+// tlsConfig is what the engines speak TLS with; nil means that they don't.
+func (s *Server) tlsConfig() *tls.Config {
+	if s.options.Serve == nil {
+		return s.ca.TLSConfig(s.certified.Certificate)
+	}
+	if s.options.Serve.Certificate == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: s.options.Serve.Certificate}
+}
+
+// troubles passes on what went wrong and drops the rest, before a line is made of
+// it.
+func troubles(told gateway.EventListener) gateway.EventListener {
+	return gateway.EventListener{
+		ConnectEnd: func(i gateway.ConnectInfo) {
+			if i.Err != nil {
+				told.ConnectEnd(i)
+			}
+		},
+		MessageEnd: func(i gateway.MessageInfo) {
+			if i.Err != nil {
+				told.MessageEnd(i)
+			}
+		},
+		DisconnectEnd: func(i gateway.DisconnectInfo) {
+			if i.Err != nil {
+				told.DisconnectEnd(i)
+			}
+		},
+	}
+}
+
+// gatewayNotices are the lines about handshakes, messages and disconnects.
+func (s *Server) gatewayNotices() gateway.EventListener {
+	told := s.options.Observer.Gateway(s.options.Display)
+	if s.options.Serve != nil && !s.options.Serve.AccessLog {
+		return troubles(told)
+	}
+	return told
+}
