@@ -117,9 +117,12 @@ func (p *process) options() (server.Options, error) {
 	o := server.Options{DataDir: c.DataDir, Region: c.Region, Account: c.Account, Limits: c.AppliedLimits(), Observer: p.observer,
 		Display: func(name string) string { return name }, NoRecord: true, Hold: true,
 		Serve: &server.Serve{Identities: p.identities, Tokens: p.identities, PublicManagement: c.Management.Public, AccessLog: c.AccessLog}}
-	for role, addresses := range map[server.Role]config.Addresses{server.RolePublic: c.Listeners.Public, server.RoleManagement: c.Listeners.Management, server.RoleAdmin: c.Listeners.Admin} {
-		for _, a := range addresses {
-			o.Serve.Listeners = append(o.Serve.Listeners, server.Listener{Role: role, Address: a})
+	for _, l := range []struct { // the public ones first: they are what clients' URLs name
+		role      server.Role
+		addresses config.Addresses
+	}{{server.RolePublic, c.Listeners.Public}, {server.RoleManagement, c.Listeners.Management}, {server.RoleAdmin, c.Listeners.Admin}} {
+		for _, a := range l.addresses {
+			o.Serve.Listeners = append(o.Serve.Listeners, server.Listener{Role: l.role, Address: a})
 		}
 	}
 	if c.WebhookSecret != "" {
@@ -198,7 +201,7 @@ func (p *process) announce() {
 			urls = append(urls, p.server.StageURL(a.ID, st.Name))
 		}
 	}
-	if len(urls) > 0 {
+	if len(urls) > 0 && len(p.config.Listeners.Public) > 0 {
 		attrs = append(attrs, slog.Any("urls", urls))
 	}
 	p.note(slog.LevelInfo, "ready", attrs...)
