@@ -351,7 +351,7 @@ func same(a, b *Value) bool {
 			}
 			continue
 		}
-		if other, ok := b.Member(a.Names[i]); !ok || !same(&a.Items[i], other) {
+		if other, ok := b.Member(a.Items[i].Name); !ok || !same(&a.Items[i], other) {
 			return false
 		}
 	}

@@ -289,6 +289,47 @@ func (q *Query) Select(root *Value) ([]*Value, error) {
 	return q.apply(found)
 }
 
+// Find returns what a definite query leads to, as Select does; nil when it
+// leads nowhere.
+func (q *Query) Find(root *Value) (*Value, error) {
+	if !q.definite { // a function of a list
+		found, err := q.Select(root)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		return found[0], nil
+	}
+	v := root
+	for i := range q.steps {
+		s := &q.steps[i]
+		switch {
+		case s.kind == queryMembers && len(s.names) == 1:
+			v, _ = v.Member(s.names[0])
+		case s.kind == queryIndexes && len(s.indexes) == 1:
+			v = v.element(s.indexes[0])
+		default:
+			found, err := s.follow(nil, v, root)
+			if err != nil {
+				return nil, err
+			}
+			if v = nil; len(found) > 0 {
+				v = found[0]
+			}
+		}
+		if v == nil {
+			return nil, nil
+		}
+	}
+	if q.function == "" {
+		return v, nil
+	}
+	found, err := q.apply([]*Value{v})
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
 // values follows the steps from v; root is what $ means in filters.
 func (q *Query) values(v, root *Value) ([]*Value, error) {
 	now := []*Value{v}
@@ -334,18 +375,15 @@ func (s *queryStep) follow(out []*Value, v, root *Value) ([]*Value, error) {
 			part := &Value{Kind: Object}
 			for _, name := range s.names {
 				if m, ok := v.Member(name); ok {
-					part.Names, part.Items = append(part.Names, name), append(part.Items, *m)
+					part.Items = append(part.Items, *m)
 				}
 			}
 			out = append(out, part)
 		}
 	case queryIndexes:
 		for _, i := range s.indexes {
-			if i < 0 {
-				i += len(v.Items)
-			}
-			if v.Kind == Array && 0 <= i && i < len(v.Items) {
-				out = append(out, &v.Items[i])
+			if item := v.element(i); item != nil {
+				out = append(out, item)
 			}
 		}
 	case queryWildcard:
@@ -431,8 +469,8 @@ func (q *Query) apply(found []*Value) ([]*Value, error) {
 		switch {
 		case q.function == "keys" && v.Kind == Object:
 			keys := &Value{Kind: Array}
-			for _, name := range v.Names {
-				keys.Items = append(keys.Items, Value{Kind: String, Text: name})
+			for i := range v.Items {
+				keys.Items = append(keys.Items, Value{Kind: String, Text: v.Items[i].Name})
 			}
 			return []*Value{keys}, nil
 		case (q.function == "length" || q.function == "size") && v.Kind == String:

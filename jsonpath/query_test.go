@@ -2,6 +2,7 @@ package jsonpath
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -43,9 +44,16 @@ func selected(path string, root *Value) string {
 	case err != nil:
 		return "fails"
 	case q.Definite() && len(found) == 0:
+		if one, err := q.Find(root); err != nil || one != nil {
+			return fmt.Sprintf("Find finds %v, %v", one, err)
+		}
 		return "missing"
 	case q.Definite():
-		return string(found[0].AppendJSON(nil))
+		got := string(found[0].AppendJSON(nil))
+		if one, err := q.Find(root); err != nil || one == nil || string(one.AppendJSON(nil)) != got {
+			return fmt.Sprintf("Find differs from Select's %s: %v, %v", got, one, err)
+		}
+		return got
 	}
 	list := Value{Kind: Array}
 	for _, v := range found {

@@ -72,6 +72,9 @@ type scanner struct {
 	depth int
 	steps []step
 	out   []byte
+
+	open   []Value // what containers hold that aren't closed yet, one behind the other
+	closed []Value // room for what those hold that are
 }
 
 // document reads the whole text.

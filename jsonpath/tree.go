@@ -1,7 +1,7 @@
 package jsonpath
 
 import (
-	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -87,11 +87,17 @@ func (s *scanner) scalar(text []byte) Value {
 // fewMembers is up to how many members a name is searched for without an index.
 const fewMembers = 8
 
+// scratch keeps room for what containers hold that aren't closed yet.
+var scratch = sync.Pool{New: func() any { room := make([]Value, 0, 32); return &room }}
+
+// maxRoom bounds how many values room is kept for, or made for ahead.
+const maxRoom = 512
+
 func (s *scanner) objectTree() (v Value, err error) {
 	if err := s.enter(); err != nil {
 		return Value{}, err
 	}
-	v.Kind = Object
+	base := len(s.open)
 	var index map[string]int // from name to place, once there are many
 	for {
 		key, escaped, more, err := s.member()
@@ -100,7 +106,7 @@ func (s *scanner) objectTree() (v Value, err error) {
 		}
 		if !more {
 			s.depth--
-			return v, nil
+			return Value{Kind: Object, Items: s.close(base)}, nil
 		}
 		item, err := s.tree('}')
 		if err != nil {
@@ -109,27 +115,25 @@ func (s *scanner) objectTree() (v Value, err error) {
 		if err := s.afterMember(); err != nil {
 			return Value{}, err
 		}
-		name := s.string(key, escaped)
+		item.Name = s.string(key, escaped)
+		members := s.open[base:]
 		at, known := 0, false
 		if index != nil {
-			at, known = index[name]
+			at, known = index[item.Name]
 		} else {
-			at, known = v.place(name)
+			at, known = place(members, item.Name)
 		}
 		if known { // the last value counts, in the first one's place
-			v.Items[at] = item
+			members[at] = item
 			continue
 		}
-		if len(v.Names) == 1 { // seldom only two
-			v.Names, v.Items = slices.Grow(v.Names, fewMembers-1), slices.Grow(v.Items, fewMembers-1)
-		}
-		v.Names, v.Items = append(v.Names, name), append(v.Items, item)
+		s.open = append(s.open, item)
 		if index != nil {
-			index[name] = len(v.Names) - 1
-		} else if len(v.Names) > fewMembers {
+			index[item.Name] = len(members)
+		} else if len(members) == fewMembers {
 			index = make(map[string]int, 2*fewMembers)
-			for i, n := range v.Names {
-				index[n] = i
+			for i := range s.open[base:] {
+				index[s.open[base+i].Name] = i
 			}
 		}
 	}
@@ -139,7 +143,7 @@ func (s *scanner) arrayTree() (v Value, err error) {
 	if err := s.enter(); err != nil {
 		return Value{}, err
 	}
-	v.Kind = Array
+	base := len(s.open)
 	for {
 		more, err := s.element()
 		if err != nil {
@@ -147,14 +151,32 @@ func (s *scanner) arrayTree() (v Value, err error) {
 		}
 		if !more {
 			s.depth--
-			return v, nil
+			return Value{Kind: Array, Items: s.close(base)}, nil
 		}
 		item, err := s.tree(']')
 		if err != nil {
 			return Value{}, err
 		}
-		v.Items = append(v.Items, item)
+		s.open = append(s.open, item)
 	}
+}
+
+// close takes the values of the container that ends to where they stay: values
+// of many containers share their room.
+func (s *scanner) close(base int) []Value {
+	n := len(s.open) - base
+	if n == 0 {
+		return nil
+	}
+	if n > cap(s.closed)-len(s.closed) {
+		expected := len(s.open) + (len(s.data)-s.pos)/48 + 2
+		s.closed = make([]Value, 0, max(n, min(expected, maxRoom)))
+	}
+	at := len(s.closed)
+	s.closed = append(s.closed, s.open[base:]...)
+	clear(s.open[base:])
+	s.open = s.open[:base]
+	return s.closed[at:len(s.closed):len(s.closed)]
 }
 
 // An evaluation collects what a path leads to.
@@ -215,7 +237,7 @@ func (v *Value) appendJava(dst []byte) []byte {
 			dst = append(dst, ", "...)
 		}
 		if v.Kind == Object {
-			dst = append(append(dst, v.Names[i]...), '=')
+			dst = append(append(dst, v.Items[i].Name...), '=')
 		}
 		dst = v.Items[i].appendJava(dst)
 	}

@@ -3,6 +3,7 @@ package jsonpath
 import (
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 // A Kind is what a value is.
@@ -21,18 +22,34 @@ const (
 // A Value is a JSON value that was read whole. It is not to be changed.
 type Value struct {
 	Kind  Kind
-	Text  string   // of a string, without quotes and escapes; of a number or boolean, as written
-	Names []string // of an object's members, in the order of their first use
-	Items []Value  // an object's members' values, an array's elements
+	Name  string  // under which an object has it: a member's name
+	Text  string  // of a string, without quotes and escapes; of a number or boolean, as written
+	Items []Value // an object's members in the order of their first use, an array's elements
 }
 
 // Read reads a text whole, as leniently as Pick; unquoted text that is no JSON
 // scalar is a string. The error is ErrNotJSON.
-func Read(body []byte) (Value, error) {
+func Read(body []byte) (Value, error) { return ReadCopy(body, "") }
+
+// ReadCopy is Read for a caller that has a copy of the body: the value's texts
+// are then pieces of copy, which is string(body). With "" it is made when needed.
+func ReadCopy(body []byte, copy string) (Value, error) {
 	if len(body) > MaxText {
 		return Value{}, errTooLong
 	}
-	s := scanner{data: body}
+	open := scratch.Get().(*[]Value)
+	s := scanner{data: body, text: copy, open: *open}
+	v, err := s.whole()
+	if cap(s.open) <= maxRoom {
+		clear(s.open) // an error leaves some there
+		*open = s.open[:0]
+		scratch.Put(open)
+	}
+	return v, err
+}
+
+// whole reads the text as a tree.
+func (s *scanner) whole() (Value, error) {
 	s.blanks()
 	if s.pos == len(s.data) {
 		return Value{}, ErrNotJSON
@@ -66,8 +83,27 @@ func (v *Value) Member(name string) (member *Value, ok bool) {
 
 // place returns where in an object the member of that name is.
 func (v *Value) place(name string) (at int, ok bool) {
-	for i, n := range v.Names {
-		if n == name {
+	if v.Kind != Object {
+		return 0, false
+	}
+	return place(v.Items, name)
+}
+
+// element returns an array's element, counted from the end when i is negative;
+// nil when there is none.
+func (v *Value) element(i int) *Value {
+	if i < 0 {
+		i += len(v.Items)
+	}
+	if v.Kind != Array || i < 0 || i >= len(v.Items) {
+		return nil
+	}
+	return &v.Items[i]
+}
+
+func place(members []Value, name string) (at int, ok bool) {
+	for i := range members {
+		if members[i].Name == name {
 			return i, true
 		}
 	}
@@ -96,7 +132,7 @@ func (v *Value) AppendJSON(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		if v.Kind == Object {
-			dst = append(appendString(dst, v.Names[i]), ':')
+			dst = append(appendString(dst, v.Items[i].Name), ':')
 		}
 		dst = v.Items[i].AppendJSON(dst)
 	}
@@ -105,27 +141,45 @@ func (v *Value) AppendJSON(dst []byte) []byte {
 
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', byte(c))
-		case c == '\b':
-			dst = append(dst, `\b`...)
-		case c == '\f':
-			dst = append(dst, `\f`...)
-		case c == '\n':
-			dst = append(dst, `\n`...)
-		case c == '\r':
-			dst = append(dst, `\r`...)
-		case c == '\t':
-			dst = append(dst, `\t`...)
-		case c < 0x20 || 0x7f <= c && c <= 0x9f || 0x2000 <= c && c <= 0x20ff:
-			dst = fmt.Appendf(dst, `\u%04X`, c)
-		default:
-			dst = append(dst, string(c)...)
+	plain := 0 // from where on nothing was appended yet
+	for i := 0; i < len(s); {
+		c, size := rune(s[i]), 1
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
 		}
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRuneInString(s[i:])
+			if c > 0x9f && (c < 0x2000 || c > 0x20ff) && (c != utf8.RuneError || size > 1) {
+				i += size
+				continue
+			}
+		}
+		dst = appendEscape(append(dst, s[plain:i]...), c)
+		i += size
+		plain = i
 	}
-	return append(dst, '"')
+	return append(append(dst, s[plain:]...), '"')
+}
+
+func appendEscape(dst []byte, c rune) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', byte(c))
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	case utf8.RuneError:
+		return utf8.AppendRune(dst, c)
+	}
+	return fmt.Appendf(dst, `\u%04X`, c)
 }
 
 // number returns a number's value.

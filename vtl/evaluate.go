@@ -3,6 +3,8 @@ package vtl
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 )
 
 // How #stop and #break travel to where they end.
@@ -23,11 +25,82 @@ type evaluation struct {
 	depth  int
 	macros map[string]*macro
 
-	set    map[string]any // what the template set
-	frames []*frame       // the macro calls that are under way, the innermost last
-	loop   *loop          // the innermost #foreach
-	given  []any          // the arguments of the calls that are under way
-	room   [4]any         // for those of most templates
+	set    names    // what the template set
+	frames []*frame // the macro calls that are under way, the innermost last
+	loop   *loop    // the innermost #foreach
+	given  []any    // the arguments of the calls that are under way
+}
+
+// evaluations keeps the room of those that ended.
+var evaluations = sync.Pool{New: func() any { return new(evaluation) }}
+
+// maxKept bounds how many arguments room is kept for.
+const maxKept = 64
+
+// release ends the use of an evaluation, which keeps nothing of it but room.
+func (e *evaluation) release() {
+	e.set.clear()
+	set, given := e.set, e.given
+	clear(given[:cap(given)])
+	if cap(given) > maxKept {
+		given = nil
+	}
+	*e = evaluation{set: set, given: given[:0]}
+	evaluations.Put(e)
+}
+
+// names are the values of names.
+type names struct {
+	few  []named        // up to fewEntries of them
+	many map[string]any // all, when there are more
+}
+
+type named struct {
+	name  string
+	value any
+}
+
+func (n *names) get(name string) (v any, ok bool) {
+	if n.many != nil {
+		v, ok = n.many[name]
+		return v, ok
+	}
+	for i := range n.few {
+		if n.few[i].name == name {
+			return n.few[i].value, true
+		}
+	}
+	return nil, false
+}
+
+func (n *names) put(name string, v any) {
+	if n.many != nil {
+		n.many[name] = v
+		return
+	}
+	for i := range n.few {
+		if n.few[i].name == name {
+			n.few[i].value = v
+			return
+		}
+	}
+	if n.few = append(n.few, named{name, v}); len(n.few) > fewEntries {
+		n.many = make(map[string]any, 2*fewEntries)
+		for _, e := range n.few {
+			n.many[e.name] = e.value
+		}
+	}
+}
+
+func (n *names) remove(name string) {
+	delete(n.many, name)
+	n.few = slices.DeleteFunc(n.few, func(e named) bool { return e.name == name })
+}
+
+// clear removes all of them and keeps the room of few.
+func (n *names) clear() {
+	clear(n.few[:cap(n.few)])
+	*n = names{few: n.few[:0]}
 }
 
 // A frame is a call of a macro: its parameters stand for the caller's
@@ -67,10 +140,14 @@ func (e *evaluation) deeper() error {
 
 func (e *evaluation) write(s string) error {
 	if len(e.out)-e.base+len(s) > e.limits.Output {
-		return fmt.Errorf("%w: more than %d bytes of output", ErrLimit, e.limits.Output)
+		return e.outputExceeded()
 	}
 	e.out = append(e.out, s...)
 	return e.step(len(s))
+}
+
+func (e *evaluation) outputExceeded() error {
+	return fmt.Errorf("%w: more than %d bytes of output", ErrLimit, e.limits.Output)
 }
 
 // capture renders into a text of its own.
@@ -100,25 +177,89 @@ func (stopNode) render(*evaluation) error     { return errStop }
 func (breakNode) render(*evaluation) error    { return errBreak }
 
 func (n referenceNode) render(e *evaluation) error {
-	v, err := n.reference.value(e)
-	if err != nil {
-		return err
-	}
-	text, err := e.print(v)
-	if err != nil {
-		return err
-	}
-	switch {
-	case n.escaped && v == nil: // the backslash escapes nothing that would be replaced
-		return e.write(n.slashes + `\` + n.literal)
-	case n.escaped:
+	if n.escaped {
+		v, err := n.reference.value(e)
+		switch {
+		case err != nil:
+			return err
+		case v == nil: // the backslash escapes nothing that would be replaced
+			return e.write(n.slashes + `\` + n.literal)
+		}
 		return e.write(n.slashes + n.literal)
-	case v != nil:
-		return e.write(n.slashes + text)
-	case n.quiet:
-		return e.write(n.slashes + n.slashes)
 	}
-	return e.write(n.slashes + n.slashes + e.unresolved(n.reference))
+	start := len(e.out)
+	e.out = append(e.out, n.slashes...)
+	printed, err := n.reference.print(e)
+	switch {
+	case err != nil:
+		return err
+	case printed:
+		if len(e.out)-e.base > e.limits.Output {
+			return e.outputExceeded()
+		}
+		return e.step(len(e.out) - start)
+	case n.quiet:
+		return e.write(n.slashes)
+	}
+	return e.write(n.slashes + e.unresolved(n.reference))
+}
+
+// print appends what the reference's value prints; printed is false when it has
+// none, and then nothing was appended.
+func (r *reference) print(e *evaluation) (printed bool, err error) {
+	last := len(r.steps) - 1
+	if last < 0 {
+		v, err := r.value(e)
+		if err != nil || v == nil {
+			return false, err
+		}
+		return true, e.print(v)
+	}
+	v, err := r.follow(e, last)
+	if err != nil || v == nil {
+		return false, err
+	}
+	start := len(e.given)
+	printed, err = r.steps[last].print(e, v)
+	e.given = e.given[:start]
+	if err != nil {
+		return false, r.failed(e, err)
+	}
+	return printed, nil
+}
+
+// print appends what the step leads to.
+func (s *step) print(e *evaluation, owner any) (printed bool, err error) {
+	switch s.kind {
+	case stepProperty:
+		if a, able := owner.(PropertyAppender); able {
+			if out, ok := a.AppendGet(e.out, s.name); ok {
+				e.out = out
+				return true, nil
+			}
+		}
+	case stepMethod:
+		arguments, err := s.evaluate(e)
+		if err != nil {
+			return false, err
+		}
+		if a, able := owner.(MethodAppender); able {
+			if out, ok, err := a.AppendCall(e.out, s.name, arguments); ok || err != nil {
+				e.out = out
+				return ok, err
+			}
+		}
+		v, _, err := e.call(owner, s.name, arguments)
+		if err != nil || v == nil {
+			return false, err
+		}
+		return true, e.print(normal(v))
+	}
+	v, err := s.follow(e, owner)
+	if err != nil || v == nil {
+		return false, err
+	}
+	return true, e.print(v)
 }
 
 // unresolved is what a reference without a value prints: itself, or in a macro
@@ -138,7 +279,7 @@ func (e *evaluation) unresolved(r *reference) string {
 // unsaid is what a reference without a value prints: itself, or nothing when its
 // name is Silent.
 func (e *evaluation) unsaid(r *reference) string {
-	if _, set := e.set[r.name]; !set && e.scope != nil {
+	if _, set := e.set.get(r.name); !set && e.scope != nil {
 		if v, ok := e.scope(r.name); ok {
 			if _, silent := v.(Silent); silent {
 				return ""
@@ -173,6 +314,9 @@ func (e *evaluation) assign(r *reference, v any) error {
 	if err != nil {
 		return err
 	}
+	if l, ok := owner.(Lazy); ok {
+		owner = l.Map()
+	}
 	switch last.kind {
 	case stepProperty:
 		if m, ok := owner.(*Map); ok {
@@ -183,13 +327,16 @@ func (e *evaluation) assign(r *reference, v any) error {
 		if err != nil {
 			return err
 		}
+		if err := e.printable(at); err != nil {
+			return err
+		}
 		switch o := owner.(type) {
 		case *Map:
 			o.Put(at, v)
 		case *List:
 			i, ok := index(at, len(o.items))
 			if !ok {
-				return e.fail(r, fmt.Errorf("no item %s in a list of %d", Print(at), len(o.items)))
+				return e.fail(r, noItem(at, len(o.items)))
 			}
 			o.items[i] = v
 		}
@@ -231,10 +378,7 @@ func (e *evaluation) put(name string, v any) {
 			return
 		}
 	}
-	if e.set == nil {
-		e.set = map[string]any{}
-	}
-	e.set[name] = v
+	e.set.put(name, v)
 }
 
 // find returns a name's value, nil when it has none.
@@ -256,7 +400,7 @@ func (e *evaluation) find(name string) (any, error) {
 			return v, err
 		}
 	}
-	if v, ok := e.set[name]; ok {
+	if v, ok := e.set.get(name); ok {
 		return v, nil
 	}
 	if e.loop != nil {
@@ -271,9 +415,6 @@ func (e *evaluation) find(name string) (any, error) {
 	}
 	if e.scope != nil {
 		if v, ok := e.scope(name); ok {
-			if s, silent := v.(Silent); silent {
-				v = s.Value
-			}
 			return normal(v), nil
 		}
 	}
@@ -367,14 +508,14 @@ func (n foreachNode) render(e *evaluation) error {
 		return nil
 	}
 	l := &loop{size: len(items), parent: e.loop}
-	before, had := e.set[n.name]
+	before, had := e.set.get(n.name)
 	e.loop = l
 	defer func() {
 		e.loop = l.parent
 		if had {
-			e.set[n.name] = before
+			e.set.put(n.name, before)
 		} else {
-			delete(e.set, n.name)
+			e.set.remove(n.name)
 		}
 	}()
 	for i, item := range items {
@@ -465,7 +606,10 @@ func (n evaluateNode) render(e *evaluation) error {
 }
 
 // value follows the reference; nil means that it has no value.
-func (r *reference) value(e *evaluation) (any, error) {
+func (r *reference) value(e *evaluation) (any, error) { return r.follow(e, len(r.steps)) }
+
+// follow follows the reference's first steps.
+func (r *reference) follow(e *evaluation, steps int) (any, error) {
 	e.at = r.at
 	if err := e.step(0); err != nil {
 		return nil, err
@@ -479,18 +623,23 @@ func (r *reference) value(e *evaluation) (any, error) {
 			return nil, err
 		}
 	}
-	for i := range r.steps {
+	for i := range r.steps[:steps] {
 		if v == nil {
 			return nil, nil
 		}
 		if v, err = r.steps[i].follow(e, v); err != nil {
-			if errors.Is(err, ErrLimit) || errors.Is(err, errBreak) {
-				return nil, err
-			}
-			return nil, e.fail(r, err)
+			return nil, r.failed(e, err)
 		}
 	}
 	return v, nil
+}
+
+// failed is the error of a reference whose step failed.
+func (r *reference) failed(e *evaluation, err error) error {
+	if errors.Is(err, ErrLimit) || errors.Is(err, errBreak) {
+		return err
+	}
+	return e.fail(r, err)
 }
 
 func (r *reference) truth(e *evaluation) (bool, error) {
@@ -505,22 +654,37 @@ func (s *step) follow(e *evaluation, owner any) (any, error) {
 	if s.kind == stepProperty {
 		return normal(property(owner, s.name)), nil
 	}
-	start := len(e.given) // what an error leaves there is dropped with the evaluation
+	start := len(e.given)
+	arguments, err := s.evaluate(e)
+	var v any
+	switch {
+	case err != nil:
+	case s.kind == stepIndex:
+		if err = e.printable(arguments[0]); err == nil {
+			v, err = at(owner, arguments[0])
+		}
+	default:
+		v, _, err = e.call(owner, s.name, arguments)
+	}
+	e.given = e.given[:start]
+	return normal(v), err
+}
+
+// evaluate puts the step's arguments behind those of the calls under way, and
+// counts what a method will have to go through.
+func (s *step) evaluate(e *evaluation) ([]any, error) {
+	start, size := len(e.given), 0
 	for _, a := range s.arguments {
 		v, err := a.value(e)
 		if err != nil {
 			return nil, err
 		}
+		if text, ok := v.(string); ok {
+			size += len(text)
+		}
 		e.given = append(e.given, v)
 	}
-	arguments := e.given[start:len(e.given):len(e.given)]
-	if s.kind == stepIndex {
-		e.given = e.given[:start]
-		return at(owner, arguments[0])
-	}
-	v, _, err := e.call(owner, s.name, arguments)
-	e.given = e.given[:start]
-	return normal(v), err
+	return e.given[start:len(e.given):len(e.given)], e.step(size)
 }
 
 func (x literalExpression) value(*evaluation) (any, error) { return x.constant, nil }
@@ -562,6 +726,9 @@ func (x mapExpression) value(e *evaluation) (any, error) {
 		}
 		v, err := x.values[i].value(e)
 		if err != nil {
+			return nil, err
+		}
+		if err := e.printable(k); err != nil {
 			return nil, err
 		}
 		m.Put(k, v)
@@ -631,7 +798,7 @@ func (e *evaluation) concat(x *binaryExpression, left, right any) (any, error) {
 		if r, ok := side.(*reference); ok && v == nil {
 			return r.text, nil
 		}
-		return e.print(v)
+		return e.textOf(v)
 	}
 	a, err := text(x.left, left)
 	if err != nil {
@@ -700,29 +867,65 @@ func (e *evaluation) equal(left, right any) (bool, error) {
 	if left == nil || right == nil {
 		return left == nil && right == nil, nil
 	}
-	if order, ok := compareNumbers(left, right); ok {
-		return order == 0, nil
+	switch a := left.(type) {
+	case string:
+		if b, ok := right.(string); ok {
+			return a == b, nil
+		}
+	case bool:
+		if b, ok := right.(bool); ok {
+			return a == b, nil
+		}
+	default:
+		if order, ok := compareNumbers(left, right); ok {
+			return order == 0, nil
+		}
 	}
-	a, err := e.print(left)
+	a, err := e.textOf(left)
 	if err != nil {
 		return false, err
 	}
-	b, err := e.print(right)
+	b, err := e.textOf(right)
 	return a == b, err
 }
 
-// print is Print, counted.
-func (e *evaluation) print(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
-		return "null", nil
-	case string:
-		return v, nil
+// textOf is Print, counted.
+func (e *evaluation) textOf(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, nil
 	}
-	p := printer{limit: e.limits.Output}
+	at := len(e.out)
+	if err := e.print(v); err != nil {
+		return "", err
+	}
+	s := string(e.out[at:])
+	e.out = e.out[:at]
+	return s, e.step(len(s))
+}
+
+// printable counts what it takes to print a value that is to be a map's key, or
+// is given to an Object: lists that hold lists twice are short to make, not to
+// print.
+func (e *evaluation) printable(v any) error {
+	switch v.(type) {
+	case nil, string, bool, int64, float64:
+		return nil
+	}
+	_, err := e.textOf(v)
+	return err
+}
+
+// print appends what a value prints to the output.
+func (e *evaluation) print(v any) error {
+	if s, ok := v.(string); ok {
+		e.out = append(e.out, s...)
+		return nil
+	}
+	p := printer{out: e.out, limit: len(e.out) + e.limits.Output}
 	p.java(v, 0)
 	if p.exceeded {
-		return "", fmt.Errorf("%w: a value of more than %d bytes", ErrLimit, e.limits.Output)
+		return fmt.Errorf("%w: a value of more than %d bytes", ErrLimit, e.limits.Output)
 	}
-	return string(p.out), e.step(len(p.out))
+	e.out = p.out
+	return nil
 }

@@ -15,11 +15,20 @@ func (e *evaluation) call(owner any, name string, args []any) (v any, ok bool, e
 	case Lazy:
 		owner = o.Map()
 	case Object:
-		return o.Call(name, args)
+		for _, arg := range args {
+			if err := e.printable(arg); err != nil {
+				return nil, false, err
+			}
+		}
+		v, ok, err = o.Call(name, args)
+		if text, isText := v.(string); isText && err == nil {
+			err = e.sized(len(text))
+		}
+		return v, ok, err
 	}
 	switch {
 	case name == "toString" && len(args) == 0:
-		s, err := e.print(owner)
+		s, err := e.textOf(owner)
 		return s, true, err
 	case name == "equals" && len(args) == 1:
 		v, err := e.sameAs(owner, args[0])
@@ -395,6 +404,11 @@ func (e *evaluation) callMap(m *Map, name string, args []any) (v any, ok bool, e
 	if err := e.step(len(m.keys)); err != nil {
 		return nil, false, err
 	}
+	if len(args) > 0 && name != "putAll" && name != "containsValue" {
+		if err := e.printable(args[0]); err != nil {
+			return nil, false, err
+		}
+	}
 	switch name + "/" + strconv.Itoa(len(args)) {
 	case "size/0":
 		return int64(len(m.keys)), true, nil
@@ -418,6 +432,9 @@ func (e *evaluation) callMap(m *Map, name string, args []any) (v any, ok bool, e
 		}
 		return v, true, nil
 	case "putAll/1":
+		if l, lazy := args[0].(Lazy); lazy {
+			args[0] = l.Map()
+		}
 		other, ok := args[0].(*Map)
 		if ok {
 			for _, k := range other.Keys() {

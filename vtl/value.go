@@ -211,9 +211,13 @@ func at(owner, key any) (any, error) {
 	}
 	i, ok := index(key, len(list))
 	if !ok {
-		return nil, fmt.Errorf("no item %s in a list of %d", Print(key), len(list))
+		return nil, noItem(key, len(list))
 	}
 	return list[i], nil
+}
+
+func noItem(key any, size int) error {
+	return fmt.Errorf("no item %s in a list of %d", clip(Print(key)), size)
 }
 
 // property follows a property: a map's entry, an object's own, or what a getter
@@ -278,12 +282,13 @@ func typeName(v any) string {
 }
 
 // Print returns a value as Java's toString does: what a reference to it prints.
-// Maps are {k=v}, lists [a, b] or, when they come from JSON, JSON.
+// Maps are {k=v}, lists [a, b] or, when they come from JSON, JSON. What is longer
+// than 10 MiB is cut off.
 func Print(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
-	p := printer{limit: math.MaxInt}
+	p := printer{limit: defaultOutput}
 	p.java(v, 0)
 	return string(p.out)
 }
@@ -367,14 +372,8 @@ func (p *printer) sequence(items []any, depth int) {
 	p.out = append(p.out, ']')
 }
 
-// AppendJSON appends a value as JSON, in the way of the library that parses it
-// for API Gateway (json-smart): no spaces, slashes escaped.
-func AppendJSON(dst []byte, v any) []byte {
-	p := printer{out: dst, limit: math.MaxInt}
-	p.json(v, 0)
-	return p.out
-}
-
+// json writes a value as the library does that parses JSON for API Gateway
+// (json-smart): no spaces, slashes escaped.
 func (p *printer) json(v any, depth int) {
 	if p.full(depth) {
 		return
@@ -395,7 +394,7 @@ func (p *printer) json(v any, depth int) {
 			if i > 0 {
 				p.out = append(p.out, ',')
 			}
-			p.quote(Print(k))
+			p.quoted(k, depth+1)
 			p.out = append(p.out, ':')
 			p.json(v.values[i], depth+1)
 		}
@@ -405,8 +404,23 @@ func (p *printer) json(v any, depth int) {
 	case Lazy:
 		p.json(v.Map(), depth)
 	default:
-		p.quote(Print(v))
+		p.quoted(v, depth)
 	}
+}
+
+// quoted writes what a value prints as a JSON string.
+func (p *printer) quoted(v any, depth int) {
+	if s, ok := v.(string); ok {
+		p.quote(s)
+		return
+	}
+	inner := printer{limit: p.limit}
+	inner.java(v, depth+1) // what holds itself is found by its depth
+	if inner.full(0) {
+		p.exceeded = true
+		return
+	}
+	p.quote(string(inner.out))
 }
 
 // quote escapes as json-smart does.

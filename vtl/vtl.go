@@ -91,9 +91,9 @@ func (e *EvaluationError) Unwrap() error { return e.Err }
 // properties.
 type Scope func(name string) (value any, ok bool)
 
-// Silent is a value in scope whose references print nothing, rather than
-// themselves, when they lead nowhere.
-type Silent struct{ Value any }
+// Silent is implemented by values in scope whose references print nothing,
+// rather than themselves, when they lead nowhere.
+type Silent interface{ Silent() }
 
 // An Object is a value with properties and methods of its own.
 type Object interface {
@@ -113,6 +113,22 @@ type Lazy interface {
 	Get(name string) (value any, ok bool)
 	// Map returns the whole map, the same one each time.
 	Map() *Map
+}
+
+// A PropertyAppender is an Object or a Lazy that can print a property without
+// making its value first, for references that only print.
+type PropertyAppender interface {
+	// AppendGet appends what Get's value prints. Where ok is false, nothing was
+	// appended, and Get is asked.
+	AppendGet(dst []byte, name string) (out []byte, ok bool)
+}
+
+// A MethodAppender is an Object that can print what a method gives without making
+// it first.
+type MethodAppender interface {
+	// AppendCall appends what Call's value prints. Where ok is false, nothing was
+	// appended, and Call is asked.
+	AppendCall(dst []byte, name string, arguments []any) (out []byte, ok bool, err error)
 }
 
 // Limits bound an evaluation. A zero field is the default.
@@ -148,10 +164,13 @@ func (t *Template) Append(dst []byte, scope Scope, limits Limits) ([]byte, error
 	if dst == nil {
 		dst = make([]byte, 0, len(t.text))
 	}
-	e := &evaluation{text: t.text, out: dst, base: len(dst), scope: scope, limits: limits, macros: t.macros}
-	e.given = e.room[:0]
-	if err := e.located(t.body.render(e)); err != nil {
+	e := evaluations.Get().(*evaluation)
+	e.text, e.out, e.base, e.scope, e.limits, e.macros = t.text, dst, len(dst), scope, limits, t.macros
+	err := e.located(t.body.render(e))
+	out := e.out
+	e.release()
+	if err != nil {
 		return dst, err
 	}
-	return e.out, nil
+	return out, nil
 }

@@ -47,9 +47,23 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
+// A taker is an Object that prints what it is given.
+type taker struct{}
+
+func (taker) Get(string) (any, bool) { return nil, false }
+func (taker) String() string         { return "taker" }
+func (taker) Call(name string, arguments []any) (any, bool, error) {
+	text := Print(arguments[0])
+	if name == "grow" {
+		text += text
+	}
+	return text, true, nil
+}
+
 // TestLimits holds that no template takes more than its share.
 func TestLimits(t *testing.T) {
 	long := "#set($l = [0..999])"
+	twice := "#set($l = [])#foreach($i in [1..90])#set($l = [$l, $l])#end"
 	for _, text := range []string{
 		"#set($s = 'x')#foreach($i in [1..60])#set($s = $s + $s)#end",
 		"#set($s = 'xxxxxxxxxx')#foreach($i in [1..60])#set($s = $s.replaceAll('x', 'xxxxxxxxxx'))#end",
@@ -62,6 +76,16 @@ func TestLimits(t *testing.T) {
 		"#macro(m $p)#m($p)#end#m($x)",
 		"#set($l = [])#set($x = $l.add($l))$l",
 		"#set($m = {})#set($m.m = $m)$m",
+		"#set($l = [])#set($m = {'l': $l})#set($x = $l.addAll($m.entrySet()))$l",
+		"#set($m = {'l': $json})#set($x = $json.addAll($m.entrySet()))$json",
+		"#set($m = {})#set($x = $json.add($m))#set($m[$json] = 1)$json",
+		twice + "#set($m = {})#set($m[$l] = 1)",
+		twice + "#set($m = {$l: 1})",
+		twice + "#set($m = {})#set($x = $m.get($l))",
+		twice + "#set($m = {})#set($x = $m[$l])",
+		twice + "#set($x = $object.take($l))",
+		twice + "#if($l == 'x')#end",
+		"#set($s = 'x')#foreach($i in [1..999])#set($s = $object.grow($s))#end",
 		"#set($l = [1..1000000])",
 		"#set($l = [-9000000000000000000..9000000000000000000])",
 		"#set($l = [1])#foreach($i in [1..60])#set($x = $l.addAll($l))#end",
@@ -72,7 +96,13 @@ func TestLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := template.Append([]byte("kept"), nil, Limits{})
+		json := NewJSONList()
+		out, err := template.Append([]byte("kept"), func(name string) (any, bool) {
+			if name == "json" {
+				return json, true
+			}
+			return taker{}, name == "object"
+		}, Limits{})
 		if !errors.Is(err, ErrLimit) || string(out) != "kept" {
 			t.Errorf("%q: %d bytes, %v", text, len(out), err)
 		}
@@ -139,13 +169,20 @@ func TestJSONLists(t *testing.T) {
 	}
 }
 
+// A silentMap prints nothing for what it lacks.
+type silentMap struct{ of *Map }
+
+func (silentMap) Silent()                       {}
+func (s silentMap) Get(name string) (any, bool) { return s.of.Get(name) }
+func (s silentMap) Map() *Map                   { return s.of }
+
 func TestSilent(t *testing.T) {
 	m := NewMap()
 	m.Put("k", "v")
 	scope := func(name string) (any, bool) {
 		switch name {
 		case "quiet":
-			return Silent{m}, true
+			return silentMap{m}, true
 		case "loud":
 			return m, true
 		}

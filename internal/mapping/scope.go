@@ -1,13 +1,9 @@
 package mapping
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"math/big"
-	"net/url"
 	"strings"
-	"unicode/utf16"
+	"sync"
 
 	"tidegate/internal/event"
 	"tidegate/jsonpath"
@@ -21,7 +17,28 @@ type scope struct {
 	input          input
 	context        variables
 	stageVariables stageVariables
-	silent         [3]any // a vtl.Silent for each of these, once asked for
+	out            []byte    // the evaluation's, which is copied
+	find           vtl.Scope // lookup
+}
+
+// scopes keeps the room of those that were used.
+var scopes = sync.Pool{New: func() any {
+	s := new(scope)
+	s.find = s.lookup
+	return s
+}}
+
+// maxOutputKept bounds the room for output that is kept, in bytes.
+const maxOutputKept = 64 << 10
+
+// release ends the use of a scope, which keeps nothing of it but room.
+func (s *scope) release() {
+	out, find := s.out, s.find
+	if cap(out) > maxOutputKept {
+		out = nil
+	}
+	*s = scope{out: out[:0], find: find}
+	scopes.Put(s)
 }
 
 // lookup gives the variables of API Gateway. References that begin with one of
@@ -29,25 +46,15 @@ type scope struct {
 func (s *scope) lookup(name string) (any, bool) {
 	switch name {
 	case "input":
-		if s.silent[0] == nil {
-			s.input.in = s.in
-			s.silent[0] = vtl.Silent{Value: &s.input}
-		}
-		return s.silent[0], true
+		return &s.input, true
 	case "context":
-		if s.silent[1] == nil {
-			s.context.of = s.in.Context
-			s.silent[1] = vtl.Silent{Value: &s.context}
-		}
-		return s.silent[1], true
+		s.context.of = s.in.Context
+		return &s.context, true
 	case "stageVariables":
-		if s.silent[2] == nil {
-			if c := s.in.Context; c != nil {
-				s.stageVariables.of = c.StageVariables
-			}
-			s.silent[2] = vtl.Silent{Value: &s.stageVariables}
+		if c := s.in.Context; c != nil {
+			s.stageVariables.of = c.StageVariables
 		}
-		return s.silent[2], true
+		return &s.stageVariables, true
 	case "util":
 		return util{}, true
 	}
@@ -58,6 +65,18 @@ func (s *scope) lookup(name string) (any, bool) {
 type stageVariables struct {
 	of  map[string]string
 	all *vtl.Map
+}
+
+// Silent has references that lead nowhere print nothing.
+func (*stageVariables) Silent() {}
+
+// AppendGet appends one stage variable.
+func (s *stageVariables) AppendGet(dst []byte, name string) ([]byte, bool) {
+	v, ok := s.of[name]
+	if s.all != nil || !ok {
+		return dst, false
+	}
+	return append(dst, v...), true
 }
 
 // Get returns one stage variable.
@@ -84,8 +103,21 @@ func (s *stageVariables) Map() *vtl.Map {
 // times that count milliseconds are numbers, and what the event lacks is not
 // there.
 type variables struct {
-	of  *event.Context
-	all *vtl.Map
+	of       *event.Context
+	all      *vtl.Map
+	identity group
+}
+
+// Silent has references that lead nowhere print nothing.
+func (*variables) Silent() {}
+
+// AppendGet appends one variable.
+func (v *variables) AppendGet(dst []byte, name string) ([]byte, bool) {
+	if v.all != nil || v.of == nil {
+		return dst, false
+	}
+	text, ok := v.of.Lookup(name)
+	return append(dst, text...), ok
 }
 
 // Get returns one variable, or one group of them.
@@ -98,7 +130,8 @@ func (v *variables) Get(name string) (any, bool) {
 			return nil, false
 		}
 		if name == "identity" { // every event has some of it
-			return &group{v, name}, true
+			v.identity = group{v, name}
+			return &v.identity, true
 		}
 	}
 	return v.Map().Get(name)
@@ -135,6 +168,15 @@ type group struct {
 	name string
 }
 
+// AppendGet appends one variable of the group.
+func (g *group) AppendGet(dst []byte, name string) ([]byte, bool) {
+	if g.in.all != nil {
+		return dst, false
+	}
+	text, ok := g.in.of.Lookup(g.name + "." + name)
+	return append(dst, text...), ok
+}
+
 // Get returns one variable of the group.
 func (g *group) Get(name string) (any, bool) {
 	if g.in.all == nil {
@@ -162,11 +204,21 @@ func variable(text string, number bool) any {
 
 // input is $input.
 type input struct {
-	in   *Input
-	text any // the body's, once asked for: a string
-	read bool
-	root *jsonpath.Value // nil when the body isn't JSON
+	in    *Input
+	paths *paths
+	text  any // the body's, once asked for: a string
+	read  bool
+	json  bool           // the body is JSON
+	root  jsonpath.Value // if so
+	work  int            // what paths went through, in bytes
 }
+
+// Bounds of what the paths of one evaluation go through: so many bytes of body,
+// or of a long body this many times its length.
+const (
+	maxWork  = 64 << 20
+	maxTimes = 32
+)
 
 // body is the text that templates see: {} when there is none (WS-05-001, WS-05-008).
 func (i *input) body() any {
@@ -179,12 +231,23 @@ func (i *input) body() any {
 	return i.text
 }
 
+// Silent has references that lead nowhere print nothing.
+func (*input) Silent() {}
+
 // Get returns $input.body.
 func (i *input) Get(name string) (any, bool) {
 	if name == "body" {
 		return i.body(), true
 	}
 	return nil, false
+}
+
+// AppendGet appends $input.body.
+func (i *input) AppendGet(dst []byte, name string) ([]byte, bool) {
+	if name != "body" || len(i.in.Body) == 0 {
+		return dst, false
+	}
+	return append(dst, i.in.Body...), true
 }
 
 // String is what $input itself prints.
@@ -209,66 +272,108 @@ func (i *input) Call(name string, arguments []any) (any, bool, error) {
 			return "", true, nil
 		}
 		return v, true, nil
-	case "json", "path":
-		q, found, err := i.query(text)
+	case "json":
+		out, err := i.appendJSON(nil, arguments[0])
 		if err != nil {
 			return nil, false, err
 		}
-		return answer(q, found, name == "json"), true, nil
+		return string(out), true, nil
+	case "path": // a value, or the empty string (WS-05-003)
+		v, err := i.query(arguments[0])
+		switch {
+		case err != nil:
+			return nil, false, err
+		case v == nil:
+			return "", true, nil
+		}
+		return velocity(v), true, nil
 	}
 	return nil, false, nil
 }
 
-// query follows a path into the body.
-func (i *input) query(path string) (*jsonpath.Query, []*jsonpath.Value, error) {
-	q, err := wholeBody, error(nil)
-	if path != "$" {
-		if q, err = jsonpath.ParseQuery(path); err != nil {
-			return nil, nil, err
-		}
+// AppendCall appends what json gives, and path for what is no container.
+func (i *input) AppendCall(dst []byte, name string, arguments []any) ([]byte, bool, error) {
+	if len(arguments) != 1 {
+		return dst, false, nil
 	}
-	if !i.read {
-		i.read = true
-		body := i.in.Body
-		if len(body) == 0 {
-			body = []byte("{}")
-		}
-		if v, err := jsonpath.Read(body); err == nil {
-			i.root = &v
-		}
+	if _, ok := arguments[0].(string); !ok {
+		return dst, false, nil
 	}
-	if i.root == nil {
-		return q, nil, nil
+	switch name {
+	case "json":
+		out, err := i.appendJSON(dst, arguments[0])
+		return out, err == nil, err
+	case "path":
+		v, err := i.query(arguments[0])
+		if err != nil || v == nil {
+			return dst, err == nil, err
+		}
+		dst, ok := appendScalar(dst, v)
+		return dst, ok, nil
 	}
-	found, err := q.Select(i.root)
-	return q, found, err
+	return dst, false, nil
 }
 
-// wholeBody is the path that most templates begin with.
-var wholeBody, _ = jsonpath.ParseQuery("$")
-
-// answer is what json and path give for what a query found: json a JSON text
-// (WS-05-002), "" in quotes when there is nothing (WS-05-007), path a value (WS-05-003),
-// or the empty string.
-func answer(q *jsonpath.Query, found []*jsonpath.Value, asJSON bool) any {
-	var v *jsonpath.Value
+// appendJSON is json: a JSON text (WS-05-002), "" in quotes when there is nothing
+// (WS-05-007).
+func (i *input) appendJSON(dst []byte, path any) ([]byte, error) {
+	v, err := i.query(path)
 	switch {
-	case q.Definite() && len(found) > 0:
-		v = found[0]
-	case !q.Definite():
-		v = &jsonpath.Value{Kind: jsonpath.Array}
-		for _, f := range found {
-			v.Items = append(v.Items, *f)
+	case err != nil:
+		return dst, err
+	case v == nil:
+		return append(dst, `""`...), nil
+	}
+	return v.AppendJSON(dst), nil
+}
+
+// query follows a path, a string, into the body; nil is nothing.
+func (i *input) query(path any) (*jsonpath.Value, error) {
+	q, err := i.paths.parse(path)
+	if err != nil {
+		return nil, err
+	}
+	if !i.read {
+		i.readBody()
+	}
+	if q.Definite() {
+		if !i.json {
+			return nil, nil
 		}
-	case asJSON:
-		return `""`
-	default:
-		return ""
+		v, err := q.Find(&i.root)
+		if v != nil {
+			i.work += 16 * len(v.Items)
+		}
+		return v, i.worked(err)
 	}
-	if asJSON {
-		return string(v.AppendJSON(nil))
+	list := &jsonpath.Value{Kind: jsonpath.Array}
+	if !i.json {
+		return list, nil
 	}
-	return velocity(v)
+	found, err := q.Select(&i.root)
+	for _, v := range found {
+		list.Items = append(list.Items, *v)
+	}
+	i.work += len(i.in.Body) + 16*len(found)
+	return list, i.worked(err)
+}
+
+// worked refuses an evaluation whose paths went through too much.
+func (i *input) worked(err error) error {
+	if limit := max(maxWork, maxTimes*len(i.in.Body)); err == nil && i.work > limit {
+		return fmt.Errorf("%w: its JSON paths go through more than %d bytes", vtl.ErrLimit, limit)
+	}
+	return err
+}
+
+func (i *input) readBody() {
+	i.read = true
+	body := i.in.Body
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	root, err := jsonpath.ReadCopy(body, i.body().(string))
+	i.root, i.json = root, err == nil
 }
 
 // params is $input.params(): on $connect the handshake's (WS-05-015, WS-05-016), else
@@ -303,141 +408,4 @@ func (i *input) param(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// velocity turns JSON into what templates work with: objects print as Java's
-// maps (WS-05-004), arrays as JSON (WS-05-005).
-func velocity(v *jsonpath.Value) any {
-	switch v.Kind {
-	case jsonpath.Bool:
-		return v.Text == "true"
-	case jsonpath.Number:
-		return numberValue(v.Text)
-	case jsonpath.String:
-		return v.Text
-	case jsonpath.Array:
-		items := make([]any, len(v.Items))
-		for i := range v.Items {
-			items[i] = velocity(&v.Items[i])
-		}
-		return vtl.NewJSONList(items...)
-	case jsonpath.Object:
-		m := vtl.NewMapSize(len(v.Names))
-		for i, name := range v.Names {
-			m.Put(name, velocity(&v.Items[i]))
-		}
-		return m
-	}
-	return nil
-}
-
-// numberValue is a number as Java reads it: an integer of any size, or a double.
-func numberValue(text string) any {
-	n := json.Number(text)
-	if i, err := n.Int64(); err == nil {
-		return i
-	}
-	if !strings.ContainsAny(text, ".eE") && len(text) < 1000 {
-		if i, ok := new(big.Int).SetString(text, 10); ok {
-			return i
-		}
-	}
-	f, err := n.Float64()
-	if err != nil {
-		return text
-	}
-	return f
-}
-
-// util is $util (WS-05-021 to WS-05-028).
-type util struct{}
-
-// Get finds nothing: $util has functions only.
-func (util) Get(string) (any, bool) { return nil, false }
-
-// String is what $util itself prints.
-func (util) String() string { return "$util" }
-
-// Call calls the functions.
-func (util) Call(name string, arguments []any) (any, bool, error) {
-	if len(arguments) != 1 {
-		return nil, false, nil
-	}
-	if name == "escapeJavaScript" {
-		if text, ok := arguments[0].(string); ok && !needsEscape(text) {
-			return arguments[0], true, nil
-		}
-		return escapeJavaScript(vtl.Print(arguments[0])), true, nil
-	}
-	if arguments[0] == nil {
-		return nil, false, nil
-	}
-	text := vtl.Print(arguments[0])
-	switch name {
-	case "parseJson":
-		v, err := jsonpath.Read([]byte(text))
-		if err != nil {
-			return nil, false, fmt.Errorf("$util.parseJson: the text is %w", err)
-		}
-		return velocity(&v), true, nil
-	case "urlEncode":
-		return javaEscaper.Replace(url.QueryEscape(text)), true, nil
-	case "urlDecode":
-		decoded, err := url.QueryUnescape(text)
-		if err != nil {
-			return nil, false, fmt.Errorf("$util.urlDecode: %w", err)
-		}
-		return decoded, true, nil
-	case "base64Encode":
-		return base64.StdEncoding.EncodeToString([]byte(text)), true, nil
-	case "base64Decode":
-		decoded, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			return nil, false, fmt.Errorf("$util.base64Decode: %w", err)
-		}
-		return string(decoded), true, nil
-	}
-	return nil, false, nil
-}
-
-// javaEscaper makes Go's query escapes those of Java's URLEncoder.
-var javaEscaper = strings.NewReplacer("~", "%7E", "%2A", "*")
-
-// escapeJavaScript escapes as Apache Commons Lang 2 does: quotes of both kinds,
-// backslash, slash, control characters, and all beyond ASCII.
-func escapeJavaScript(s string) string {
-	var b strings.Builder
-	b.Grow(len(s) + len(s)/8 + 8)
-	for _, c := range utf16.Encode([]rune(s)) {
-		switch {
-		case c == '\'' || c == '"' || c == '\\' || c == '/':
-			b.WriteByte('\\')
-			b.WriteByte(byte(c))
-		case c == '\b':
-			b.WriteString(`\b`)
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case c == '\f':
-			b.WriteString(`\f`)
-		case c == '\r':
-			b.WriteString(`\r`)
-		case c < 0x20 || c > 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, c)
-		default:
-			b.WriteByte(byte(c))
-		}
-	}
-	return b.String()
-}
-
-// needsEscape says that escapeJavaScript changes the text.
-func needsEscape(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '\'' || c == '"' || c == '\\' || c == '/' {
-			return true
-		}
-	}
-	return false
 }

@@ -1,18 +1,48 @@
 package mapping
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 
 	"tidegate/internal/apigw"
+	"tidegate/jsonpath"
 	"tidegate/vtl"
 )
 
-// A Template is a compiled mapping template. It is immutable.
+// A Template is a compiled mapping template. It may be used by several
+// goroutines at once.
 type Template struct {
 	where    string
 	template *vtl.Template
 	constant bool
 	output   []byte // of a constant one
+	paths    paths
+}
+
+// paths keeps the JSON paths of a template, which mostly are the same each time.
+type paths struct {
+	known sync.Map // text → *jsonpath.Query
+	count atomic.Int32
+}
+
+// maxPaths bounds how many paths of one template are kept: some are put together
+// from what clients send.
+const maxPaths = 64
+
+// parse returns the path that text, a string, is.
+func (p *paths) parse(text any) (*jsonpath.Query, error) {
+	if q, ok := p.known.Load(text); ok {
+		return q.(*jsonpath.Query), nil
+	}
+	q, err := jsonpath.ParseQuery(text.(string))
+	if err == nil && p.count.Load() < maxPaths {
+		p.count.Add(1)
+		p.known.Store(strings.Clone(text.(string)), q)
+	}
+	return q, err
 }
 
 // maxTemplateOutput bounds what a template builds, in bytes: no backend takes
@@ -48,10 +78,13 @@ func (t *Template) Build(in *Input) ([]byte, error) {
 	if t.constant {
 		return t.output, nil
 	}
-	s := scope{in: in}
-	out, err := t.template.Append(nil, s.lookup, vtl.Limits{Output: maxTemplateOutput})
+	s := scopes.Get().(*scope)
+	defer s.release()
+	s.in, s.input.in, s.input.paths = in, in, &t.paths
+	out, err := t.template.Append(s.out[:0], s.find, vtl.Limits{Output: maxTemplateOutput})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.where, err)
 	}
-	return out, nil
+	s.out = out
+	return bytes.Clone(out), nil
 }

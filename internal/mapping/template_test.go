@@ -2,6 +2,8 @@ package mapping
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +108,68 @@ func TestTemplateVariables(t *testing.T) {
 	}
 }
 
+// TestChangedObjects holds that what a template changes in the body's objects is
+// seen wherever they are, and that objects serve where maps do.
+func TestChangedObjects(t *testing.T) {
+	many := `{"m":0`
+	for i := range 40 {
+		many += fmt.Sprintf(`,"m%d":%d`, i, i+1)
+	}
+	in := func() *Input {
+		return &Input{Body: []byte(`{"o": {"k": "v", "l": [1]}, "n": null, "m": ` + many + `}}`), Context: &event.Context{Stage: "dev", StageVariables: map[string]string{"s": "t"}}}
+	}
+	for text, want := range map[string]string{
+		"#set($x = $b.o.l.add(2))$b.o.l $b":                                           `[1,2] {o={k=v, l=[1,2]}, n=null, m=` + strings.NewReplacer(`"`, "", ":", "=", ",", ", ").Replace(many) + "}}",
+		"#set($o = $b.o)#set($x = $o.put('k', 'w'))$b.o.k $b.o":                       "w {k=w, l=[1]}",
+		"#set($b.o.k = 'w')#set($b.o['new'] = 1)$b.o.k $b.o.new":                      "w 1",
+		"#set($b.o = 'gone')$b.o $b.o.k":                                              "gone $b.o.k",
+		"#set($x = $b.o.remove('k'))$b.o $b.o.k":                                      "{l=[1]} $b.o.k",
+		"$b.m.m0 $b.m.m39 $b.m.size() $b.m.none":                                      "1 40 41 $b.m.none",
+		"$b.n $b.containsKey('n') $!b.n":                                              "$b.n true ",
+		"#set($m = {})#set($x = $m.putAll($b.o))$m":                                   "{k=v, l=[1]}",
+		"#if($b.o == $input.path('$.o'))same#end":                                     "same",
+		"#set($x = $input.path('$.o.l').add(2))$b.o.l":                                "[1]",
+		"#set($m = {$b.o: 1})$m.get($b.o) $m.get($input.path('$.o'))":                 "1 1",
+		"#foreach($v in $b.o)$v;#end #foreach($e in $b.o.entrySet())$e.key#end":       "v;[1]; kl",
+		"#set($context.z = 1)$context.z $context.stage":                               "1 dev",
+		"#set($x = $stageVariables.put('z', 1))$stageVariables.z $stageVariables.s":   "1 t",
+		"$util.escapeJavaScript($b.o) $util.parseJson('{\"a\": {\"b\": [1.0]}}').a.b": `{k=v, l=[1]} [1.0]`,
+	} {
+		template, err := CompileTemplate("t", "#set($b = $input.path('$'))"+text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for range 2 { // nothing of one message is seen by the next
+			if got, err := template.Build(in()); err != nil || string(got) != want {
+				t.Errorf("%s:\n got %s, %v\nwant %s", text, got, err, want)
+			}
+		}
+	}
+}
+
+// TestTemplateLimits holds that no template takes more than its share of time and
+// room by what $input and $util do.
+func TestTemplateLimits(t *testing.T) {
+	in := &Input{Body: []byte(`{"a":[` + strings.Repeat(`{"b":[1,2,3]},`, 200) + `1],"t":"` + strings.Repeat("x", 100_000) + `"}`)}
+	for _, text := range []string{
+		"#set($s = 'x')#foreach($i in [1..999])#set($s = $util.base64Encode($s))#end",
+		"#set($s = '/')#foreach($i in [1..999])#set($s = $util.escapeJavaScript($s))#end",
+		"#foreach($i in [1..999])#foreach($j in [1..999])$input.path('$..none')#end#end",
+		"#foreach($i in [1..999])#foreach($j in [1..999])#set($x = $input.path('$.a'))#end#end",
+		"#foreach($i in [1..999])#foreach($j in [1..999])#set($x = $util.parseJson($input.body))#end#end",
+		"#foreach($i in [1..999])$input.json('$')#end",
+	} {
+		template, err := CompileTemplate("t", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := template.Build(in); !errors.Is(err, vtl.ErrLimit) {
+			t.Errorf("%s: %d bytes, %v", text, len(out), err)
+		}
+	}
+}
+
 // TestVectors runs the cases of others' making that lie outside the repository.
 func TestVectors(t *testing.T) {
 	dir := os.Getenv("TIDEGATE_VECTORS")
@@ -178,9 +242,10 @@ func TestSubstituteStageVariables(t *testing.T) {
 	}
 }
 
-// BenchmarkTemplate builds what a template of 1 KB makes of a message of 256
-// bytes: an item for DynamoDB, as in AWS's examples.
-func BenchmarkTemplate(b *testing.B) {
+// storing is a template of 1 KB and a message of 256 bytes, of which it makes an
+// item for DynamoDB, as in AWS's examples.
+func storing(b testing.TB) (*Template, *Input) {
+	b.Helper()
 	text := `## stores a message with what is known of its sender
 #set($body = $input.path('$'))
 #set($limit = 10)
@@ -223,13 +288,25 @@ func BenchmarkTemplate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in := &Input{
+	return template, &Input{
 		Context: &event.Context{
 			APIID: "abc", Stage: "dev", ConnectionID: "PJqB0fHsqRcCHlw=", RequestID: "PJqB1GwZqRcFX-Q=", RouteKey: "store", EventType: event.TypeMessage,
 			RequestTime: time.UnixMilli(1700000000123), StageVariables: map[string]string{"table": "messages"}, Identity: event.Identity{SourceIP: "10.0.0.1"},
 		},
 		Body: []byte(body),
 	}
+}
+
+// TestTemplateAllocations bounds what a message's template leaves to collect.
+func TestTemplateAllocations(t *testing.T) {
+	template, in := storing(t)
+	if n := testing.AllocsPerRun(100, func() { _, _ = template.Build(in) }); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkTemplate(b *testing.B) {
+	template, in := storing(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := template.Build(in); err != nil {
