@@ -91,8 +91,9 @@ func (c *fakeConn) Send(p []byte, binary bool) error {
 	c.sent = append(c.sent, string(p))
 	return c.err
 }
-func (c *fakeConn) Close(code ws.CloseCode, text string) {
+func (c *fakeConn) Close(code ws.CloseCode, text string) error {
 	c.closed = fmt.Sprintf("%d %s", uint16(code), text)
+	return nil
 }
 
 // calls is a stage.Binder whose functions note their events and answer by name.

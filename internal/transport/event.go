@@ -37,6 +37,8 @@ const (
 	DropConnectionLost     DropReason = "connection-lost"      // TCP ended without a close frame
 	DropEngineClosed       DropReason = "engine-closed"        // close code 1001, or the drain's
 	DropPanic              DropReason = "handler-panic"        // close code 1011
+	DropInTransit          DropReason = "in-transit"           // Send waited too long for a hand-off's outcome
+	DropThaw               DropReason = "thaw-failed"          // close code 1011: Handler.Thaw refused the connection
 )
 
 // GoingAway is the text of close code 1001 when a connection is idle, too old,

@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +41,9 @@ var (
 	ErrBadField = errors.New("transport: response header field can't be sent")
 	// ErrEngineClosed is what Serve returns after Close.
 	ErrEngineClosed = errors.New("transport: engine closed")
+	// ErrMoved means that the connection lives in another process since a Freeze.
+	// Nothing was queued here: the caller forwards to the connection's new home.
+	ErrMoved = errors.New("transport: the connection has moved to another process")
 )
 
 // A Field is one header field, name and value as they were sent, but for the
@@ -180,6 +182,12 @@ type Upgrade interface {
 
 // A Conn is one client's WebSocket connection. Its methods are safe for
 // concurrent use and none of them blocks on the network.
+//
+// While a Freeze has the connection on its way, Send, SendPrepared and Close wait
+// for the outcome, a few seconds at most (then ErrQueueFull): what was queued
+// before is in Frozen.State, what comes later is queued here if the connection
+// comes back, or is ErrMoved. Nothing is acknowledged and lost. PauseReads and
+// ResumeReads don't wait; after a move they do nothing.
 type Conn interface {
 	// Data returns what SetData stored, nil at first: the handler's half of the
 	// connection.
@@ -188,7 +196,7 @@ type Conn interface {
 	// Send queues one message, split into frames of at most Limits.OutFrame
 	// bytes. It copies the payload. Messages leave in the order in which they
 	// were queued and their frames never interleave. A text payload must be
-	// valid UTF-8; that is not checked. Errors: ErrQueueFull, ErrClosed.
+	// valid UTF-8; that is not checked. Errors: ErrQueueFull, ErrClosed, ErrMoved.
 	Send(payload []byte, binary bool) error
 	// SendPrepared is Send for a message that goes to many clients. It is copied
 	// only for a client that can't take all of it at once.
@@ -196,8 +204,9 @@ type Conn interface {
 	// Close queues a close frame behind what is queued, and lets no further
 	// message in or out. OnClose follows when the client has answered, or after
 	// Limits.CloseTimeout. A code that may not be sent (1005, 1006) closes
-	// without a status; text beyond 123 bytes is cut. Later calls do nothing.
-	Close(code ws.CloseCode, text string)
+	// without a status; text beyond 123 bytes is cut. Later calls do nothing. The
+	// error is ErrMoved, or ErrQueueFull as above: nothing was closed.
+	Close(code ws.CloseCode, text string) error
 	// RemoteAddr is the client's address as the socket says.
 	RemoteAddr() net.Addr
 	// LastActive is when the last message came in or was queued to go out; at
@@ -228,9 +237,16 @@ type Handler interface {
 	// OnClose is called exactly once for every accepted connection, after its
 	// last OnMessage.
 	OnClose(Conn, CloseReason)
-	// Freeze writes the handler's half of the connection down.
+	// Freeze writes the handler's half of the connection down. No other method runs
+	// for the connection meanwhile, and it must not send on it. After an error the
+	// connection stays. It is no end: the connection may come back, and if it
+	// doesn't, no OnClose follows.
 	Freeze(Conn) ([]byte, error)
-	// Thaw attaches what Freeze wrote, in the process that takes the connection.
+	// Thaw attaches what Freeze wrote, in the process that takes the connection,
+	// before any other method is called for it. It may use the Conn: what it sends
+	// leaves behind what was queued before the move, and a connection whose reads
+	// were paused arrives paused. After an error the client is sent close code 1011,
+	// and no OnClose follows.
 	Thaw(Conn, []byte) error
 }
 
@@ -243,20 +259,29 @@ type Engine interface {
 	// returns what is underneath. It owns the connection then. With a nil
 	// fallback such a request gets 404.
 	Serve(l net.Listener, h Handler, fallback func(net.Conn)) error
-	// Freeze stops connections and gives them away, batch at a time. What pass
-	// does not acknowledge (an error) goes on here. errors.ErrUnsupported where
-	// an engine can't.
-	Freeze(ctx context.Context, batch int, pass func([]Frozen) error) error
-	// Thaw takes connections over. errors.ErrUnsupported where an engine can't.
-	Thaw([]Frozen) error
+	// Freeze gives every connection away, to a process that shares the listeners.
+	//
+	// It stops accepting, for good unless Resume is called: Serve stays, and clients
+	// wait in the listeners' queues for the other process. Then, at most batch at a
+	// time, connections stop here and pass is called with them; each pauses for its
+	// own batch alone. When pass returns nil they are gone from here, without OnClose
+	// (see ErrMoved). When it returns an error, exactly that batch goes on here as if
+	// nothing had happened, and Freeze returns the error. The files are closed when
+	// pass has returned.
+	//
+	// A handshake or an HTTP request that waits for its answer gets it here first;
+	// Freeze comes back for the connection until none such is left, or ctx ends: then
+	// it returns ctx's error behind the batch under way. What is left over is counted;
+	// calling it again goes on. errors.ErrUnsupported where an engine can't.
+	Freeze(ctx context.Context, batch int, pass func([]Frozen) error) (Left, error)
+	// Resume takes up accepting again after a Freeze that was not completed.
+	Resume()
+	// Thaw takes connections over, before Serve or while it runs; handler and
+	// fallback are as Serve's. It owns the files and closes them. An error for one
+	// connection doesn't hinder the others; all are joined. errors.ErrUnsupported
+	// where an engine can't.
+	Thaw(h Handler, fallback func(net.Conn), frozen []Frozen) error
 	// Close closes the listeners, sends close code 1001 to every client, and
 	// waits for them no longer than Limits.CloseTimeout.
 	Close() error
-}
-
-// A Frozen is one connection at rest, on its way to another process.
-type Frozen struct {
-	File  *os.File // the socket; whoever takes the Frozen closes it
-	State []byte   // the engine's half: decoder, what is queued, deadlines
-	Data  []byte   // the handler's half, from Handler.Freeze
 }

@@ -26,7 +26,8 @@ const (
 	phasePending              // the handler decides on a handshake
 	phaseOpen                 // messages go both ways
 	phaseClosing              // a close frame is queued or sent, or the answer before the end
-	phaseDead                 // ended, or left for the fallback
+	phaseTransit              // frozen: on its way to another process, which may refuse it
+	phaseDead                 // ended, or left for the fallback or another process
 )
 
 // An ending is what is still done on a connection on which nothing more is decoded.
@@ -71,7 +72,8 @@ type conn struct {
 	phase     phase
 	paused    bool // PauseReads
 	corked    bool // what is queued waits: a batch is under way on the loop
-	accepting bool // Accept runs bind
+	held      bool // nothing is read or written for now: Accept or Thaw runs, or it is in transit
+	moved     bool // another process has it
 	deflate   bool // messages may be compressed; static once open
 	bound     bool // Accept's bind returned: OnClose is owed
 	late      bool // the deadline for a whole request has passed
@@ -195,6 +197,11 @@ func (c *conn) SendPrepared(p *transport.Prepared) error {
 
 // roomLocked returns why n bytes can't be queued, or nil.
 func (c *conn) roomLocked(n int) error {
+	if c.phase != phaseOpen {
+		if err := c.arriveLocked(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.phase != phaseOpen || c.broken || c.aborted:
 		return transport.ErrClosed
@@ -212,14 +219,25 @@ func (c *conn) sentLocked(now int64) {
 }
 
 // Close implements transport.Conn.
-func (c *conn) Close(code ws.CloseCode, text string) {
-	c.closeWith(transport.CloseReason{Code: code, Text: text})
+func (c *conn) Close(code ws.CloseCode, text string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.arriveLocked(); err != nil {
+		return err
+	}
+	c.closeLocked(transport.CloseReason{Code: code, Text: text})
+	return nil
 }
 
-// closeWith starts our side of the closing handshake, unless it was started.
+// closeWith starts our side of the closing handshake, unless it was started or
+// the connection is in transit.
 func (c *conn) closeWith(why transport.CloseReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closeLocked(why)
+}
+
+func (c *conn) closeLocked(why transport.CloseReason) {
 	if c.phase != phaseOpen {
 		return
 	}
@@ -343,7 +361,7 @@ func (c *conn) step() bool {
 	c.mu.Lock()
 	p := c.phase
 	switch {
-	case p == phaseDead || c.accepting:
+	case p == phaseDead || c.held:
 		c.mu.Unlock()
 		return false
 	case c.aborted:

@@ -15,7 +15,6 @@
 package epoll
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -65,10 +64,16 @@ type Engine struct {
 	count   atomic.Int64  // connections held
 	turn    atomic.Uint32 // whose the next connection is
 	closing atomic.Bool
+	transit atomic.Pointer[transit] // the batch on its way, or the last
+
+	freezing sync.Mutex // held by Freeze
 
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
-	running   bool          // the loops run
+	running   bool         // the loops run
+	paused    bool         // nothing is accepted: Freeze until Resume
+	closeCode ws.CloseCode // what clients are told once closing
+	closeText string
 	empty     chan struct{} // closed when there is no connection any more; nil when nobody waits
 	stop      chan struct{} // ends the ticker
 }
@@ -144,6 +149,7 @@ type listener struct {
 type served struct {
 	handler  transport.Handler
 	fallback func(net.Conn)
+	listener string // its address
 }
 
 // Serve implements transport.Engine for TCP and Unix listeners; another's
@@ -165,17 +171,12 @@ func (e *Engine) Serve(l net.Listener, h transport.Handler, fallback func(net.Co
 	}
 	e.startLocked()
 	e.listeners[ln] = struct{}{}
+	if !e.paused {
+		e.listenLocked(ln)
+	}
 	e.mu.Unlock()
-	for _, lp := range e.loops {
-		lp.do(func() { lp.listen(ln) })
-	}
 	err = e.watch(ln)
-	var removed sync.WaitGroup
-	for _, lp := range e.loops {
-		removed.Add(1)
-		lp.do(func() { lp.unlisten(ln); removed.Done() })
-	}
-	removed.Wait()
+	e.onLoops(func(l *loop) { l.unlisten(ln) })
 	ln.file.Close()
 	e.mu.Lock()
 	delete(e.listeners, ln)
@@ -195,7 +196,7 @@ func (e *Engine) newListener(l net.Listener, h transport.Handler, fallback func(
 		return nil, err
 	}
 	_, unix := l.(*net.UnixListener)
-	ln := &listener{served: served{h, fallback}, l: l, file: file, failed: make(chan error, 1)}
+	ln := &listener{served: served{h, fallback, l.Addr().String()}, l: l, file: file, failed: make(chan error, 1)}
 	err = control(file, func(fd int) error {
 		ln.fd = fd
 		if unix {
@@ -266,7 +267,15 @@ func (ln *listener) fail(err error) {
 	}
 }
 
-// startLocked starts the loops with the first listener.
+// listenLocked has the loops accept from the listener.
+func (e *Engine) listenLocked(ln *listener) {
+	for _, l := range e.loops {
+		l.do(func() { l.listen(ln) })
+	}
+}
+
+// startLocked starts the loops with the first listener, or the first connection
+// that is taken over.
 func (e *Engine) startLocked() {
 	if e.running {
 		return
@@ -304,8 +313,11 @@ func (e *Engine) Close() error { return e.CloseWith(ws.CloseGoingAway, transport
 // CloseWith is Close with another close code, such as 1012 for a restart. A
 // second call closes nothing more, but waits too.
 func (e *Engine) CloseWith(code ws.CloseCode, text string) error {
-	first := !e.closing.Swap(true)
 	e.mu.Lock()
+	first := !e.closing.Swap(true)
+	if first {
+		e.closeCode, e.closeText = code, text
+	}
 	for ln := range e.listeners {
 		ln.l.Close()
 		ln.fail(transport.ErrEngineClosed)
@@ -350,6 +362,17 @@ func (e *Engine) each(f func(*conn)) {
 	}
 }
 
+// onLoops runs f on every loop and returns when it has. It must not be called on
+// a loop, nor before the loops run.
+func (e *Engine) onLoops(f func(*loop)) {
+	var done sync.WaitGroup
+	for _, l := range e.loops {
+		done.Add(1)
+		l.do(func() { defer done.Done(); f(l) })
+	}
+	done.Wait()
+}
+
 // wait waits for the last connection's end and reports whether it came in time.
 func (e *Engine) wait(d time.Duration) bool {
 	e.mu.Lock()
@@ -383,14 +406,4 @@ func (e *Engine) left() {
 		close(e.empty)
 		e.empty = nil
 	}
-}
-
-// Freeze implements transport.Engine; not built yet.
-func (e *Engine) Freeze(context.Context, int, func([]transport.Frozen) error) error {
-	return fmt.Errorf("epoll: freeze: %w", errors.ErrUnsupported)
-}
-
-// Thaw implements transport.Engine; not built yet.
-func (e *Engine) Thaw([]transport.Frozen) error {
-	return fmt.Errorf("epoll: thaw: %w", errors.ErrUnsupported)
 }

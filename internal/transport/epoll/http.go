@@ -437,7 +437,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 	}
 	*b = head
 	u.answered, u.status = true, 101
-	c.accepting = true // nothing leaves before bind has returned
+	c.held = true // nothing leaves before bind has returned
 	c.deflate = u.extensions != ""
 	c.opened.Store(now)
 	c.active.Store(now)
@@ -447,7 +447,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.accepting, c.bound = false, bound
+		c.held, c.bound = false, bound
 		if bound {
 			c.flushLocked()
 		} else { // bind panicked; the panic goes on to whoever called Accept

@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"errors"
 	"net"
 	"os"
 	"runtime"
@@ -172,7 +173,7 @@ func (l *loop) crashed(c *conn, v any) {
 		runtime.Gosched()
 	}
 	c.abortLocked()
-	c.corked, c.accepting = false, false
+	c.corked, c.held = false, false
 	c.settleLocked(transport.CloseReason{Code: ws.CloseAbnormalClosure, Drop: transport.DropPanic})
 	c.mu.Unlock()
 	c.bury()
@@ -265,7 +266,7 @@ func (l *loop) listen(ln *listener) {
 }
 
 func (l *loop) watchListener(ln *listener, i int) {
-	if err := l.poller.add(ln.fd, syscall.EPOLLIN|exclusive, int32(firstListenTag-i), 0); err != nil {
+	if err := l.poller.add(ln.fd, syscall.EPOLLIN|exclusive, int32(firstListenTag-i), 0); err != nil && !errors.Is(err, syscall.EEXIST) {
 		ln.fail(err)
 	}
 }

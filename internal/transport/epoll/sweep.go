@@ -39,10 +39,14 @@ func (c *conn) overdue(now int64) bool {
 	limits := &c.l.e.limits
 	var drop transport.DropReason
 	c.mu.Lock()
+	if c.phase == phaseTransit {
+		c.mu.Unlock()
+		return true
+	}
 	m := c.more
 	switch {
 	case c.aborted || m == nil:
-	case m.out.progress > 0 && now-m.out.progress >= int64(limits.WriteTimeout):
+	case m.out.progress != 0 && now-m.out.progress >= int64(limits.WriteTimeout):
 		drop = transport.DropWriteTimeout
 		c.settleLocked(transport.CloseReason{Code: ws.CloseAbnormalClosure, Drop: drop,
 			Err: errors.New("epoll: the client took no byte for " + limits.WriteTimeout.String())})
@@ -62,7 +66,7 @@ func (c *conn) overdue(now int64) bool {
 		}
 		c.abortLocked()
 	}
-	still := c.more != nil && (c.more.deadline > 0 || c.more.out.progress > 0)
+	still := c.more != nil && (c.more.deadline > 0 || c.more.out.progress != 0)
 	if !still {
 		c.l.mu.Lock()
 		c.timed = false

@@ -65,7 +65,7 @@ func (c *conn) flushLocked() {
 		return
 	}
 	q := &c.more.out
-	if q.buf == nil || c.aborted || c.accepting || c.stalled.Load() || c.corked && q.size() < corkLimit {
+	if q.buf == nil || c.aborted || c.held || c.stalled.Load() || c.corked && q.size() < corkLimit {
 		return
 	}
 	if c.broken {
@@ -105,7 +105,7 @@ func (c *conn) flushLocked() {
 // writeLocked writes to a socket for which nothing waits, and returns what it
 // doesn't take; all of p when something does wait.
 func (c *conn) writeLocked(p []byte) []byte {
-	if c.queuedLocked() > 0 || c.accepting || c.corked || c.stalled.Load() {
+	if c.queuedLocked() > 0 || c.held || c.corked || c.stalled.Load() {
 		return p
 	}
 	for {

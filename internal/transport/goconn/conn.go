@@ -171,8 +171,9 @@ func (c *conn) roomLocked(n int) error {
 }
 
 // Close implements transport.Conn.
-func (c *conn) Close(code ws.CloseCode, text string) {
+func (c *conn) Close(code ws.CloseCode, text string) error {
 	c.closeWith(transport.CloseReason{Code: code, Text: text})
+	return nil
 }
 
 // closeWith starts our side of the closing handshake, unless it was started.

@@ -176,12 +176,18 @@ func (e *Engine) isClosing() bool {
 }
 
 // Freeze implements transport.Engine; a goroutine's connection can't be frozen.
-func (e *Engine) Freeze(context.Context, int, func([]transport.Frozen) error) error {
-	return fmt.Errorf("goconn: freeze: %w", errors.ErrUnsupported)
+func (e *Engine) Freeze(context.Context, int, func([]transport.Frozen) error) (transport.Left, error) {
+	return transport.Left{}, fmt.Errorf("goconn: freeze: %w", errors.ErrUnsupported)
 }
 
+// Resume implements transport.Engine; nothing was stopped.
+func (e *Engine) Resume() {}
+
 // Thaw implements transport.Engine; see Freeze.
-func (e *Engine) Thaw([]transport.Frozen) error {
+func (e *Engine) Thaw(_ transport.Handler, _ func(net.Conn), frozen []transport.Frozen) error {
+	for i := range frozen {
+		frozen[i].File.Close()
+	}
 	return fmt.Errorf("goconn: thaw: %w", errors.ErrUnsupported)
 }
 

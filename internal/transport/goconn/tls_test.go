@@ -174,10 +174,10 @@ func TestUnsupported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Freeze(t.Context(), 1, nil); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := e.Freeze(t.Context(), 1, nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Freeze: %v, want ErrUnsupported", err)
 	}
-	if err := e.Thaw(nil); !errors.Is(err, errors.ErrUnsupported) {
+	if err := e.Thaw(nil, nil, nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Thaw: %v, want ErrUnsupported", err)
 	}
 	if _, err := New(Config{}); err == nil {

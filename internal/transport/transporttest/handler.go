@@ -18,6 +18,8 @@ type recorder struct {
 	upgrade  func(*transport.Request, transport.Upgrade)    // nil: accept
 	request  func(*transport.Request, transport.Reply) bool // nil: false
 	message  func(transport.Conn, transport.Message)        // nil: echo
+	freeze   func(transport.Conn) ([]byte, error)           // nil: as it is
+	thaw     func(transport.Conn, []byte) error             // nil: bind
 	requests chan *transport.Request                        // of OnUpgrade
 	messages chan transport.Message                         // retained
 	closes   chan transport.CloseReason
@@ -30,6 +32,7 @@ type recorder struct {
 // connState is what the recorder holds against the interface's promises.
 type connState struct {
 	busy   bool // a method runs
+	frozen bool // gone, unless a method follows
 	closed int
 }
 
@@ -85,7 +88,7 @@ func (h *recorder) enter(c transport.Conn, method string) *connState {
 	if s.closed > 0 {
 		h.t.Errorf("%s after OnClose", method)
 	}
-	s.busy = true
+	s.busy, s.frozen = true, false
 	return s
 }
 
@@ -123,8 +126,34 @@ func (h *recorder) OnClose(c transport.Conn, why transport.CloseReason) {
 	h.closes <- why
 }
 
-func (h *recorder) Freeze(transport.Conn) ([]byte, error) { return nil, errors.ErrUnsupported }
-func (h *recorder) Thaw(transport.Conn, []byte) error     { return errors.ErrUnsupported }
+// recorded is what a recorder freezes for its half.
+const recorded = "the handler's half"
+
+func (h *recorder) Freeze(c transport.Conn) ([]byte, error) {
+	s := h.enter(c, "Freeze")
+	defer h.leave(s)
+	if c.Data() != h {
+		h.t.Errorf("Data is %v, want what bind set", c.Data())
+	}
+	h.mu.Lock()
+	s.frozen = true
+	h.mu.Unlock()
+	if h.freeze != nil {
+		return h.freeze(c)
+	}
+	return []byte(recorded), nil
+}
+
+func (h *recorder) Thaw(c transport.Conn, data []byte) error {
+	if h.thaw != nil {
+		return h.thaw(c, data)
+	}
+	if string(data) != recorded {
+		h.t.Errorf("Thaw with %q, want what Freeze returned", data)
+	}
+	h.bind(c)
+	return nil
+}
 
 // take receives from ch, or fails the test when nothing comes.
 func take[T any](t testing.TB, ch <-chan T, what string) T {
@@ -160,10 +189,17 @@ type server struct {
 // start serves h on l until the test ends, and then checks that every bound
 // connection got its OnClose once.
 func start(t testing.TB, e transport.Engine, l net.Listener, dial func() (net.Conn, error), h *recorder, fallback func(net.Conn)) *server {
-	s := &server{t: t, engine: e, handler: h, dial: dial, served: make(chan error, 1)}
-	go func() { s.served <- e.Serve(l, h, fallback) }()
+	s := &server{t: t, engine: e, handler: h, dial: dial}
+	s.begin(l, fallback)
+	return s
+}
+
+func (s *server) begin(l net.Listener, fallback func(net.Conn)) {
+	t, h := s.t, s.handler
+	s.served = make(chan error, 1)
+	go func() { s.served <- s.engine.Serve(l, h, fallback) }()
 	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
+		if err := s.engine.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 		if err := take(t, s.served, "Serve's return"); !errors.Is(err, transport.ErrEngineClosed) {
@@ -172,12 +208,15 @@ func start(t testing.TB, e transport.Engine, l net.Listener, dial func() (net.Co
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for _, state := range h.states {
-			if state.closed != 1 {
-				t.Errorf("OnClose was called %d times, want once", state.closed)
+			want := 1
+			if state.frozen {
+				want = 0
+			}
+			if state.closed != want {
+				t.Errorf("OnClose was called %d times, want %d", state.closed, want)
 			}
 		}
 	})
-	return s
 }
 
 // client dials the server.

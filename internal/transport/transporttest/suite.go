@@ -74,6 +74,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"MaxConnections", testMaxConnections},
 		{"EngineClose", testEngineClose},
 		{"ManyConnections", testManyConnections},
+		{"Freeze", testFreeze},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, e) })
 	}

@@ -1,0 +1,170 @@
+//go:build linux
+
+package epoll
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"tidegate/internal/transport"
+	"tidegate/ws"
+)
+
+// Thaw implements transport.Engine.
+func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []transport.Frozen) error {
+	defer func() {
+		for i := range frozen {
+			frozen[i].File.Close()
+		}
+	}()
+	e.mu.Lock()
+	if e.closing.Load() {
+		e.mu.Unlock()
+		return transport.ErrEngineClosed
+	}
+	e.startLocked()
+	e.mu.Unlock()
+	var errs []error
+	origins := map[string]*served{}
+	conns := map[*loop][]*conn{}
+	for i := range frozen {
+		f := &frozen[i]
+		s := origins[f.Listener]
+		if s == nil {
+			s = &served{h, fallback, f.Listener}
+			origins[f.Listener] = s
+		}
+		c, err := e.thaw(s, f)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("epoll: thaw: connection %d of %d: %w", i+1, len(frozen), err))
+		}
+		if c != nil {
+			conns[c.l] = append(conns[c.l], c)
+		}
+	}
+	e.onLoops(func(l *loop) {
+		for _, c := range conns[l] {
+			c.arrive()
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// thaw takes one connection over and tells the handler. With an error it may
+// return the connection nevertheless: one on which the client is told.
+func (e *Engine) thaw(served *served, f *transport.Frozen) (*conn, error) {
+	s, err := parseState(f.State)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := takeSocket(f.File)
+	if err != nil {
+		return nil, err
+	}
+	e.count.Add(1)
+	c := e.connFrom(s, served, fd)
+	if !s.has(stateWebSocket) {
+		return c, nil
+	}
+	if !c.guard("Thaw", func() { err = served.handler.Thaw(c, f.Data) }) {
+		err = errors.New("Handler.Thaw panicked")
+	}
+	c.mu.Lock()
+	c.bound = err == nil
+	c.mu.Unlock()
+	if err != nil {
+		err = fmt.Errorf("client %v: %w", c.RemoteAddr(), err)
+		c.closeWith(transport.CloseReason{Code: ws.CloseInternalError, Drop: transport.DropThaw, Err: err})
+		c.dropped(transport.DropInfo{Reason: transport.DropThaw, Code: ws.CloseInternalError, Err: err})
+	}
+	return c, err
+}
+
+// connFrom returns a connection as it was frozen, held, and not yet its loop's.
+func (e *Engine) connFrom(s *state, served *served, fd int) *conn {
+	c := &conn{
+		l: e.loops[e.turn.Add(1)%uint32(len(e.loops))], served: served, addr: s.addr, fd: int32(fd),
+		quiet: s.quiet, end: s.end, held: true,
+		paused: s.has(statePaused), deflate: s.has(stateDeflate), shutting: s.has(stateShutting),
+		closeSent: s.has(stateCloseSent), closeRecv: s.has(stateCloseReceived),
+	}
+	c.opened.Store(s.opened)
+	c.active.Store(s.active)
+	switch {
+	case !s.has(stateWebSocket):
+		c.phase = phaseHead
+	case s.has(stateCloseSent):
+		c.phase = phaseClosing
+	default:
+		c.phase = phaseOpen
+	}
+	c.notable.Store(c.phase != phaseOpen || c.paused)
+	if c.phase == phaseOpen && len(s.in)+len(s.out) == 0 && !s.has(stateMid|stateDeadline) {
+		return c
+	}
+	m := mores.Get().(*more)
+	c.more = m
+	if len(s.in) > 0 {
+		m.in, m.unseen = s.in, true
+	}
+	if s.has(stateMid) {
+		m.mid = true
+		m.decoder.UnmarshalBinary(s.decoder) // parseState has tried
+	}
+	if len(s.out) > 0 {
+		b := c.queueLocked()
+		*b = append(*b, s.out...)
+	}
+	m.request.keptAlive = s.has(stateKeptAlive)
+	now := e.machine()
+	if s.has(stateDeadline) {
+		m.deadline = now + s.deadline
+		c.l.time(c)
+	}
+	if s.has(stateProgress) && len(s.out) > 0 {
+		// The engine may be younger than the client's last sign; 0 means none.
+		if m.out.progress = now - s.progress; m.out.progress == 0 {
+			m.out.progress = -1
+		}
+		c.l.time(c)
+	}
+	if s.has(stateEnded) {
+		m.ended, m.reason = true, s.reason
+	}
+	return c
+}
+
+// arrive makes the connection its loop's, on that.
+func (c *conn) arrive() {
+	err := c.l.register(c)
+	c.mu.Lock()
+	c.held = false
+	if err != nil {
+		c.cutLocked(err)
+	}
+	c.flushLocked()
+	c.restLocked()
+	c.mu.Unlock()
+	c.unlessClosing()
+	c.l.serve(c)
+}
+
+// takeSocket returns a descriptor of our own for the file's socket.
+func takeSocket(f *os.File) (int, error) {
+	fd := -1
+	err := control(f, func(shared int) error {
+		if _, err := syscall.GetsockoptInt(shared, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
+			return os.NewSyscallError("getsockopt", err)
+		}
+		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(shared), syscall.F_DUPFD_CLOEXEC, 0)
+		if errno != 0 {
+			return os.NewSyscallError("fcntl", errno)
+		}
+		fd = int(n)
+		return os.NewSyscallError("fcntl", syscall.SetNonblock(fd, true))
+	})
+	return fd, err
+}

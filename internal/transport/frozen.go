@@ -1,0 +1,35 @@
+package transport
+
+import (
+	"fmt"
+	"os"
+)
+
+// A Frozen is one connection at rest, on its way to another process. It is a
+// WebSocket connection, or one on which an HTTP request is awaited.
+type Frozen struct {
+	File     *os.File // the socket; valid until pass or Thaw returns
+	Listener string   // address of the listener that accepted it: it must meet the same handler again
+	State    []byte   // the engine's half: decoder, what is queued, deadlines
+	Data     []byte   // the handler's half, from Handler.Freeze; nil if it is not a WebSocket connection
+}
+
+// A Left counts the connections that a Freeze left behind, by reason. They go on
+// in the old process. Those that the engine gave to a fallback, or to whom TLS is
+// spoken, are not its own and not counted.
+type Left struct {
+	Upgrades int // handshakes that wait for their answer
+	Requests int // HTTP requests that are being answered
+	Ending   int // sockets that are about to be closed
+	Refused  int // Handler.Freeze failed
+	Movable  int // not reached before ctx ended or pass failed
+}
+
+// Total is how many connections are left.
+func (l Left) Total() int { return l.Upgrades + l.Requests + l.Ending + l.Refused + l.Movable }
+
+// String returns one line for a log.
+func (l Left) String() string {
+	return fmt.Sprintf("%d connections left: %d movable, %d upgrades pending, %d requests under way, %d ending, %d refused",
+		l.Total(), l.Movable, l.Upgrades, l.Requests, l.Ending, l.Refused)
+}
