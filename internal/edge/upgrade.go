@@ -217,14 +217,15 @@ func sendError(err error) error {
 		return apigw.ErrQueueFull
 	case errors.Is(err, transport.ErrClosed):
 		return apigw.ErrGone
+	case errors.Is(err, transport.ErrMoved):
+		return connection.ErrMoved
 	}
 	return err
 }
 
 // Close implements connection.Socket.
 func (s socket) Close(code int, reason string) error {
-	s.Conn.Close(ws.CloseCode(code), reason)
-	return nil
+	return sendError(s.Conn.Close(ws.CloseCode(code), reason))
 }
 
 var _ connection.Socket = socket{}

@@ -339,7 +339,7 @@ func TestSocketLife(t *testing.T) {
 		if len(u.conn.sent) != 2 || u.conn.sent[0] != "reply to MESSAGE" || !strings.HasPrefix(u.conn.sent[1], `{"message": "Forbidden", "connectionId":"`+c.String()) {
 			t.Errorf("the client got %q", u.conn.sent)
 		}
-		for err, want := range map[error]error{transport.ErrQueueFull: apigw.ErrQueueFull, transport.ErrClosed: apigw.ErrGone, io.EOF: io.EOF} {
+		for err, want := range map[error]error{transport.ErrQueueFull: apigw.ErrQueueFull, transport.ErrClosed: apigw.ErrGone, transport.ErrMoved: connection.ErrMoved, io.EOF: io.EOF} {
 			u.conn.err = fmt.Errorf("wrapped: %w", err)
 			if err := c.Send(nil, false); !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)

@@ -1,0 +1,396 @@
+package handoff
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tidegate/internal/cluster"
+	"tidegate/internal/connection"
+	"tidegate/internal/transport"
+)
+
+// faultVariable says at which step this test binary, started as the new process,
+// goes wrong.
+const faultVariable = "HANDOFF_TEST_FAULT"
+
+func TestMain(m *testing.M) {
+	if fault, ok := os.LookupEnv(faultVariable); ok {
+		takeOver(fault)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// takeOver is a new process, up to its fault.
+func takeOver(fault string) {
+	at := func(step string) {
+		switch fault {
+		case "dies " + step:
+			os.Exit(3)
+		case "hangs " + step:
+			time.Sleep(time.Minute)
+		}
+	}
+	fd, err := strconv.Atoi(os.Getenv(Variable))
+	if err != nil {
+		os.Exit(4)
+	}
+	at("at its start")
+	t, err := Take(uintptr(fd), "v2")
+	if err != nil {
+		os.Exit(5)
+	}
+	switch fault {
+	case "refuses":
+		t.Fail(errors.New("the configuration has a mistake in line 7"))
+		os.Exit(2)
+	case "speaks another version":
+		t.channel.send(header{Kind: kindPrepared, Protocol: Protocol + 1, Version: "v9"}, nil, nil, time.Second)
+		time.Sleep(time.Minute)
+	case "speaks out of turn":
+		t.channel.send(header{Kind: kindListening}, nil, nil, time.Second)
+		time.Sleep(time.Minute)
+	case "talks nonsense":
+		t.channel.c.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+		time.Sleep(time.Minute)
+	}
+	if t.Prepared() != nil {
+		os.Exit(6)
+	}
+	at("before it is ready")
+	if fault == "can't open the stores" {
+		t.Fail(errors.New("tidegate.db is damaged"))
+		os.Exit(1)
+	}
+	l := t.Listener("public")
+	if l == nil || t.Ready() != nil {
+		os.Exit(7)
+	}
+	at("before it listens")
+	link, err := t.Link(newHome(2))
+	if err != nil {
+		os.Exit(8)
+	}
+	batches := 0
+	_, err = t.Listening(link, func(batch []transport.Frozen) error {
+		batches++
+		at(fmt.Sprintf("with batch %d", batches))
+		for _, f := range batch { // shows that the very socket came
+			fmt.Fprintf(f.File, "%s %s %s", f.Listener, f.State, f.Data)
+			f.File.Close()
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errGone) {
+		os.Exit(9)
+	}
+}
+
+func newHome(incarnation uint32) Home {
+	codec, err := connection.NewCodec(make([]byte, 16))
+	if err != nil {
+		panic(err)
+	}
+	r, err := connection.NewRegistry(codec, incarnation, 1000)
+	if err != nil {
+		panic(err)
+	}
+	return Home{Local: cluster.NewRouter(cluster.Node{Registry: r}, cluster.EventListener{}).Local(), Codec: codec}
+}
+
+// An old is the old process's side with everything around it noted.
+type old struct {
+	t       *testing.T
+	giver   *Giver
+	mu      sync.Mutex
+	said    []string
+	clients []*os.File
+	next    int // which client goes next
+	fails   int // the batch that isn't passed on, counted from 1; 0: none
+}
+
+func (o *old) note(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said = append(o.said, fmt.Sprintf(format, args...))
+}
+
+func newOld(t *testing.T, fault string) *old {
+	o := &old{t: t}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), faultVariable+"="+fault)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	o.giver = &Giver{
+		Command: cmd, Version: "v1", Home: newHome(1),
+		Listeners: func() ([]Listener, error) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return nil, err
+			}
+			defer l.Close()
+			f, err := l.(*net.TCPListener).File()
+			return []Listener{{"public", f}}, err
+		},
+		Suspend: func() error { o.note("suspend"); return nil },
+		Resume:  func() error { o.note("resume"); return nil },
+		Accept:  func() { o.note("accept") },
+		Join:    func(l *Link) { o.note("join %t", l != nil) },
+		Settle:  func(frozen []byte, moved bool) { o.note("%s moved %t", frozen, moved) },
+		Tell:    func(p Progress) { o.note("%s", p.Step) },
+		Freeze:  o.freeze,
+	}
+	return o
+}
+
+// freeze is an engine with three batches of two.
+func (o *old) freeze(ctx context.Context, _ int, pass func([]transport.Frozen) error) (transport.Left, error) {
+	for o.next < 6 {
+		batch := make([]transport.Frozen, 2)
+		for i := range batch {
+			ours, theirs, err := socketPair()
+			if err != nil {
+				return transport.Left{}, err
+			}
+			o.clients = append(o.clients, ours)
+			n := o.next + i
+			batch[i] = transport.Frozen{File: theirs, Listener: "l", State: fmt.Appendf(nil, "state%d", n), Data: fmt.Appendf(nil, "data%d", n)}
+		}
+		err := pass(batch)
+		for i := range batch {
+			batch[i].File.Close()
+		}
+		if err != nil {
+			return transport.Left{Movable: 6 - o.next}, err
+		}
+		o.next += 2
+	}
+	return transport.Left{}, nil
+}
+
+func (o *old) count(what string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, s := range o.said {
+		if s == what {
+			n++
+		}
+	}
+	return n
+}
+
+func TestHandOff(t *testing.T) {
+	o := newOld(t, "")
+	s, err := o.giver.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Moved != 6 || s.Version != "v2" || s.PID != s.process.cmd.Process.Pid || s.Left.Total() != 0 {
+		t.Errorf("%+v", s)
+	}
+	want := []string{"started", "prepared", "suspend", "closed", "ready", "join true", "listening",
+		"data0 moved true", "data1 moved true", "moving", "data2 moved true", "data3 moved true", "moving", "data4 moved true", "data5 moved true", "moving", "moved"}
+	if !slices.Equal(o.said, want) {
+		t.Errorf("it went %q, want %q", o.said, want)
+	}
+	for i, c := range o.clients {
+		b := make([]byte, 64)
+		n, err := c.Read(b)
+		if want := fmt.Sprintf("l state%d data%d", i, i); err != nil || string(b[:n]) != want {
+			t.Errorf("client %d heard %q, %v, want %q", i, b[:n], err, want)
+		}
+	}
+	if err := s.Done(); err != nil {
+		t.Error(err)
+	}
+	<-s.process.ended
+	if state := *s.process.state.Load(); state != "exit status 0" {
+		t.Error(state)
+	}
+	select {
+	case <-s.Link.Ended():
+	case <-time.After(10 * time.Second):
+		t.Error("the link outlives the other process")
+	}
+}
+
+// TestFailures holds what each step's failure leaves: the new process is ended, this
+// one has its stores and listeners again.
+func TestFailures(t *testing.T) {
+	for _, tt := range []struct {
+		fault string
+		after Step
+		says  string
+		lost  int
+	}{
+		{fault: "dies at its start", after: Started, says: "exit status 3"},
+		{fault: "refuses", after: Started, says: "line 7"},
+		{fault: "speaks another version", after: Started, says: "version v9 speaks hand-off 2"},
+		{fault: "speaks out of turn", after: Started, says: `said "listening" where "prepared" was due`},
+		{fault: "talks nonsense", after: Started, says: "too large"},
+		{fault: "dies before it is ready", after: Closed, says: "exit status 3"},
+		{fault: "can't open the stores", after: Closed, says: "damaged"},
+		{fault: "dies before it listens", after: Ready, says: "exit status 3"},
+		{fault: "dies with batch 2", after: Moving, says: "exit status 3", lost: 4},
+	} {
+		t.Run(tt.fault, func(t *testing.T) {
+			o := newOld(t, tt.fault)
+			_, err := o.giver.Run(t.Context())
+			var failed *Error
+			if !errors.As(err, &failed) {
+				t.Fatalf("it ended with %v", err)
+			}
+			if failed.After != tt.after || failed.Lost != tt.lost || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("after %q, %d lost: %v", failed.After, failed.Lost, err)
+			}
+			if o.count("suspend") != o.count("resume") {
+				t.Errorf("the stores stay closed: %q", o.said)
+			}
+			if o.count("join true") > 0 && o.said[len(o.said)-1] == "join true" || o.count("join false") != 1 {
+				t.Errorf("it still asks the other: %q", o.said)
+			}
+			if moved := o.count("listening"); o.count("accept") != moved {
+				t.Errorf("it accepts nobody: %q", o.said)
+			}
+			o.giver.Command.Process.Kill() // it was waited for: there is none to kill
+			if o.giver.Command.ProcessState == nil {
+				t.Error("the new process still runs")
+			}
+		})
+	}
+}
+
+func TestCommandThatIsNone(t *testing.T) {
+	o := newOld(t, "")
+	o.giver.Command = exec.Command("/nonexistent/tidegate")
+	_, err := o.giver.Run(t.Context())
+	var failed *Error
+	if !errors.As(err, &failed) || failed.After != "" || !strings.Contains(err.Error(), "/nonexistent/tidegate") || o.count("suspend") != 0 {
+		t.Errorf("%v, %q", err, o.said)
+	}
+}
+
+// TestGivenUp holds that a hand-off whose process is told to end stops at once.
+func TestGivenUp(t *testing.T) {
+	o := newOld(t, "hangs before it is ready")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o.giver.Tell = func(p Progress) {
+		if p.Step == Closed {
+			cancel(errors.New("told to end"))
+		}
+	}
+	began := time.Now()
+	if _, err := o.giver.Run(ctx); err == nil || !strings.Contains(err.Error(), "told to end") || o.count("resume") != 1 {
+		t.Errorf("%v, %q", err, o.said)
+	}
+	if time.Since(began) > 20*time.Second {
+		t.Error("it waited for the hung process")
+	}
+}
+
+// channels returns two ends of a channel.
+func channels(t testing.TB) (*channel, *channel) {
+	t.Helper()
+	a, b, err := socketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := channelOf(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := channelOf(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { left.c.Close(); right.c.Close() })
+	return left, right
+}
+
+func TestChannel(t *testing.T) {
+	a, b := channels(t)
+	big := bytes.Repeat([]byte("x"), 5<<20) // more than the socket takes at once
+	go func() {
+		for n := range 3 {
+			files := make([]*os.File, BatchSize)
+			for i := range files {
+				files[i], _ = os.Open(os.DevNull)
+			}
+			a.send(header{Kind: kindBatch, PID: n}, [][]byte{big, nil, []byte("end")}, files, time.Minute)
+			closeAll(files)
+		}
+		a.c.Close()
+	}()
+	for n := range 3 {
+		var h header
+		payload, files, err := b.receive(&h, 0)
+		if err != nil || h.PID != n || len(payload) != len(big)+3 || string(payload[len(big):]) != "end" || len(files) != BatchSize {
+			t.Fatalf("%+v, %d bytes, %d files, %v", h, len(payload), len(files), err)
+		}
+		closeAll(files)
+	}
+	if _, _, err := b.receive(&header{}, 0); !errors.Is(err, errGone) {
+		t.Errorf("after the end: %v", err)
+	}
+	c, _ := channels(t)
+	if _, _, err := c.receive(&header{}, time.Millisecond); err == nil || errors.Is(err, errGone) {
+		t.Errorf("a silent peer: %v", err)
+	}
+	if err := c.send(header{Kind: strings.Repeat("x", maxHeader)}, nil, nil, time.Second); err == nil {
+		t.Error("a header beyond the bound was sent")
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x0f\x00\x00\x00\x01{\"kind\":\"took\"}x"))
+	f.Add([]byte("\x00\x00\x00\x02\xff\xff\xff\xff{}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 4096 {
+			return
+		}
+		a, c := channels(t)
+		a.c.Write(b)
+		a.c.Close()
+		var h header
+		payload, files, err := c.receive(&h, time.Second)
+		closeAll(files)
+		if err == nil {
+			batchOf(&h, payload, nil)
+		}
+	})
+}
+
+func TestBatchOf(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, h := range map[string]header{
+		"another kind":    {Kind: kindTook},
+		"too many":        {Kind: kindBatch, Connections: make([]passed, 2)},
+		"beyond the end":  {Kind: kindBatch, Connections: []passed{{State: 4, Data: 2}}},
+		"negative":        {Kind: kindBatch, Connections: []passed{{State: -1, Data: 6}}},
+		"short of it":     {Kind: kindBatch, Connections: []passed{{State: 1, Data: 1}}},
+		"an integer over": {Kind: kindBatch, Connections: []passed{{State: 1, Data: int(^uint(0) >> 1)}}},
+	} {
+		if _, err := batchOf(&h, []byte("abcde"), []*os.File{file}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	got, err := batchOf(&header{Kind: kindBatch, Connections: []passed{{Listener: "l", State: 5}}}, []byte("abcde"), []*os.File{file})
+	if err != nil || string(got[0].State) != "abcde" || got[0].Data != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

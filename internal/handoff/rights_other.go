@@ -1,0 +1,20 @@
+//go:build !linux
+
+package handoff
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+const rightsSize = 0
+
+var errSystem = fmt.Errorf("hand-off is for Linux: on %s restart Tidegate instead: %w", runtime.GOOS, errors.ErrUnsupported)
+
+func rights([]*os.File) ([]byte, error) { return nil, errSystem }
+
+func filesOf([]byte, int) ([]*os.File, error) { return nil, errSystem }
+
+func socketPair() (a, b *os.File, err error) { return nil, nil, errSystem }

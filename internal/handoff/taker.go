@@ -1,0 +1,207 @@
+package handoff
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"tidegate/internal/transport"
+)
+
+// A Taker is the new process's side of a hand-off. Its methods are called in the
+// order Prepared, Ready, Listening.
+type Taker struct {
+	PID     int    // of the old process
+	Version string // of its program
+
+	own       string // this program's version
+	channel   *channel
+	link      *os.File
+	listeners map[string]net.Listener
+}
+
+// Take greets the process that started this one. version is this program's.
+func Take(fd uintptr, version string) (*Taker, error) {
+	c, err := channelOf(os.NewFile(fd, "hand-off"))
+	if err != nil {
+		return nil, err
+	}
+	t := &Taker{channel: c, listeners: map[string]net.Listener{}}
+	h, _, files, err := c.expect(kindHello, startTime)
+	if err != nil {
+		c.c.Close()
+		return nil, fmt.Errorf("hand-off: %w", err)
+	}
+	t.PID, t.Version = h.PID, h.Version
+	err = h.compatible()
+	if err == nil && len(files) != len(h.Listeners)+1 {
+		err = fmt.Errorf("%d files came, not %d", len(files), len(h.Listeners)+1)
+	}
+	for i := range h.Listeners {
+		if err != nil {
+			break
+		}
+		var l net.Listener
+		if l, err = net.FileListener(files[i+1]); err == nil {
+			t.listeners[h.Listeners[i]] = l
+		}
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, t.Fail(err)
+	}
+	closeAll(files[1:])
+	t.link = files[0]
+	t.own = version
+	return t, nil
+}
+
+// Listener returns the listener of that name, which is the caller's from then on,
+// or nil.
+func (t *Taker) Listener(name string) net.Listener {
+	l := t.listeners[name]
+	delete(t.listeners, name)
+	return l
+}
+
+// Prepared says that this process can take over, and waits until the old one has
+// closed its stores.
+func (t *Taker) Prepared() error { return t.say(mine(kindPrepared, t.own), kindClosed, openTime) }
+
+// Ready says that the stores are open and every stage is compiled, and waits until
+// clients are to be accepted. Listeners that nobody asked for are closed.
+func (t *Taker) Ready() error {
+	for name, l := range t.listeners {
+		l.Close()
+		delete(t.listeners, name)
+	}
+	return t.say(header{Kind: kindReady}, kindListen, callTime)
+}
+
+// say says one thing and waits for another.
+func (t *Taker) say(h header, next string, limit time.Duration) error {
+	err := t.channel.send(h, nil, nil, callTime)
+	if err == nil {
+		var files []*os.File
+		_, _, files, err = t.channel.expect(next, limit)
+		closeAll(files)
+	}
+	if err != nil {
+		return fmt.Errorf("hand-off: after %s: %w", h.Kind, err)
+	}
+	return nil
+}
+
+// Fail tells the old process why this one can't take over, closes what it got, and
+// returns the error.
+func (t *Taker) Fail(err error) error {
+	t.channel.send(header{Kind: kindFailed, Why: err.Error()}, nil, nil, callTime)
+	t.channel.c.Close()
+	for _, l := range t.listeners {
+		l.Close()
+	}
+	if t.link != nil {
+		t.link.Close()
+	}
+	return err
+}
+
+// Link returns the link to the old process. It must be asked before Listening,
+// once.
+func (t *Taker) Link(home Home) (*Link, error) {
+	c, err := channelOf(t.link)
+	if err != nil {
+		return nil, err
+	}
+	l := newLink(c, home, false)
+	go l.serve()
+	return l, nil
+}
+
+// Listening says that clients are accepted, and takes connections until the old
+// process has none left. thaw makes each batch this process's own; what it can't
+// take has been told so by thaw. It returns how many came; the error is of the old
+// process's end before it was done.
+func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int, error) {
+	defer t.channel.c.Close()
+	if err := t.channel.send(header{Kind: kindListening}, nil, nil, callTime); err != nil {
+		return 0, err
+	}
+	total := 0
+	for {
+		var h header
+		payload, files, err := t.channel.receive(&h, 0)
+		if err != nil {
+			closeAll(files)
+			return total, err
+		}
+		if h.Kind == kindDone {
+			closeAll(files)
+			return total, nil
+		}
+		batch, err := batchOf(&h, payload, files)
+		if err != nil {
+			closeAll(files)
+			if err := t.channel.send(header{Kind: kindFailed, Why: err.Error()}, nil, nil, callTime); err != nil {
+				return total, err
+			}
+			continue
+		}
+		if err := t.take(link, batch, thaw); err != nil {
+			return total, err
+		}
+		total += len(batch)
+	}
+}
+
+// take acknowledges a batch, and makes it this process's own. It is the other way
+// round on purpose: nothing of a connection may be read or written by a process
+// that could still be told that the other goes on with it.
+func (t *Taker) take(link *Link, batch []transport.Frozen, thaw func([]transport.Frozen) error) error {
+	link.still.Lock()
+	defer link.still.Unlock()
+	if err := t.channel.send(header{Kind: kindTook}, nil, nil, callTime); err != nil {
+		for _, f := range batch {
+			f.File.Close()
+		}
+		return err
+	}
+	thaw(batch)
+	return nil
+}
+
+// batchOf puts a batch together again.
+func batchOf(h *header, payload []byte, files []*os.File) ([]transport.Frozen, error) {
+	if h.Kind != kindBatch {
+		return nil, fmt.Errorf("%q came where a batch was due", h.Kind)
+	}
+	if len(h.Connections) != len(files) {
+		return nil, fmt.Errorf("%d connections and %d sockets came", len(h.Connections), len(files))
+	}
+	batch := make([]transport.Frozen, len(files))
+	cut := func(n int) ([]byte, bool) {
+		if n < 0 || n > len(payload) {
+			return nil, false
+		}
+		part := payload[:n:n]
+		payload = payload[n:]
+		return part, true
+	}
+	for i, p := range h.Connections {
+		state, ok := cut(p.State)
+		data, ok2 := cut(p.Data)
+		if !ok || !ok2 {
+			return nil, errors.New("the batch was cut short")
+		}
+		if len(data) == 0 {
+			data = nil
+		}
+		batch[i] = transport.Frozen{File: files[i], Listener: p.Listener, State: state, Data: data}
+	}
+	if len(payload) > 0 {
+		return nil, errors.New("the batch is longer than its connections")
+	}
+	return batch, nil
+}
