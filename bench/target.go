@@ -96,7 +96,7 @@ func (b *bench) startTarget(ctx context.Context, name, test, backend string) (*t
 func tidegateTarget(g *gateway.Gateway) *target {
 	signer := g.Signer()
 	return &target{
-		name: tidegateName, group: g.Group, gateway: g, clients: g.Address, publish: g.Manage, whoami: true,
+		name: tidegateName, group: g.Group, gateway: g, clients: g.Address, publish: g.Address, whoami: true,
 		path: func(int, string) string { return "/" + gateway.Stage },
 		push: func(b []byte, id string, _ int, body []byte) []byte { return g.AppendPush(b, signer, id, body) },
 		all:  func(b, body []byte) []byte { return g.AppendAll(b, signer, body) },

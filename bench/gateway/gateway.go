@@ -22,8 +22,15 @@ import (
 	"tidegate/bench/proc"
 )
 
-//go:embed template.yaml
-var template []byte
+//go:embed tidegate.yaml
+var config []byte
+
+// The identities of tidegate.yaml: a backend's key pair, and the administrator's token.
+const (
+	accessKeyID     = "bench"
+	secretAccessKey = "bench-secret-key"
+	adminToken      = "bench-admin-token-of-loopback"
+)
 
 // Stage is the stage's name, and Region where signatures are for.
 const (
@@ -34,8 +41,7 @@ const (
 // A Gateway is one running Tidegate.
 type Gateway struct {
 	Group   *proc.Group
-	Address string // of clients
-	Manage  string // of signed pushes
+	Address string // of clients, and of signed pushes
 	Admin   string // of Tidegate's own pages
 	Said    string // the file with what it printed
 
@@ -83,30 +89,31 @@ func Start(ctx context.Context, program, dir, backend string, limits ...string) 
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(own, "template.yaml")
-	if err := os.WriteFile(file, template, 0o600); err != nil {
+	file := filepath.Join(own, "tidegate.yaml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
-	address, err := FreeAddress()
-	if err != nil {
-		return nil, err
+	g := &Gateway{Group: proc.NewGroup(), Said: filepath.Join(own, "said"), program: program, dataDir: filepath.Join(own, "data")}
+	for _, address := range []*string{&g.Address, &g.Admin} {
+		if *address, err = FreeAddress(); err != nil {
+			return nil, err
+		}
 	}
-	g := &Gateway{Group: proc.NewGroup(), Address: address, Manage: address, Admin: address, Said: filepath.Join(own, "said")}
 	log, err := os.Create(g.Said)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	_, port, _ := net.SplitHostPort(address)
-	args := []string{"up", file, "--mode", "extended", "--host", "127.0.0.1", "--port", port, "--no-record", "--log-format", "json", "--parameter-overrides", "Backend=" + backend}
+	env := []string{"BENCH_PUBLIC=" + g.Address, "BENCH_ADMIN=" + g.Admin, "BENCH_BACKEND=" + backend}
 	for _, limit := range limits {
-		args = append(args, "--limit", limit)
+		name, value, _ := strings.Cut(limit, "=")
+		env = append(env, "TIDEGATE_LIMITS_"+strings.ToUpper(name)+"="+value)
 	}
-	c, err := g.Group.Start(log, own, []string{"XDG_STATE_HOME=" + own}, program, args...)
+	c, err := g.Group.Start(log, own, env, program, "serve", "--config", file)
 	if err != nil {
 		return nil, err
 	}
-	g.program, g.dataDir, g.pid = program, filepath.Join(own, ".tidegate"), c.Process.Pid
+	g.pid = c.Process.Pid
 	if err := g.ready(ctx); err != nil {
 		g.Group.End()
 		return nil, err
@@ -145,6 +152,7 @@ func (g *Gateway) ask(ctx context.Context, method, path string) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
+	q.Header.Set("Authorization", "Bearer "+adminToken)
 	q.Close = true // no connection of ours stays beside those that are counted
 	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
@@ -219,18 +227,18 @@ func (g *Gateway) HandOff(ctx context.Context) error {
 
 // Signer signs calls of @connections.
 func (g *Gateway) Signer() *load.Signer {
-	return &load.Signer{AccessKeyID: "tidegate", SecretAccessKey: "tidegate", Region: Region, Service: "execute-api"}
+	return &load.Signer{AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey, Region: Region, Service: "execute-api"}
 }
 
 // AppendPush appends a signed POST to the connection.
 func (g *Gateway) AppendPush(b []byte, s *load.Signer, id string, body []byte) []byte {
 	id = strings.TrimSuffix(id, "=")
-	fields := s.AppendFields(nil, g.Manage, "/"+Stage+"/%40connections/"+id+"%253D", body)
-	return load.AppendRequest(b, "POST", g.Manage, "/"+Stage+"/@connections/"+id+"%3D", string(fields), body)
+	fields := s.AppendFields(nil, g.Address, "/"+Stage+"/%40connections/"+id+"%253D", body)
+	return load.AppendRequest(b, "POST", g.Address, "/"+Stage+"/@connections/"+id+"%3D", string(fields), body)
 }
 
 // AppendAll appends a signed POST to every client of the stage.
 func (g *Gateway) AppendAll(b []byte, s *load.Signer, body []byte) []byte {
-	fields := s.AppendFields(nil, g.Manage, "/"+Stage+"/%40all", body)
-	return load.AppendRequest(b, "POST", g.Manage, "/"+Stage+"/@all", string(fields), body)
+	fields := s.AppendFields(nil, g.Address, "/"+Stage+"/%40all", body)
+	return load.AppendRequest(b, "POST", g.Address, "/"+Stage+"/@all", string(fields), body)
 }
