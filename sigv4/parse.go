@@ -27,14 +27,7 @@ func Parse(r *http.Request) (*Authorization, error) {
 // or malformed.
 func (a *Authorization) Parse(q *Request) error {
 	*a = Authorization{SignedHeaders: a.SignedHeaders[:0]}
-	text, count := "", 0
-	for i := range q.Header {
-		if f := &q.Header[i]; len(f.Name) == len("Authorization") && strings.EqualFold(f.Name, "Authorization") {
-			if count++; count == 1 {
-				text = f.Value
-			}
-		}
-	}
+	text, count := q.First("Authorization")
 	inHeader := isAWS(text)
 	inQuery := q.Query != "" && (strings.Contains(q.Query, paramAlgorithm+"=") || strings.Contains(q.Query, paramSignature+"=") || strings.Contains(q.Query, paramCredential+"="))
 	switch {

@@ -32,6 +32,19 @@ func (q *Request) lookup(name string) (value string, found bool) {
 	return "", false
 }
 
+// First returns the value of the first field of that name, in any letter case, and
+// how many there are.
+func (q *Request) First(name string) (value string, count int) {
+	for i := range q.Header {
+		if f := &q.Header[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+			if count++; count == 1 {
+				value = f.Value
+			}
+		}
+	}
+	return value, count
+}
+
 // SetHTTP makes q what net/http knows of a request, a server's or a client's. It
 // uses the array of q's Header again. The target is r.RequestURI when set, else
 // r.URL: what the client sent, whatever a handler has since made of r.URL.

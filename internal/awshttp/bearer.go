@@ -3,6 +3,8 @@ package awshttp
 import (
 	"net/http"
 	"strings"
+
+	"tidegate/sigv4"
 )
 
 // Tokens finds whom a bearer token names. It is called on every such request, must
@@ -12,13 +14,13 @@ type Tokens interface {
 }
 
 // bearerToken is the token that a request carries (RFC 6750 section 2.1).
-func bearerToken(r *http.Request) (string, bool) {
+func bearerToken(r *sigv4.Request) (string, bool) {
 	const scheme = "Bearer "
-	h := r.Header["Authorization"]
-	if len(h) != 1 || len(h[0]) < len(scheme) || !strings.EqualFold(h[0][:len(scheme)], scheme) {
+	v, count := r.First("Authorization")
+	if count != 1 || len(v) < len(scheme) || !strings.EqualFold(v[:len(scheme)], scheme) {
 		return "", false
 	}
-	return strings.TrimSpace(h[0][len(scheme):]), true
+	return strings.TrimSpace(v[len(scheme):]), true
 }
 
 // bearer is who calls with a token. Only @connections and Tidegate's own pages

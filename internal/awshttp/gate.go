@@ -5,12 +5,16 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	random "math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tidegate/internal/iampolicy"
@@ -29,6 +33,8 @@ type Gate struct {
 	// Events are told about failures and about what AWS would have refused; every
 	// field may be nil.
 	Events EventListener
+
+	decisions decisions
 }
 
 // An EventListener hears what a Gate and the protocols notice. Its funcs must
@@ -53,7 +59,7 @@ type Leniency struct {
 	AccessKeyID string // "" of an unsigned call
 	Region      string // that it is signed for, "" of an unsigned call
 	RequestID   string
-	Request     *http.Request // must not be kept
+	Request     *sigv4.Request // must not be kept
 }
 
 // A LenientReason says what AWS would refuse a call for.
@@ -108,7 +114,7 @@ func (d Denial) String() string {
 
 // A Call is one authenticated request.
 type Call struct {
-	Request   *http.Request
+	Request   *http.Request // nil of one that Admit opened
 	Body      []byte
 	Principal Principal
 	RequestID string
@@ -118,13 +124,23 @@ type Call struct {
 	// Form holds the parameters of a query-protocol call.
 	Form map[string][]string
 
-	gate *Gate
+	gate   *Gate
+	wire   *sigv4.Request // what Admit opened it with
+	secure bool           // came over TLS
 	// told: the listener heard of the denial that refuses the call.
 	told bool
 }
 
 // Context is the request's.
 func (c *Call) Context() context.Context { return c.Request.Context() }
+
+// Get returns the value of the request's first header field of that name, or "".
+func (c *Call) Get(name string) string {
+	if c.wire != nil {
+		return c.wire.Get(name)
+	}
+	return c.Request.Header.Get(name)
+}
 
 // MaxBody bounds a request's body when a protocol sets no other (6 MiB and a
 // little: Lambda's largest synchronous payload).
@@ -134,26 +150,55 @@ const MaxBody = 6<<20 + 64<<10
 // caller for the given signing name. Failures have AWS's codes and statuses
 // (403 MissingAuthenticationTokenException, InvalidSignatureException, …).
 func (g *Gate) Open(r *http.Request, service string, maxBody int64) (*Call, error) {
-	c := &Call{Request: r, RequestID: requestID(service), Region: g.Region, Account: g.Account, gate: g}
-	if r.Body != nil {
-		body, err := readBody(r, maxBody)
-		if err != nil {
-			return c, Errorf(http.StatusBadRequest, "InvalidRequestException", "the request body could not be read: %v", err)
-		}
-		if int64(len(body)) > maxBody {
-			return c, &Error{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "Request entity too large"}
-		}
-		c.Body = body
-	}
-	p, region, err := g.authenticate(r, c.Body, service, c.RequestID)
-	if err != nil {
+	c := &Call{Request: r, RequestID: requestID(service), Region: g.Region, Account: g.Account, gate: g, secure: r.TLS != nil}
+	var err error
+	if c.Body, err = ReadBody(r, maxBody); err != nil {
 		return c, err
+	}
+	wire := wires.Get().(*sigv4.Request)
+	defer wires.Put(wire)
+	wire.SetHTTP(r)
+	return c, c.authenticate(wire, service)
+}
+
+// wires hold what of a request is verified.
+var wires = sync.Pool{New: func() any { return new(sigv4.Request) }}
+
+// Admit is Open for a request that isn't net/http's, with its whole body: it fills in
+// c, which has a RequestID even with an error. q and body belong to the caller; c
+// must not be used when they aren't valid any more.
+func (g *Gate) Admit(c *Call, q *sigv4.Request, secure bool, body []byte, service string) error {
+	*c = Call{Body: body, RequestID: requestID(service), Region: g.Region, Account: g.Account, gate: g, wire: q, secure: secure}
+	return c.authenticate(q, service)
+}
+
+// authenticate finds out who calls, and for which region.
+func (c *Call) authenticate(q *sigv4.Request, service string) error {
+	p, region, err := c.gate.authenticate(q, c.Body, service, c.RequestID)
+	if err != nil {
+		return err
 	}
 	c.Principal = p
 	if region != "" {
 		c.Region = region
 	}
-	return c, nil
+	return nil
+}
+
+// ReadBody reads a request's body, at most maxBody bytes of it. The error is an
+// *Error: 413 RequestEntityTooLargeException, or 400 for a body that can't be read.
+func ReadBody(r *http.Request, maxBody int64) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	body, err := readBody(r, maxBody)
+	if err != nil {
+		return nil, Errorf(http.StatusBadRequest, "InvalidRequestException", "the request body could not be read: %v", err)
+	}
+	if int64(len(body)) > maxBody {
+		return nil, &Error{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "Request entity too large"}
+	}
+	return body, nil
 }
 
 // readBody reads at most one byte more than most. A body whose length is said and
@@ -167,14 +212,16 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r.Body, most+1))
 }
 
-func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID string) (Principal, string, error) {
+func (g *Gate) authenticate(r *sigv4.Request, body []byte, service, requestID string) (Principal, string, error) {
 	if g.Tokens != nil {
 		if token, ok := bearerToken(r); ok {
 			return g.bearer(token, service)
 		}
 	}
 	l := Leniency{Reason: LenientUnsigned, Service: service, RequestID: requestID, Request: r}
-	auth, err := sigv4.Parse(r)
+	auth := authorizations.Get().(*sigv4.Authorization)
+	defer authorizations.Put(auth)
+	err := auth.Parse(r)
 	if errors.Is(err, sigv4.ErrUnsigned) {
 		text := "Missing Authentication Token"
 		if service == "dynamodb" { // its own words
@@ -202,7 +249,7 @@ func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID str
 	if g.Mode == Enforce && !g.inScope(service, auth.Region) {
 		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "Credential should be scoped to a valid region.")
 	}
-	switch err := auth.Verify(r, body, id.Secret, time.Now()); {
+	switch err := auth.VerifyRequest(r, body, id.Secret, time.Now()); {
 	case errors.Is(err, sigv4.ErrExpired):
 		return Principal{}, "", Errorf(http.StatusForbidden, "InvalidSignatureException", "%s", reason(err, sigv4.ErrExpired))
 	case err != nil:
@@ -213,6 +260,9 @@ func (g *Gate) authenticate(r *http.Request, body []byte, service, requestID str
 	}
 	return id.Principal, auth.Region, nil
 }
+
+// authorizations hold signatures while they are verified.
+var authorizations = sync.Pool{New: func() any { return new(sigv4.Authorization) }}
 
 // leniencies tells what of a verified call AWS would refuse.
 func (g *Gate) leniencies(l Leniency, id Identity, auth *sigv4.Authorization) {
@@ -279,7 +329,8 @@ func (c *Call) AuthorizePassRole(role, service string) error {
 // Denied is Authorize for services that word the refusal themselves: nil means
 // that the call goes on.
 func (c *Call) Denied(action, resource string, resourcePolicy ...*iampolicy.Document) *Denial {
-	if c.Principal.Kind == Root { // most calls: the conditions need not be made
+	// Most calls: the conditions need not be made.
+	if c.Principal.Kind == Root || len(resourcePolicy) == 0 && c.gate.decisions.allow(&c.Principal, action, resource) {
 		return nil
 	}
 	return c.denied(action, resource, c.conditions(), resourcePolicy...)
@@ -296,9 +347,12 @@ func (c *Call) denied(action, resource string, context map[string][]string, reso
 	}
 	result := iampolicy.Evaluate(req, sources...)
 	if result.Decision == iampolicy.Allow {
+		if len(resourcePolicy) == 0 {
+			c.gate.decisions.add(&c.Principal, action, resource)
+		}
 		return nil
 	}
-	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID, Trace: c.Request.Header.Get(TraceHeader)}
+	d := Denial{Principal: c.Principal.ARN, Action: action, Resource: resource, Enforced: c.gate.Mode == Enforce, RequestID: c.RequestID, Trace: c.Get(TraceHeader)}
 	switch {
 	case result.Decision == iampolicy.ExplicitDeny:
 		d.Why = fmt.Sprintf("statement %s of policy %s denies it", result.Statement, result.Policy)
@@ -323,14 +377,14 @@ func (c *Call) conditions() map[string][]string {
 		"aws:principalarn":     {c.Principal.ARN},
 		"aws:principalaccount": {c.Principal.Account},
 		"aws:requestedregion":  {c.Region},
-		"aws:securetransport":  {fmt.Sprint(c.Request.TLS != nil)},
+		"aws:securetransport":  {strconv.FormatBool(c.secure)},
 		"aws:currenttime":      {time.Now().UTC().Format(time.RFC3339)},
 	}
 	if c.Principal.Kind == Service {
-		if v := c.Request.Header.Get(HeaderSourceARN); v != "" {
+		if v := c.Get(HeaderSourceARN); v != "" {
 			m["aws:sourcearn"] = []string{v}
 		}
-		if v := c.Request.Header.Get(HeaderSourceAccount); v != "" {
+		if v := c.Get(HeaderSourceAccount); v != "" {
 			m["aws:sourceaccount"] = []string{v}
 		}
 	}
@@ -338,10 +392,12 @@ func (c *Call) conditions() map[string][]string {
 }
 
 // NewRequestID returns a random UUID (RFC 9562, version 4), the form of request
-// id that AWS's services give.
+// id that AWS's services give. It comes from the runtime's ChaCha8 generator: it
+// identifies and authorizes nothing.
 func NewRequestID() string {
 	var b [16]byte
-	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+	binary.LittleEndian.PutUint64(b[:8], random.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], random.Uint64())
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	var text [36]byte

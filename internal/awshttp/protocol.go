@@ -187,7 +187,7 @@ func (p Protocol) failed(c *Call, operation string, err error) *Error {
 	case !errors.As(err, &own) && p.Gate.Events.Failed != nil:
 		p.Gate.Events.Failed(p.Service, operation, c.RequestID, err)
 	case e.Status < 500 && !c.told && p.Gate.Events.Refused != nil:
-		p.Gate.Events.Refused(Refusal{Service: p.Service, Operation: operation, RequestID: c.RequestID, Trace: c.Request.Header.Get(TraceHeader), Err: e})
+		p.Gate.Events.Refused(Refusal{Service: p.Service, Operation: operation, RequestID: c.RequestID, Trace: c.Get(TraceHeader), Err: e})
 	}
 	return e
 }

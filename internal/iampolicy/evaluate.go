@@ -29,6 +29,26 @@ func Evaluate(r *Request, sources ...Source) Result {
 	return result
 }
 
+// Unconditional reports whether what the document says depends on nothing of a
+// request but its action, its resource and its principal: it has neither conditions
+// nor variables.
+func (d *Document) Unconditional() bool {
+	for i := range d.Statements {
+		s := &d.Statements[i]
+		if len(s.Conditions) > 0 {
+			return false
+		}
+		for _, patterns := range [][]Pattern{s.Action, s.NotAction, s.Resource, s.NotResource} {
+			for j := range patterns {
+				if patterns[j].parts != nil {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 // applies reports whether the statement speaks about the request, and if so,
 // whether it means the caller or only its account.
 func (s *Statement) applies(r *Request, resourcePolicy bool) principalMatch {

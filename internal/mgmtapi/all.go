@@ -28,7 +28,7 @@ func (a *API) ServeAll(w http.ResponseWriter, r *http.Request, apiID string, sta
 	h["x-amzn-RequestId"] = []string{requestID}
 	h["x-amz-apigw-id"] = []string{event.NewRequestID()}
 	if err != nil {
-		e := a.failed(r, requestID, "@all", err)
+		e := a.failed(r.Method, r.Header.Get(awshttp.TraceHeader), requestID, "@all", err)
 		h["x-amzn-ErrorType"] = []string{e.Code}
 		write(w, e.Status, errorBody(e))
 		return

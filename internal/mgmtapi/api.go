@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"tidegate/internal/apigw"
@@ -23,6 +24,7 @@ import (
 	"tidegate/internal/cluster"
 	"tidegate/internal/connection"
 	"tidegate/internal/event"
+	"tidegate/sigv4"
 )
 
 // Service is the signing name of the Management API.
@@ -73,58 +75,95 @@ func New(c Config) *API {
 // several APIs have a stage of that name and none of them such a connection:
 // whoever may call at all is told that it is gone.
 func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, text string) {
-	requestID, answer, err := a.serve(r, apiID, stage, text)
+	q := requests.Get().(*sigv4.Request)
+	defer requests.Put(q)
+	q.SetHTTP(r)
+	read := func() ([]byte, error) { return awshttp.ReadBody(r, int64(a.most)) }
+	status, requestID, errorType, answer := a.answer(r.Context(), q, r.TLS != nil, r.ContentLength, read, place{apiID, stage, text})
 	h := w.Header()
 	// Written as AWS writes them; http.Header.Set would change the case.
 	h["x-amzn-RequestId"] = []string{requestID}
 	h["x-amz-apigw-id"] = []string{event.NewRequestID()}
-	if err != nil {
-		e := a.failed(r, requestID, text, err)
-		h["x-amzn-ErrorType"] = []string{e.Code}
-		write(w, e.Status, errorBody(e))
+	if errorType != "" {
+		h["x-amzn-ErrorType"] = []string{errorType}
+	}
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
 		return
 	}
-	if r.Method == http.MethodDelete {
-		w.WriteHeader(http.StatusNoContent) // WS-07-003
-		return
+	write(w, status, answer)
+}
+
+// requests hold what ServeConnection passes on.
+var requests = sync.Pool{New: func() any { return new(sigv4.Request) }}
+
+// Serve is ServeConnection for a request that isn't net/http's, with its whole body.
+// It doesn't block, so that a loop of sockets may call it. Nothing of q and body is
+// kept but strings. errorType is empty of a call that succeeds.
+func (a *API) Serve(ctx context.Context, q *sigv4.Request, secure bool, body []byte, apiID string, stage apigw.StageName, text string) (status int, requestID, errorType string, answer []byte) {
+	return a.answer(ctx, q, secure, int64(len(body)), func() ([]byte, error) { return body, nil }, place{apiID, stage, text})
+}
+
+// A place is where a call finds its connection.
+type place struct {
+	apiID string
+	stage apigw.StageName
+	text  string // the connection's id as the caller wrote it
+}
+
+// answer serves a request; length is the body's as far as it is known.
+func (a *API) answer(ctx context.Context, q *sigv4.Request, secure bool, length int64, read func() ([]byte, error), at place) (status int, requestID, errorType string, answer []byte) {
+	requestID, answer, err := a.serve(ctx, q, secure, length, read, at)
+	switch {
+	case err != nil:
+		e := a.failed(q.Method, q.Get(awshttp.TraceHeader), requestID, at.text, err)
+		return e.Status, requestID, e.Code, errorBody(e)
+	case q.Method == http.MethodDelete:
+		return http.StatusNoContent, requestID, "", nil // WS-07-003
 	}
-	write(w, http.StatusOK, answer) // WS-07-001
+	return http.StatusOK, requestID, "", answer // WS-07-001
 }
 
 // serve authenticates, authorizes and performs the request.
-func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text string) (requestID string, answer []byte, err error) {
-	switch r.Method {
+func (a *API) serve(ctx context.Context, q *sigv4.Request, secure bool, length int64, read func() ([]byte, error), at place) (requestID string, answer []byte, err error) {
+	switch q.Method {
 	case http.MethodPost, http.MethodGet, http.MethodDelete:
 	default:
 		// What API Gateway says to a method that a resource doesn't have. WS-07-053
 		return awshttp.NewRequestID(), nil, awshttp.Errorf(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
-	call, err := a.open(r)
+	if err := a.admissible(length); err != nil {
+		return awshttp.NewRequestID(), nil, err
+	}
+	body, err := read()
 	if err != nil {
+		return awshttp.NewRequestID(), nil, a.inOwnWords(err)
+	}
+	var call awshttp.Call
+	if err := a.gate.Admit(&call, q, secure, body, Service); err != nil {
 		return call.RequestID, nil, err
 	}
-	if apiID != "" {
+	if at.apiID != "" && call.Principal.Kind != awshttp.Root {
 		// The connection's id is not filled in. WS-07-049, WS-07-050
-		if err := a.authorize(call, fmt.Sprintf("%s/%s/%s/@connections/{connectionId}", apiID, stage, r.Method)); err != nil {
+		if err := a.authorize(&call, at.apiID+"/"+string(at.stage)+"/"+q.Method+"/@connections/{connectionId}"); err != nil {
 			return call.RequestID, nil, err
 		}
 	}
-	id, err := a.codec.ParseID(text)
+	id, err := a.codec.ParseID(at.text)
 	if err != nil {
-		return call.RequestID, nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "Invalid connectionId: %s", text) // WS-07-033, WS-07-034
+		return call.RequestID, nil, awshttp.Errorf(http.StatusBadRequest, "BadRequestException", "Invalid connectionId: %s", at.text) // WS-07-033, WS-07-034
 	}
-	if apiID == "" {
+	if at.apiID == "" {
 		return call.RequestID, nil, apigw.ErrGone
 	}
-	target := cluster.Target{ID: id, Text: text, APIID: apiID, Stage: stage, Caller: call.Principal.ARN, RequestID: call.RequestID,
-		Origin: event.RequestIDOf(r.Header.Get(event.TraceHeader))}
-	ctx := r.Context()
-	switch r.Method {
+	target := cluster.Target{ID: id, Text: at.text, APIID: at.apiID, Stage: at.stage, Caller: call.Principal.ARN, RequestID: call.RequestID,
+		Origin: event.RequestIDOf(q.Get(event.TraceHeader))}
+	switch q.Method {
 	case http.MethodPost:
 		// AWS sends what is pushed in text frames. A text frame with invalid UTF-8
 		// makes clients fail the connection (RFC 6455 section 8.1), so such a payload
 		// goes out as a binary one: a choice, AWS's own is unknown. WS-07-005, WS-07-009
-		if err = a.router.Push(ctx, target, call.Body, !utf8.Valid(call.Body)); err != nil {
+		if err = a.router.Push(ctx, target, body, !utf8.Valid(body)); err != nil {
 			err = told{err}
 		}
 	case http.MethodDelete:
@@ -141,18 +180,32 @@ func (a *API) serve(r *http.Request, apiID string, stage apigw.StageName, text s
 // open admits, authenticates and reads a call. Its result has a request id even
 // with an error.
 func (a *API) open(r *http.Request) (*awshttp.Call, error) {
-	if !a.admit() {
-		return &awshttp.Call{RequestID: awshttp.NewRequestID()}, errThrottled
-	}
-	if r.ContentLength > int64(a.most) {
-		return &awshttp.Call{RequestID: awshttp.NewRequestID()}, a.tooLarge()
+	if err := a.admissible(r.ContentLength); err != nil {
+		return &awshttp.Call{RequestID: awshttp.NewRequestID()}, err
 	}
 	call, err := a.gate.Open(r, Service, int64(a.most))
+	return call, a.inOwnWords(err)
+}
+
+// admissible returns why a call is refused before anything of it is looked at, or nil.
+func (a *API) admissible(length int64) error {
+	if !a.admit() {
+		return errThrottled
+	}
+	if length > int64(a.most) {
+		return a.tooLarge()
+	}
+	return nil
+}
+
+// inOwnWords returns the error, that of a body which is too large in the words of
+// this API.
+func (a *API) inOwnWords(err error) error {
 	var e *awshttp.Error
 	if errors.As(err, &e) && e.Status == http.StatusRequestEntityTooLarge {
-		err = a.tooLarge() // the gate's words aren't this API's
+		return a.tooLarge()
 	}
-	return call, err
+	return err
 }
 
 // authorize asks the caller's policies about a resource of the account, and refuses
@@ -160,7 +213,7 @@ func (a *API) open(r *http.Request) (*awshttp.Call, error) {
 func (a *API) authorize(call *awshttp.Call, resource string) error {
 	const action = "execute-api:ManageConnections"
 	arn := func(account string) string {
-		return fmt.Sprintf("arn:aws:execute-api:%s:%s:%s", a.gate.Region, account, resource)
+		return "arn:aws:execute-api:" + a.gate.Region + ":" + account + ":" + resource
 	}
 	if call.Denied(action, arn(a.gate.Account)) == nil {
 		return nil
@@ -193,13 +246,13 @@ var errThrottled = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededExce
 
 // failed returns what the caller sees, and tells the gate's listener what no
 // other was told. text is the connection's id as the caller wrote it.
-func (a *API) failed(r *http.Request, requestID, text string, err error) *awshttp.Error {
+func (a *API) failed(method, trace, requestID, text string, err error) *awshttp.Error {
 	var e *awshttp.Error
 	switch {
 	case errors.As(err, &e):
 	case errors.Is(err, apigw.ErrGone):
 		// The body is empty on AWS; the message is for the listener. WS-07-031, WS-07-032
-		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: r.Method + " of connection " + text, Why: err.Error()}
+		e = &awshttp.Error{Code: "GoneException", Status: http.StatusGone, BareBody: true, Message: method + " of connection " + text, Why: err.Error()}
 	case errors.Is(err, cluster.ErrElsewhere): // WS-07-038, WS-07-039
 		e = awshttp.Errorf(http.StatusForbidden, "ForbiddenException", "Forbidden")
 		e.Why = err.Error()
@@ -207,12 +260,12 @@ func (a *API) failed(r *http.Request, requestID, text string, err error) *awshtt
 		e = awshttp.Errorf(http.StatusTooManyRequests, "LimitExceededException", "The client's buffer is full: it reads too slowly")
 	default:
 		if a.gate.Events.Failed != nil {
-			a.gate.Events.Failed(Service, r.Method+" @connections", requestID, err)
+			a.gate.Events.Failed(Service, method+" @connections", requestID, err)
 		}
 		return awshttp.Errorf(http.StatusInternalServerError, "InternalServerErrorException", "Internal server error")
 	}
 	if !errors.As(err, new(told)) && a.gate.Events.Refused != nil {
-		a.gate.Events.Refused(awshttp.Refusal{Service: Service, Operation: r.Method + " @connections", RequestID: requestID, Trace: r.Header.Get(awshttp.TraceHeader), Err: e})
+		a.gate.Events.Refused(awshttp.Refusal{Service: Service, Operation: method + " @connections", RequestID: requestID, Trace: trace, Err: e})
 	}
 	return e
 }

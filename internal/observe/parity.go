@@ -59,11 +59,14 @@ func (o *Observer) lenient() func(awshttp.Leniency) {
 			kind = parity.LocalKey
 		}
 		o.Relied(kind, subject, func() parity.First {
-			where := l.Request.Method + " " + l.Request.URL.Path
-			if target := l.Request.Header.Get("X-Amz-Target"); target != "" {
+			where := l.Request.Method + " " + l.Request.Path
+			if decoded, err := url.PathUnescape(where); err == nil {
+				where = decoded
+			}
+			if target := l.Request.Get("X-Amz-Target"); target != "" {
 				where = target
 			}
-			return parity.First{RequestID: originOr(l.Request.Header.Get(awshttp.TraceHeader), l.RequestID), Where: where}
+			return parity.First{RequestID: originOr(l.Request.Get(awshttp.TraceHeader), l.RequestID), Where: where}
 		})
 	}
 }

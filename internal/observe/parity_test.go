@@ -2,7 +2,6 @@ package observe
 
 import (
 	"log/slog"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"tidegate/internal/gateway"
 	"tidegate/internal/parity"
 	"tidegate/internal/service/functions"
+	"tidegate/sigv4"
 )
 
 // report is the observer's, without the words of each kind.
@@ -30,8 +30,7 @@ func report(t *testing.T, o *Observer, want ...parity.Entry) {
 func TestCallsAreReported(t *testing.T) {
 	o := New()
 	l := o.AWS()
-	request := httptest.NewRequest("POST", "/dev/@connections/a=", nil)
-	request.Header.Set(event.TraceHeader, event.Trace("L0SM9cOFvHcFa7Q=", time.Now()))
+	request := &sigv4.Request{Method: "POST", Path: "/dev/%40connections/a%3D", Header: []sigv4.Field{{Name: event.TraceHeader, Value: event.Trace("L0SM9cOFvHcFa7Q=", time.Now())}}}
 	for _, call := range []awshttp.Leniency{
 		{Reason: awshttp.LenientUnsigned}, {Reason: awshttp.LenientUnsigned},
 		{Reason: awshttp.LenientUnknownKey, AccessKeyID: "AKIA"},
