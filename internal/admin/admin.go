@@ -142,9 +142,8 @@ func (s *Service) guard(p awshttp.Protocol, fn awshttp.HandlerFunc) http.Handler
 		})
 	}
 	// Whoever reaches the port is the root here; nobody need be warned of it.
-	quiet := *s.Gate
-	quiet.Mode = awshttp.Off
-	p.Gate = &quiet
+	g := s.Gate
+	p.Gate = &awshttp.Gate{Identities: g.Identities, Mode: awshttp.Off, Account: g.Account, Region: g.Region, Events: g.Events}
 	return p.REST(fn)
 }
 

@@ -52,6 +52,9 @@ func (r *Router) peer() Peer {
 	return nil
 }
 
+// MayBlock says that a connection may have to be asked for in another process.
+func (r *Router) MayBlock() bool { return r.other.Load() != nil }
+
 // reach does something where the connection is. It may come here from there while
 // the peer is asked, never the other way but for what here waits for: after a no
 // from both, here is asked once more.

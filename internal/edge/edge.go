@@ -13,6 +13,7 @@ import (
 	"tidegate/internal/apigw"
 	"tidegate/internal/gateway"
 	"tidegate/internal/stage"
+	"tidegate/sigv4"
 )
 
 // Management serves @connections; mgmtapi.API does. An empty apiID says that
@@ -20,6 +21,10 @@ import (
 type Management interface {
 	ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, connectionID string)
 	ServeAll(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName)
+	// Serve is ServeConnection without net/http, on a loop of sockets unless MayBlock
+	// says that calls may have to wait. It keeps nothing of q and body but strings.
+	Serve(ctx context.Context, q *sigv4.Request, secure bool, body []byte, apiID string, stage apigw.StageName, connectionID string) (status int, requestID, errorType string, answer []byte)
+	MayBlock() bool
 }
 
 // A Config is what an Edge needs. Gateway, Find and Management must be set.

@@ -24,6 +24,12 @@ import (
 // fakeManagement writes down what it was asked for.
 type fakeManagement struct{}
 
+func (fakeManagement) Serve(_ context.Context, q *sigv4.Request, secure bool, body []byte, apiID string, stage apigw.StageName, id string) (int, string, string, []byte) {
+	return 200, "request", "", fmt.Appendf(nil, "directly %s %s/%s %s %s %v %s %s", q.Method, apiID, stage, id, body, secure, q.Path, q.Get("x-thing"))
+}
+
+func (fakeManagement) MayBlock() bool { return false }
+
 func (fakeManagement) ServeConnection(w http.ResponseWriter, r *http.Request, apiID string, stage apigw.StageName, id string) {
 	fmt.Fprintf(w, "@connections %s %s/%s %s", r.Method, apiID, stage, id)
 }

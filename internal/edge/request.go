@@ -16,6 +16,9 @@ import (
 // OnRequest implements transport.Handler: calls to @connections and to tables are
 // answered without the fallback server, since they are many. All others go there.
 func (e *Edge) OnRequest(r *transport.Request, reply transport.Reply) bool {
+	if e.manage(r, reply) {
+		return true
+	}
 	if !e.takes(r) {
 		return false
 	}

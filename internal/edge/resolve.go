@@ -17,7 +17,9 @@ const executeAPI = "execute-api"
 // hostname returns a Host field's name in lower case, without port, brackets
 // and a final dot.
 func hostname(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if i := strings.IndexByte(host, ':'); i >= 0 && strings.IndexByte(host, '[') < 0 && strings.IndexByte(host[i+1:], ':') < 0 {
+		host = host[:i] // as nearly always
+	} else if h, _, err := net.SplitHostPort(host); i >= 0 && err == nil {
 		host = h
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")

@@ -36,6 +36,8 @@ type Router interface {
 	Get(ctx context.Context, of cluster.Target) (cluster.Status, error)
 	Delete(ctx context.Context, target cluster.Target) error
 	PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (cluster.Delivery, error)
+	// MayBlock says that Push, Get and Delete may have to ask another process.
+	MayBlock() bool
 }
 
 // A Config is what an API needs; Gate, Router and Codec must be set.
@@ -98,11 +100,14 @@ func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID stri
 var requests = sync.Pool{New: func() any { return new(sigv4.Request) }}
 
 // Serve is ServeConnection for a request that isn't net/http's, with its whole body.
-// It doesn't block, so that a loop of sockets may call it. Nothing of q and body is
-// kept but strings. errorType is empty of a call that succeeds.
+// It doesn't block unless MayBlock says so, and a loop of sockets may call it. Nothing
+// of q and body is kept but strings. errorType is empty of a call that succeeds.
 func (a *API) Serve(ctx context.Context, q *sigv4.Request, secure bool, body []byte, apiID string, stage apigw.StageName, text string) (status int, requestID, errorType string, answer []byte) {
 	return a.answer(ctx, q, secure, int64(len(body)), func() ([]byte, error) { return body, nil }, place{apiID, stage, text})
 }
+
+// MayBlock says that a call may have to wait for another process.
+func (a *API) MayBlock() bool { return a.router.MayBlock() }
 
 // A place is where a call finds its connection.
 type place struct {

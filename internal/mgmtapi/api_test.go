@@ -49,6 +49,8 @@ func (f *fakeRouter) PushAll(_ context.Context, to cluster.Audience, payload []b
 	return cluster.Delivery{Queued: 3, Refused: 1}, f.err
 }
 
+func (f *fakeRouter) MayBlock() bool { return false }
+
 func (f *fakeRouter) Get(_ context.Context, of cluster.Target) (cluster.Status, error) {
 	f.target, f.asked = of, append(f.asked, "get")
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)
@@ -84,6 +86,7 @@ type fixture struct {
 	url    string
 	id     string
 	full   bool // the account's rate is used up
+	wire   bool // requests are served without net/http
 	// refused is what the gate's listener heard last.
 	refused atomic.Pointer[awshttp.Error]
 }
@@ -125,11 +128,42 @@ func newFixture(t *testing.T, mode awshttp.Mode) *fixture {
 		if !ok {
 			t.Errorf("the path is %q", r.URL.Path)
 		}
+		if f.wire && r.ContentLength >= 0 {
+			serveWire(t, api, w, r, apiID, id)
+			return
+		}
 		api.ServeConnection(w, r, apiID, "Prod", id)
 	}))
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	return f
+}
+
+// serveWire answers as the door does for what a loop of sockets has read.
+func serveWire(t *testing.T, api *API, w http.ResponseWriter, r *http.Request, apiID, id string) {
+	q := &sigv4.Request{}
+	q.SetHTTP(r)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	status, requestID, errorType, answer := api.Serve(r.Context(), q, r.TLS != nil, body, apiID, "Prod", id)
+	h := w.Header()
+	h["x-amzn-RequestId"], h["x-amz-apigw-id"] = []string{requestID}, []string{event.NewRequestID()}
+	if errorType != "" {
+		h["x-amzn-ErrorType"] = []string{errorType}
+	}
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
+	write(w, status, answer)
+}
+
+// eachWay runs a test with net/http and without.
+func eachWay(t *testing.T, test func(t *testing.T, wire bool)) {
+	t.Run("http", func(t *testing.T) { test(t, false) })
+	t.Run("wire", func(t *testing.T) { test(t, true) })
 }
 
 func (f *fixture) client(key string) *apigatewaymanagementapi.Client {
@@ -140,8 +174,11 @@ func (f *fixture) client(key string) *apigatewaymanagementapi.Client {
 	})
 }
 
-func TestSDKSuccess(t *testing.T) {
+func TestSDKSuccess(t *testing.T) { eachWay(t, testSDKSuccess) }
+
+func testSDKSuccess(t *testing.T, wire bool) {
 	f := newFixture(t, awshttp.Enforce)
+	f.wire = wire
 	ctx := context.Background()
 	if _, err := f.client("root").PostToConnection(ctx, &apigatewaymanagementapi.PostToConnectionInput{ConnectionId: &f.id, Data: []byte("hällo")}); err != nil {
 		t.Fatal(err)
@@ -177,8 +214,11 @@ func TestSDKSuccess(t *testing.T) {
 	}
 }
 
-func TestInvalidUTF8IsBinary(t *testing.T) {
+func TestInvalidUTF8IsBinary(t *testing.T) { eachWay(t, testInvalidUTF8IsBinary) }
+
+func testInvalidUTF8IsBinary(t *testing.T, wire bool) {
 	f := newFixture(t, awshttp.Enforce)
+	f.wire = wire
 	if _, err := f.client("root").PostToConnection(context.Background(), &apigatewaymanagementapi.PostToConnectionInput{ConnectionId: &f.id, Data: []byte("\xff")}); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +227,9 @@ func TestInvalidUTF8IsBinary(t *testing.T) {
 	}
 }
 
-func TestSDKErrors(t *testing.T) {
+func TestSDKErrors(t *testing.T) { eachWay(t, testSDKErrors) }
+
+func testSDKErrors(t *testing.T, wire bool) {
 	for _, tt := range []struct {
 		name   string
 		key    string
@@ -212,6 +254,7 @@ func TestSDKErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t, awshttp.Enforce)
+			f.wire = wire
 			f.router.err = tt.err
 			id, key := tt.id, tt.key
 			if id == "" {
@@ -266,8 +309,11 @@ func raw(t *testing.T, method, url string, body io.Reader) (*http.Response, stri
 	return resp, string(b)
 }
 
-func TestOnTheWire(t *testing.T) {
+func TestOnTheWire(t *testing.T) { eachWay(t, testOnTheWire) }
+
+func testOnTheWire(t *testing.T, wire bool) {
 	f := newFixture(t, awshttp.Warn)
+	f.wire = wire
 	path := "/Prod/@connections/" + url.PathEscape(f.id)
 	for _, tt := range []struct {
 		method, path string
@@ -324,8 +370,11 @@ func TestChunkedTooLarge(t *testing.T) {
 }
 
 // TestAccountThrottle: every call takes from the account's rate; without it, 429.
-func TestAccountThrottle(t *testing.T) {
+func TestAccountThrottle(t *testing.T) { eachWay(t, testAccountThrottle) }
+
+func testAccountThrottle(t *testing.T, wire bool) {
 	f := newFixture(t, awshttp.Warn)
+	f.wire = wire
 	f.full = true
 	for _, method := range []string{"POST", "GET", "DELETE"} {
 		resp, text := raw(t, method, f.url+"/Prod/@connections/"+f.id, strings.NewReader("x"))
@@ -338,8 +387,11 @@ func TestAccountThrottle(t *testing.T) {
 	}
 }
 
-func TestUnsignedIsRefused(t *testing.T) {
+func TestUnsignedIsRefused(t *testing.T) { eachWay(t, testUnsignedIsRefused) }
+
+func testUnsignedIsRefused(t *testing.T, wire bool) {
 	f := newFixture(t, awshttp.Enforce)
+	f.wire = wire
 	resp, text := raw(t, "POST", f.url+"/Prod/@connections/"+f.id, strings.NewReader("x"))
 	if resp.StatusCode != 403 || resp.Header.Get("x-amzn-ErrorType") != "MissingAuthenticationTokenException" || text != `{"message":"Missing Authentication Token"}` {
 		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, text)
@@ -379,6 +431,8 @@ func BenchmarkPost(b *testing.B) {
 
 // discard takes every push.
 type discard struct{ fakeRouter }
+
+func (*discard) MayBlock() bool { return false }
 
 func (*discard) Push(context.Context, cluster.Target, []byte, bool) error { return nil }
 

@@ -234,6 +234,8 @@ func (w *world) PushAll(context.Context, cluster.Audience, []byte, bool) (cluste
 	return cluster.Delivery{Queued: 1}, nil
 }
 
+func (w *world) MayBlock() bool { return false }
+
 func (w *world) Push(_ context.Context, to cluster.Target, _ []byte, _ bool) error {
 	if w.gone[to.Text] {
 		return apigw.ErrGone

@@ -34,6 +34,7 @@ type Router interface {
 	Get(ctx context.Context, of cluster.Target) (cluster.Status, error)
 	Delete(ctx context.Context, target cluster.Target) error
 	PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (cluster.Delivery, error)
+	MayBlock() bool
 }
 
 // A Replayer has recorded exchanges happen again, one at a time for each request.
@@ -139,6 +140,9 @@ func (r *Replayer) Push(ctx context.Context, to cluster.Target, payload []byte, 
 	r.called(http.MethodPost, to, len(payload), dry, err)
 	return err
 }
+
+// MayBlock implements Router.
+func (r *Replayer) MayBlock() bool { return r.router.MayBlock() }
 
 // PushAll implements Router.
 func (r *Replayer) PushAll(ctx context.Context, to cluster.Audience, payload []byte, binary bool) (d cluster.Delivery, err error) {
