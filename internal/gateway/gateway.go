@@ -62,6 +62,7 @@ type Gateway struct {
 	connects      *throttle.Bucket // of handshakes; nil: none
 
 	stages atomic.Pointer[map[stageKey]*stage.Stage]
+	named  atomic.Pointer[map[apigw.StageName][]*stage.Stage] // those of a name, by API id; stored after stages
 	// withdrawn holds, by connection, the snapshot of a stage that was withdrawn
 	// under it: its $disconnect is still owed.
 	withdrawn sync.Map
@@ -107,7 +108,7 @@ func New(c Config) *Gateway {
 	if n := c.Limits.ConnectionRate; n > 0 {
 		g.connects = throttle.New(float64(n), n)
 	}
-	g.stages.Store(&map[stageKey]*stage.Stage{})
+	g.change(func(map[stageKey]*stage.Stage) {})
 	return g
 }
 
@@ -150,9 +151,20 @@ func (g *Gateway) expel(c *connection.Connection, old *stage.Stage) {
 func (g *Gateway) change(edit func(map[stageKey]*stage.Stage)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := maps.Clone(*g.stages.Load())
+	m := map[stageKey]*stage.Stage{}
+	if old := g.stages.Load(); old != nil {
+		m = maps.Clone(*old)
+	}
 	edit(m)
+	named := map[apigw.StageName][]*stage.Stage{}
+	for k, s := range m {
+		named[k.name] = append(named[k.name], s)
+	}
+	for _, list := range named {
+		sortStages(list)
+	}
 	g.stages.Store(&m)
+	g.named.Store(&named)
 }
 
 // Lookup returns the present snapshot of a stage.
@@ -161,17 +173,9 @@ func (g *Gateway) Lookup(apiID string, name apigw.StageName) (*stage.Stage, bool
 	return s, ok
 }
 
-// StagesNamed returns the stages of that name, of every API, by API id.
-func (g *Gateway) StagesNamed(name apigw.StageName) []*stage.Stage {
-	var found []*stage.Stage
-	for k, s := range *g.stages.Load() {
-		if k.name == name {
-			found = append(found, s)
-		}
-	}
-	sortStages(found)
-	return found
-}
+// StagesNamed returns the stages of that name, of every API, by API id. The list is
+// shared.
+func (g *Gateway) StagesNamed(name apigw.StageName) []*stage.Stage { return (*g.named.Load())[name] }
 
 // Stages returns every stage, by API id and name.
 func (g *Gateway) Stages() []*stage.Stage {
