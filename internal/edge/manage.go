@@ -71,9 +71,12 @@ func splitCall(target string) (p callPath, ok bool) {
 	return p, first != "" && second != "" && !strings.Contains(second, "/")
 }
 
-// direct says that no page sent the request, and that its host is one that needs
-// no looking up.
+// direct says that the request may be served here, that no page sent it, and that its
+// host is one that needs no looking up.
 func (e *Edge) direct(r *transport.Request) bool {
+	if e.face&Connections == 0 || e.tlsOnly && !r.TLS {
+		return false
+	}
 	if g := e.guard; g != nil {
 		if len(g.AllowOrigins) > 0 || g.checkHost(r.Host) != nil {
 			return false

@@ -85,6 +85,36 @@ func TestManage(t *testing.T) {
 	}
 }
 
+// TestManageFaces: a listener for something else refuses, and so does one
+// for TLS alone.
+func TestManageFaces(t *testing.T) {
+	f := newFixture(t, nil, "aaa/one")
+	for _, tt := range []struct {
+		face    Face
+		tlsOnly bool
+		tls     bool
+		want    string
+	}{
+		{Everything, false, false, "200 directly"},
+		{Connections, false, false, "200 directly"},
+		{Connections, true, true, "200 directly"},
+		{Connections, true, false, "403 "},
+		{Clients, false, false, "403 "},
+		{Services | Own, false, false, "403 "},
+	} {
+		f.edge.face, f.edge.tlsOnly = tt.face, tt.tlsOnly
+		r := handshake("localhost", "/one/@connections/L0SM9cOFvHcCIhw%3D")
+		r.Method, r.TLS = "POST", tt.tls
+		reply := fakeReply{make(chan string, 1)}
+		if !f.edge.OnRequest(r, reply) {
+			t.Fatal("not taken")
+		}
+		if got := <-reply.done; !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
 // waiting is a Management whose calls may have to wait.
 type waiting struct{ fakeManagement }
 
