@@ -195,6 +195,7 @@ type Stage struct {
 	DeploymentID         string
 	AutoDeploy           bool
 	Variables            map[string]string
+	Ordered              bool // a client's messages one after the other: ours, not in AWS's APIs
 	DefaultRouteSettings RouteSettings
 	RouteSettings        map[RouteKey]RouteSettings
 	AccessLog            AccessLogSettings

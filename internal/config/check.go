@@ -198,6 +198,11 @@ func (c *Config) checkAPIs(m *Mistakes) {
 		if len(a.Stages) == 0 {
 			m.add(a.Place, path, "", "%s needs a stage for clients to connect to, such as stages: [{name: prod}]", clip(a.Name))
 		}
+		for k, st := range a.Stages {
+			if st.Ordered && c.Mode == string(apigw.ModeAWS) {
+				m.add(st.Place, fmt.Sprintf("%s.stages[%d].ordered", path, k), "", "AWS handles a client's messages in parallel: it is for mode extended")
+			}
+		}
 		for k, r := range a.Routes {
 			at := fmt.Sprintf("%s.routes[%d]", path, k)
 			_, known := a.Integrations[r.Target]

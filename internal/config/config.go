@@ -162,6 +162,7 @@ type Stage struct {
 	Name                 string            `key:"name"`
 	Description          *string           `key:"description"`
 	Variables            map[string]string `key:"stage_variables"`
+	Ordered              bool              `key:"ordered"`
 	DefaultRouteSettings *RouteSettings    `key:"default_route_settings"`
 	RouteSettings        []RouteSettings   `key:"route_settings"`
 }

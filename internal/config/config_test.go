@@ -129,6 +129,7 @@ func TestMistakes(t *testing.T) {
 		{"ids twice", "apis:\n  - {name: chat, stages: [{name: a}]}\n  - {name: Chat, stages: [{name: a}]}\n", `:3:5: apis[1].id: another API has the id chat`},
 		{"no stage", "apis:\n  - name: chat\n", `needs a stage`},
 		{"target", "apis:\n  - {name: chat, stages: [{name: a}], routes: [{route_key: x, target: y}]}\n", `apis[0].routes[0].target: there is no integration "y"`},
+		{"ordered in mode aws", "mode: aws\napis: [{name: chat, stages: [{name: prod, ordered: true}]}]\n", `apis[0].stages[0].ordered: AWS handles a client's messages in parallel`},
 		{"webhook in mode aws", "mode: aws\nwebhook_secret: x\n", `it is for mode extended`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

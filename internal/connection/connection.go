@@ -284,6 +284,13 @@ func (c *Connection) Unhold(bound int) error {
 	return nil
 }
 
+// Pace pauses or resumes reads by another bound on what is in flight.
+func (c *Connection) Pace(bound int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace(bound)
+}
+
 // pace pauses or resumes reads where that changes. It runs with mu held, so
 // that pausing and resuming reach the socket in order.
 func (c *Connection) pace(bound int) {

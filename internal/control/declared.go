@@ -55,8 +55,9 @@ type DeclaredRoute struct {
 
 // A DeclaredStage serves the API as it is declared.
 type DeclaredStage struct {
-	Place string
-	Input StageInput
+	Place   string
+	Ordered bool // a client's messages one after the other
+	Input   StageInput
 }
 
 // placed puts the place in front of an error.
@@ -244,7 +245,9 @@ func (s *Service) build(d *DeclaredAPI) (*apigw.API, *apigw.Definition, error) {
 			continue
 		}
 		st, err := s.newStage(api, in)
-		note(d.Stages[i].Place, err)
+		if note(d.Stages[i].Place, err) {
+			st.Ordered = d.Stages[i].Ordered
+		}
 		stages[i] = st
 	}
 	if len(api.Routes) == 0 {

@@ -111,10 +111,15 @@ func newRigOf(t testing.TB, incarnation uint32, c Config, functions map[string]b
 	return g
 }
 
-// publish compiles and publishes the stage abc/Prod. A route is KEY=FUNCTION;
-// KEY=>FUNCTION is two-way, KEY= has no integration.
+// publish compiles and publishes the stage abc/Prod.
 func (g *rig) publish(routes ...string) {
 	g.t.Helper()
+	g.compile(definition(routes...), &apigw.Stage{Name: "Prod", Variables: map[string]string{"color": "blue"}})
+}
+
+// definition is that of API abc. A route is KEY=FUNCTION; KEY=>FUNCTION is two-way,
+// KEY= has no integration.
+func definition(routes ...string) *apigw.Definition {
 	def := &apigw.Definition{APIID: "abc", RouteSelectionExpression: "$request.body.action"}
 	for _, text := range routes {
 		key, name, _ := strings.Cut(text, "=")
@@ -130,7 +135,7 @@ func (g *rig) publish(routes ...string) {
 		}
 		def.Routes = append(def.Routes, r)
 	}
-	g.compile(def, &apigw.Stage{Name: "Prod", Variables: map[string]string{"color": "blue"}})
+	return def
 }
 
 func (g *rig) compile(def *apigw.Definition, st *apigw.Stage) {

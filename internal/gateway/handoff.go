@@ -36,14 +36,14 @@ func (g *Gateway) send(c *connection.Connection, payload []byte, binary bool) er
 // no error.
 func (g *Gateway) dealtWith(c *connection.Connection) {
 	c.Reach(
-		func() error { return c.End(g.perConnection) },
+		func() error { return c.End(g.inFlight(c)) },
 		func() error { return g.elsewhere.Release(c.ID(), 1, 0) })
 }
 
 // unhold undoes Connection.Hold.
 func (g *Gateway) unhold(c *connection.Connection) {
 	c.Reach(
-		func() error { return c.Unhold(g.perConnection) },
+		func() error { return c.Unhold(g.inFlight(c)) },
 		func() error { return g.elsewhere.Release(c.ID(), 0, 1) })
 }
 
@@ -51,10 +51,10 @@ func (g *Gateway) unhold(c *connection.Connection) {
 // and handed off to this one before it had dealt with them.
 func (g *Gateway) Release(c *connection.Connection, ended, unheld int) {
 	for range ended {
-		c.End(g.perConnection)
+		c.End(g.inFlight(c))
 	}
 	for range unheld {
-		c.Unhold(g.perConnection)
+		c.Unhold(g.inFlight(c))
 	}
 }
 
@@ -66,6 +66,7 @@ func (g *Gateway) Thaw(frozen []byte, s connection.Socket) (*connection.Connecti
 	if err != nil {
 		return nil, err
 	}
+	c.Pace(g.inFlight(c))
 	g.begin()
 	if _, live := g.Lookup(c.APIID(), c.Stage()); !live || g.draining.Load() {
 		c.Close(closeGoingAway, textGoingAway)

@@ -67,14 +67,22 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte, binary bool) Pl
 	p.calls = true
 	p.payload = bytes.Clone(payload)
 	g.begin()
-	c.Begin(g.perConnection)
+	c.Begin(g.inFlight(c))
 	select {
 	case g.slots <- struct{}{}:
 	default:
 		p.held = true
-		c.Hold(g.perConnection)
+		c.Hold(g.inFlight(c))
 	}
 	return p
+}
+
+// inFlight is how many messages of a client may be with backends at once.
+func (g *Gateway) inFlight(c *connection.Connection) int {
+	if s, ok := g.Lookup(c.APIID(), c.Stage()); ok && s.Ordered {
+		return 1
+	}
+	return g.perConnection
 }
 
 // Run does what the plan says and sends the client what it is to get. When the

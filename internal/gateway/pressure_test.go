@@ -28,6 +28,34 @@ func gate(release <-chan struct{}) backend {
 	}
 }
 
+func TestOrderedStage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		g := newRig(t, Config{}, map[string]backend{"f": gate(release)})
+		g.compile(definition("$default=>f"), &apigw.Stage{Name: "Prod", Ordered: true})
+		s := g.connect()
+		for range 3 {
+			s.send("x")
+			if !s.isPaused() {
+				t.Fatal("not paused while a message is with its backend")
+			}
+			release <- struct{}{}
+			synctest.Wait()
+			if s.isPaused() {
+				t.Fatal("paused although every message has been answered")
+			}
+		}
+		s.send("x")
+		g.publish("$default=>f") // the bound that holds now is the one of now
+		g.gateway.Plan(s.c, []byte("y"), false)
+		if s.isPaused() {
+			t.Error("paused by a stage that isn't ordered any more")
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
 func TestConnectionBoundPausesReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

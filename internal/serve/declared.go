@@ -100,7 +100,7 @@ func declaredRoute(r *config.Route, target string) control.DeclaredRoute {
 }
 
 func declaredStage(st *config.Stage) control.DeclaredStage {
-	d := control.DeclaredStage{Place: st.Place.String(), Input: control.StageInput{Name: &st.Name, Description: st.Description, Variables: st.Variables}}
+	d := control.DeclaredStage{Place: st.Place.String(), Ordered: st.Ordered, Input: control.StageInput{Name: &st.Name, Description: st.Description, Variables: st.Variables}}
 	if s := st.DefaultRouteSettings; s != nil {
 		settings := routeSettings(s)
 		d.Input.DefaultRouteSettings = &settings

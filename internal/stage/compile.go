@@ -57,7 +57,7 @@ func Compile(def *apigw.Definition, st *apigw.Stage, b Binder) (*Stage, error) {
 	c := compiler{
 		def: def, binder: b, limits: apigw.LimitsOf(apigw.ModeAWS),
 		stage: &Stage{
-			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables,
+			APIID: def.APIID, Name: st.Name, DeploymentID: st.DeploymentID, Variables: st.Variables, Ordered: st.Ordered,
 			DisableExecuteAPIEndpoint: def.DisableExecuteAPIEndpoint,
 			Throttle:                  newThrottle(st.DefaultRouteSettings),
 			routes:                    map[apigw.RouteKey]*Route{},

@@ -27,6 +27,8 @@ type Stage struct {
 	Variables    map[string]string // shared and not to be changed
 	// DisableExecuteAPIEndpoint refuses clients that come by an execute-api host.
 	DisableExecuteAPIEndpoint bool
+	// Ordered has a client's messages handled one after the other.
+	Ordered bool
 	// Throttle is that of the stage's default settings: it admits handshakes when
 	// there is no $connect route, and is shared by routes without their own.
 	Throttle *throttle.Bucket
