@@ -140,12 +140,7 @@ func (e *Edge) OnMessage(conn transport.Conn, m transport.Message) {
 	if !ok {
 		return // a connection that Accept never bound has no messages
 	}
-	p := e.gateway.Plan(c, m.Payload, m.Binary)
-	if p.CallsOut() {
-		go e.gateway.Run(e.ctx, p)
-		return
-	}
-	e.gateway.Run(e.ctx, p)
+	e.gateway.Start(e.ctx, e.gateway.Plan(c, m.Payload, m.Binary))
 }
 
 // OnClose implements transport.Handler.

@@ -75,7 +75,8 @@ type MessageInfo struct {
 	BackendStatus int // 0: the backend gave none
 	Outcome       Outcome
 	// Frame is what the client was sent: the reply of a two-way route, or an error
-	// frame. nil: nothing. It must not be changed.
+	// frame. nil: nothing. It must not be changed, and is the gateway's again when
+	// the listener returns.
 	Frame    []byte
 	Err      error
 	Duration time.Duration

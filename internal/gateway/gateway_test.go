@@ -216,12 +216,7 @@ func (s *client) ResumeReads()          { s.mu.Lock(); defer s.mu.Unlock(); s.pa
 func (s *client) isPaused() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.paused }
 
 func (s *client) send(message string) {
-	p := s.rig.gateway.Plan(s.c, []byte(message), false)
-	if p.CallsOut() {
-		go s.rig.gateway.Run(context.Background(), p)
-	} else {
-		s.rig.gateway.Run(context.Background(), p)
-	}
+	s.rig.gateway.Start(context.Background(), s.rig.gateway.Plan(s.c, []byte(message), false))
 }
 
 func (s *client) leave(code int, reason string) {
@@ -510,9 +505,9 @@ func TestMessageEvent(t *testing.T) {
 		s := g.connect()
 		// The engine's buffer is used again at once.
 		buf := []byte(`{"action":"a"}`)
-		p := g.gateway.Plan(s.c, buf, false)
+		g.gateway.Start(context.Background(), g.gateway.Plan(s.c, buf, false))
 		clear(buf)
-		g.gateway.Run(context.Background(), p)
+		synctest.Wait()
 		var e struct {
 			Body           string
 			RequestContext map[string]any

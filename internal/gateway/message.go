@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -15,13 +14,13 @@ import (
 	"tidegate/internal/stage"
 )
 
-// A Plan is what is to be done with one message. It must be Run, once.
+// A Plan is what is to be done with one message. It must be Run or started, once.
 type Plan struct {
 	connection *connection.Connection
 	stage      *stage.Stage
 	route      *stage.Route
 	binary     bool   // the message came as a binary one
-	payload    []byte // a copy when the plan calls out, else the caller's
+	payload    []byte // the caller's
 	size       int
 	start      time.Time
 	refusal    verdict       // unless its outcome is ""
@@ -31,15 +30,13 @@ type Plan struct {
 	held       bool // the process is at its bound: reads are held until there is a place
 }
 
-// CallsOut says that Run blocks until a backend has answered, and needs a
-// goroutine of its own: messages of one connection don't wait for each other
-// (WS-03-141). Otherwise it returns at once.
+// CallsOut says that a backend is to be called.
 func (p *Plan) CallsOut() bool { return p.calls }
 
 // Plan decides what a client's message means: a refusal, a constant reply, or a
-// call. It never blocks, and keeps a copy of the payload when it calls out;
-// otherwise the payload must stay as it is until the plan is Run. binary says that
-// it came as a binary message; it is routed as any other.
+// call. It never blocks. The payload must stay as it is until Run or Start has
+// returned. binary says that it came as a binary message; it is routed as any
+// other.
 func (g *Gateway) Plan(c *connection.Connection, payload []byte, binary bool) Plan {
 	p := Plan{connection: c, payload: payload, binary: binary, size: len(payload), start: g.now()}
 	s, ok := g.Lookup(c.APIID(), c.Stage())
@@ -65,7 +62,6 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte, binary bool) Pl
 		return p
 	}
 	p.calls = true
-	p.payload = bytes.Clone(payload)
 	g.begin()
 	c.Begin(g.inFlight(c))
 	select {
@@ -89,9 +85,7 @@ func (g *Gateway) inFlight(c *connection.Connection) int {
 // plan calls out it blocks until that is done; ctx ending cuts it short.
 func (g *Gateway) Run(ctx context.Context, p Plan) {
 	var requestID string
-	setting := settingOf(p.stage, p.route)
-	logs := g.wantsLog(p.stage, setting)
-	if p.calls || p.refusal.outcome != "" || logs || g.events.MessageEnd != nil || g.events.ExchangeEnd != nil {
+	if p.calls || p.refusal.outcome != "" || g.events.MessageEnd != nil || g.events.ExchangeEnd != nil || g.wantsLog(p.stage, settingOf(p.stage, p.route)) {
 		requestID = event.NewRequestID()
 	}
 	var r result
@@ -105,7 +99,12 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 	default:
 		r = g.reply(p.route, p.constant)
 	}
-	if logs {
+	g.conclude(p, requestID, r)
+}
+
+// conclude logs what a message led to, sends the client its frame and reports.
+func (g *Gateway) conclude(p Plan, requestID string, r result) {
+	if setting := settingOf(p.stage, p.route); g.wantsLog(p.stage, setting) {
 		// Before the client has its frame: who sees it finds it in the log.
 		g.logMessage(p, setting, requestID, &r)
 	}
@@ -161,9 +160,7 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 		}
 	}
 	defer func() { <-g.slots }()
-	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
-	c.MessageID = event.NewRequestID()
-	c.RequestTime, c.Binary = p.start, p.binary
+	c := g.messageContext(&p, requestID)
 	var x backendCall
 	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait, &x)
 	r := result{verdict: judge(err), err: err}
@@ -172,6 +169,14 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	}
 	r.messageID, r.context, r.call = c.MessageID, c, x
 	return r
+}
+
+// messageContext returns the request context of a message that is called for.
+func (g *Gateway) messageContext(p *Plan, requestID string) *event.Context {
+	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
+	c.MessageID = event.NewRequestID()
+	c.RequestTime, c.Binary = p.start, p.binary
+	return c
 }
 
 // reply decides what of an answer goes to the client: of a proxy its body, whatever

@@ -65,6 +65,7 @@ func TestAnnounce(t *testing.T) {
 			if _, err := h.Invoke(context.Background(), r); err != nil {
 				t.Fatal(err)
 			}
+			last := last()
 			for name, want := range tt.want {
 				got := last.Header.Get(name)
 				if want == "v1,*" {
@@ -85,7 +86,7 @@ func TestAnnounce(t *testing.T) {
 	if _, err := h.Invoke(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if last.Header.Get("Tidegate-Principal") != "caf\u00e9 7" || last.Header.Get("Content-Type") != "application/octet-stream" || last.Body != "\x00\xff" {
+	if last := last(); last.Header.Get("Tidegate-Principal") != "caf\u00e9 7" || last.Header.Get("Content-Type") != "application/octet-stream" || last.Body != "\x00\xff" {
 		t.Errorf("a binary message of a named client: %v %q", last.Header, last.Body)
 	}
 }

@@ -64,6 +64,9 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 	if !strings.Contains(uri, "{") {
 		h.target = u
 	}
+	if h.origin.Starts() {
+		return httpStarter{h}, nil
+	}
 	return h, nil
 }
 
@@ -121,7 +124,7 @@ type httpProxy struct {
 	maxBody   int
 }
 
-var _ Starter = (*httpProxy)(nil)
+var _ Invoker = (*httpProxy)(nil)
 
 // Invoke sends the request and waits for the backend's answer, whatever its
 // status.
@@ -135,15 +138,20 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	return h.response(resp, err)
 }
 
+// An httpStarter is one whose backend is called without waiting.
+type httpStarter struct{ *httpProxy }
+
+var _ Starter = httpStarter{}
+
 // Start implements Starter.
-func (h *httpProxy) Start(ctx context.Context, r *Request, to Receiver) bool {
+func (h httpStarter) Start(ctx context.Context, r *Request, to Receiver) {
 	b, err := h.request(r)
 	if err != nil {
 		to.Receive(nil, &Error{Kind: ErrRefused, Detail: err.Error()})
-		return true
+		return
 	}
 	defer b.release()
-	return h.origin.Start(ctx, &b.request, &httpCall{h, to})
+	h.origin.Start(ctx, &b.request, &httpCall{h.httpProxy, to})
 }
 
 // An httpCall puts an answer into an integration's words.

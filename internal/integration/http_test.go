@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,20 +28,28 @@ type seen struct {
 	Header                  http.Header
 }
 
-// newBackend returns a backend that records its last request and answers with
+// newBackend returns a backend that tells its last request, once, and answers with
 // the handler, or with 200 and no body.
-func newBackend(t testing.TB, h http.HandlerFunc) (server *httptest.Server, last *seen) {
+func newBackend(t testing.TB, h http.HandlerFunc) (server *httptest.Server, last func() seen) {
 	t.Helper()
-	last = &seen{}
+	var mu sync.Mutex
+	var latest seen
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		*last = seen{r.Method, r.Host, r.RequestURI, string(body), r.ContentLength, r.Header}
+		mu.Lock()
+		latest = seen{r.Method, r.Host, r.RequestURI, string(body), r.ContentLength, r.Header}
+		mu.Unlock()
 		if h != nil {
 			h(w, r)
 		}
 	}))
 	t.Cleanup(server.Close)
-	return server, last
+	return server, func() seen {
+		mu.Lock()
+		defer mu.Unlock()
+		defer func() { latest = seen{} }()
+		return latest
+	}
 }
 
 func newHTTP(t testing.TB, c HTTPConfig, method, uri string) Invoker {
@@ -89,13 +98,13 @@ func TestHTTPMessage(t *testing.T) {
 			"X-Many":                   {"a", "b"},
 		},
 	}
-	if diff := cmp.Diff(want, *last); diff != "" {
+	if diff := cmp.Diff(want, last()); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 	answer := &Response{Status: 418, Body: []byte("tea\xff"), Header: []event.Field{
 		{Name: "Content-Length", Value: "4"}, {Name: "Content-Type", Value: "text/plain; charset=utf-8"}, {Name: "Date", Value: "x"},
 		{Name: "X-A", Value: "0"}, {Name: "X-B", Value: "1"}, {Name: "X-B", Value: "2"},
-	}, Detail: last.Host + " answered 418"}
+	}, Detail: want.Host + " answered 418"}
 	if diff := cmp.Diff(answer, got); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
@@ -149,7 +158,7 @@ func TestHTTPConnect(t *testing.T) {
 			"X-Forwarded-Proto":        {"https"},
 		},
 	}
-	if diff := cmp.Diff(want, *last); diff != "" {
+	if diff := cmp.Diff(want, last()); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }
@@ -164,7 +173,7 @@ func TestHTTPMappedHost(t *testing.T) {
 	if _, err := newHTTP(t, HTTPConfig{}, "PUT", server.URL).Invoke(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if last.Host != "virtual.example.org" || last.Header.Get("Content-Type") != "text/plain" || last.Method != "PUT" || last.URI != "/" {
+	if last := last(); last.Host != "virtual.example.org" || last.Header.Get("Content-Type") != "text/plain" || last.Method != "PUT" || last.URI != "/" {
 		t.Errorf("the backend saw %+v", last)
 	}
 }
@@ -183,7 +192,7 @@ func TestHTTPPathParameters(t *testing.T) {
 			t.Errorf("%s with %q: %v", c.uri, c.value, err)
 			continue
 		}
-		if last.URI != c.want {
+		if last := last(); last.URI != c.want {
 			t.Errorf("%s with %q asks for %s, want %s", c.uri, c.value, last.URI, c.want)
 		}
 	}
@@ -194,12 +203,12 @@ func TestHTTPPathParameters(t *testing.T) {
 		{"/{id+}", "a/../../b", "another path"},
 		{"/{id}/{other}", "x", "no value for the path parameter {other}"},
 	} {
-		*last = seen{}
+		last()
 		r := message("")
 		r.Parameters = []event.Parameter{{Location: event.InPath, Name: "id", Value: c.value}}
 		_, err := newHTTP(t, HTTPConfig{}, "GET", server.URL+c.uri).Invoke(context.Background(), r)
 		checkError(t, err, ErrRefused, c.detail)
-		if last.Method != "" {
+		if last().Method != "" {
 			t.Errorf("%s with %q reached the backend", c.uri, c.value)
 		}
 	}
@@ -211,7 +220,7 @@ func TestHTTPHeaderInjection(t *testing.T) {
 	r.Parameters = []event.Parameter{{Location: event.InHeader, Name: "X-A", Value: "a\r\nX-Evil: 1"}}
 	_, err := newHTTP(t, HTTPConfig{}, "POST", server.URL).Invoke(context.Background(), r)
 	checkError(t, err, ErrRefused, "X-A has control characters")
-	if last.Method != "" {
+	if last().Method != "" {
 		t.Error("it reached the backend")
 	}
 }
@@ -281,8 +290,9 @@ func TestHTTPFailures(t *testing.T) {
 		server, last := newBackend(t, nil)
 		r := message("")
 		r.Context.Binary = true
-		if _, err := newHTTP(t, HTTPConfig{}, "POST", server.URL).Invoke(context.Background(), r); err != nil || last.Header.Get("Content-Type") != "application/octet-stream" {
-			t.Errorf("Content-Type %q, %v", last.Header.Get("Content-Type"), err)
+		_, err := newHTTP(t, HTTPConfig{}, "POST", server.URL).Invoke(context.Background(), r)
+		if got := last().Header.Get("Content-Type"); err != nil || got != "application/octet-stream" {
+			t.Errorf("Content-Type %q, %v", got, err)
 		}
 	})
 	t.Run("HEAD", func(t *testing.T) {
@@ -348,7 +358,9 @@ func FuzzHTTPRequest(f *testing.F) {
 			{Location: event.InPath, Name: "p", Value: path},
 			{Location: event.InQuery, Name: "q", Value: query},
 		}
-		b, err := h.(*httpProxy).request(r)
+		b, err := h.(interface {
+			request(*Request) (*builder, error)
+		}).request(r)
 		if err != nil {
 			return
 		}
@@ -395,7 +407,9 @@ func BenchmarkHTTP(b *testing.B) {
 	b.Run("request", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			made, err := h.(*httpProxy).request(r)
+			made, err := h.(interface {
+				request(*Request) (*builder, error)
+			}).request(r)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -22,10 +22,8 @@ type Invoker interface {
 // A Starter is an Invoker that can do without a goroutine that waits.
 type Starter interface {
 	Invoker
-	// Start begins what Invoke does, and returns. The outcome goes to to, once. It
-	// returns false when it would have to wait: then nothing was done, and Invoke is
-	// what to use.
-	Start(ctx context.Context, r *Request, to Receiver) bool
+	// Start begins what Invoke does, and returns. The outcome goes to to, once.
+	Start(ctx context.Context, r *Request, to Receiver)
 }
 
 // A Receiver takes what Invoke would have returned. The response's body is valid

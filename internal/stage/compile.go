@@ -169,6 +169,9 @@ func (c *compiler) compileRoute(r *apigw.Route) error {
 		if err := route.precompute(); err != nil {
 			return fmt.Errorf("integration %s: %w", i.ID, err)
 		}
+		if starter, ok := i.invoker.(integration.Starter); ok && i.light() && route.validation == nil {
+			route.starter = starter
+		}
 	}
 	return nil
 }

@@ -157,6 +157,18 @@ func (i *Integration) Invoke(ctx context.Context, r *integration.Request) (*inte
 	return i.invoker.Invoke(ctx, r)
 }
 
+// Starter returns how to call the backend without a goroutine that waits, or nil
+// where that can't be, or isn't worth it: what templates and models take is not
+// bounded by much, and is not for a goroutine that others wait for.
+func (r *Route) Starter() integration.Starter { return r.starter }
+
+// light says that building the integration's request and mapping its answer takes
+// next to nothing.
+func (i *Integration) light() bool {
+	return i.Type == apigw.IntegrationHTTPProxy || i.Type == apigw.IntegrationHTTP && i.requests.none() &&
+		!slices.ContainsFunc(i.responses, func(r *response) bool { return !r.templates.none() })
+}
+
 // Respond maps what the backend answered. A proxy's answer passes as it is;
 // otherwise an integration response is chosen, which a one-way route may lack.
 // A function that failed makes the event fail (WS-03-136), unless an integration

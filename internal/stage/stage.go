@@ -69,6 +69,7 @@ type Route struct {
 	declared   map[string]apigw.ParameterConstraint // request parameters
 	validation *validation                          // nil: none
 	constant   *Answer                              // of a MOCK integration without variables
+	starter    integration.Starter                  // may be nil
 	key        *selection.Expr                      // finds the API key that $connect requires; nil: none is
 }
 

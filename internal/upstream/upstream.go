@@ -241,17 +241,19 @@ func (w *waiter) Receive(r *Response, err error) {
 	close(w.done)
 }
 
+// Starts says whether Start works on this system, for this origin.
+func (o *Origin) Starts() bool { return o.own }
+
 // Start sends the request and returns. The outcome goes to to; ctx ending fails
-// the call soon. Start returns false when it would have to wait: then nothing
-// was sent, and Do is what to use.
-func (o *Origin) Start(ctx context.Context, r *Request, to Receiver) bool {
+// the call soon.
+func (o *Origin) Start(ctx context.Context, r *Request, to Receiver) {
 	if !o.own {
-		return false
+		to.Receive(nil, errors.ErrUnsupported)
+		return
 	}
 	if _, err := o.start(ctx, r, to); err != nil {
 		to.Receive(nil, err)
 	}
-	return true
 }
 
 // start makes a call of the request and gives it a connection, or has it wait for
