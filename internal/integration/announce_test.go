@@ -65,12 +65,12 @@ func TestAnnounce(t *testing.T) {
 			if _, err := h.Invoke(context.Background(), r); err != nil {
 				t.Fatal(err)
 			}
-			last := last()
+			saw := last()
 			for name, want := range tt.want {
-				got := last.Header.Get(name)
+				got := saw.Header.Get(name)
 				if want == "v1,*" {
 					mac := hmac.New(sha256.New, secret)
-					mac.Write([]byte("r=.1700000000." + last.Body))
+					mac.Write([]byte("r=.1700000000." + saw.Body))
 					want = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 				}
 				if got != want {
@@ -86,7 +86,7 @@ func TestAnnounce(t *testing.T) {
 	if _, err := h.Invoke(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if last := last(); last.Header.Get("Tidegate-Principal") != "caf\u00e9 7" || last.Header.Get("Content-Type") != "application/octet-stream" || last.Body != "\x00\xff" {
-		t.Errorf("a binary message of a named client: %v %q", last.Header, last.Body)
+	if saw := last(); saw.Header.Get("Tidegate-Principal") != "caf\u00e9 7" || saw.Header.Get("Content-Type") != "application/octet-stream" || saw.Body != "\x00\xff" {
+		t.Errorf("a binary message of a named client: %v %q", saw.Header, saw.Body)
 	}
 }

@@ -173,8 +173,8 @@ func TestHTTPMappedHost(t *testing.T) {
 	if _, err := newHTTP(t, HTTPConfig{}, "PUT", server.URL).Invoke(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if last := last(); last.Host != "virtual.example.org" || last.Header.Get("Content-Type") != "text/plain" || last.Method != "PUT" || last.URI != "/" {
-		t.Errorf("the backend saw %+v", last)
+	if saw := last(); saw.Host != "virtual.example.org" || saw.Header.Get("Content-Type") != "text/plain" || saw.Method != "PUT" || saw.URI != "/" {
+		t.Errorf("the backend saw %+v", saw)
 	}
 }
 
@@ -192,8 +192,8 @@ func TestHTTPPathParameters(t *testing.T) {
 			t.Errorf("%s with %q: %v", c.uri, c.value, err)
 			continue
 		}
-		if last := last(); last.URI != c.want {
-			t.Errorf("%s with %q asks for %s, want %s", c.uri, c.value, last.URI, c.want)
+		if saw := last(); saw.URI != c.want {
+			t.Errorf("%s with %q asks for %s, want %s", c.uri, c.value, saw.URI, c.want)
 		}
 	}
 	for _, c := range []struct {

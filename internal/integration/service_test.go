@@ -134,8 +134,8 @@ func TestServiceRequests(t *testing.T) {
 			if _, err := s.Invoke(t.Context(), r); err != nil || verified != nil {
 				t.Fatal(err, verified)
 			}
-			last := last()
-			got := []string{last.Method, last.URI, last.Header.Get("X-Amz-Target"), last.Header.Get("Content-Type"), last.Body, last.Header.Get("Accept")}
+			saw := last()
+			got := []string{saw.Method, saw.URI, saw.Header.Get("X-Amz-Target"), saw.Header.Get("Content-Type"), saw.Body, saw.Header.Get("Accept")}
 			if diff := cmp.Diff([]string{c.method, c.uri, c.target, c.contentType, c.body, "application/json"}, got); diff != "" {
 				t.Errorf("request (-want +got):\n%s", diff)
 			}
