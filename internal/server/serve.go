@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 
 	"tidegate/internal/awshttp"
+	"tidegate/internal/cluster"
 	"tidegate/internal/control"
 	"tidegate/internal/gateway"
 )
@@ -20,8 +21,8 @@ type Serve struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// PublicManagement has the public listeners take calls of @connections too.
 	PublicManagement bool
-	// AccessLog has a line for each handshake, message and disconnect; without it
-	// there is one only where something is wrong.
+	// AccessLog has a line for each handshake, message, push and disconnect; without
+	// it there is one only where something is wrong.
 	AccessLog bool
 }
 
@@ -68,6 +69,26 @@ func troubles(told gateway.EventListener) gateway.EventListener {
 		DisconnectEnd: func(i gateway.DisconnectInfo) {
 			if i.Err != nil {
 				told.DisconnectEnd(i)
+			}
+		},
+	}
+}
+
+// pushNotices are the lines about what backends send.
+func (s *Server) pushNotices() cluster.EventListener {
+	told := s.options.Observer.Cluster()
+	if s.options.Serve == nil || s.options.Serve.AccessLog {
+		return told
+	}
+	return cluster.EventListener{
+		PushEnd: func(i cluster.PushInfo) {
+			if i.Err != nil {
+				told.PushEnd(i)
+			}
+		},
+		FanOutEnd: func(i cluster.FanOutInfo) {
+			if i.Refused > 0 {
+				told.FanOutEnd(i)
 			}
 		},
 	}

@@ -404,7 +404,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	}
 	s.keys.Bound(s.options.Limits.APIKeys, s.options.Limits.UsagePlans)
 	s.running.Go(func() { s.keys.Run(ctx) })
-	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.options.Observer.Cluster()))
+	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.pushNotices()))
 	serving := gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents()}
 	if s.stageLogs != nil {
 		serving.Logs = s.stageLogs
