@@ -84,15 +84,13 @@ type Info struct {
 type Connection struct {
 	// Static after Reserve.
 	id          ID
+	state       atomic.Uint32
+	origin      unique.Handle[origin]
 	text        string
-	apiID       string
-	stage       apigw.StageName
-	domainName  unique.Handle[string]
-	userAgent   unique.Handle[string]
 	sourceIP    string
+	userAgent   unique.Handle[string]
 	connectedAt int64 // ms since 1970
 
-	state  atomic.Uint32
 	grant  atomic.Pointer[event.Grant]
 	socket Socket // written before state becomes Open, not read before
 
@@ -107,6 +105,13 @@ type Connection struct {
 	rowAt   int64       // when the first of them came, ms since 1970; guarded by mu
 }
 
+// An origin is where clients came in: few for many connections.
+type origin struct {
+	apiID      string
+	stage      apigw.StageName
+	domainName string
+}
+
 // ID returns the connection's address.
 func (c *Connection) ID() ID { return c.id }
 
@@ -114,13 +119,13 @@ func (c *Connection) ID() ID { return c.id }
 func (c *Connection) String() string { return c.text }
 
 // APIID returns the id of the API that the client connected to.
-func (c *Connection) APIID() string { return c.apiID }
+func (c *Connection) APIID() string { return c.origin.Value().apiID }
 
 // Stage returns the name of the stage that the client connected to.
-func (c *Connection) Stage() apigw.StageName { return c.stage }
+func (c *Connection) Stage() apigw.StageName { return c.origin.Value().stage }
 
 // DomainName returns the host that the client used.
-func (c *Connection) DomainName() string { return c.domainName.Value() }
+func (c *Connection) DomainName() string { return c.origin.Value().domainName }
 
 // Identity returns who the client is, as far as its handshake told.
 func (c *Connection) Identity() event.Identity {

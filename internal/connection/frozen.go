@@ -50,7 +50,7 @@ func (c *Connection) Freeze() ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(max(c.holds, 0)))
 	b = binary.AppendUvarint(b, uint64(max(c.refused, 0)))
 	b = binary.AppendVarint(b, c.rowAt)
-	for _, text := range []string{c.apiID, string(c.stage), c.domainName.Value(), c.userAgent.Value(), c.sourceIP, string(grant)} {
+	for _, text := range []string{c.APIID(), string(c.Stage()), c.DomainName(), c.userAgent.Value(), c.sourceIP, string(grant)} {
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)
 	}
@@ -167,15 +167,14 @@ func parseFrozen(b []byte) (*Connection, State, error) {
 	c.refused = int32(r.number(math.MaxInt32))
 	c.rowAt = r.signed()
 	c.inRow.Store(c.refused > 0)
-	c.apiID = shared(r.text())
-	c.stage = apigw.StageName(shared(r.text()))
-	c.domainName, c.userAgent = unique.Make(r.text()), unique.Make(r.text())
+	from := origin{apiID: r.text(), stage: apigw.StageName(r.text()), domainName: r.text()}
+	c.origin, c.userAgent = unique.Make(from), unique.Make(r.text())
 	c.sourceIP = r.text()
 	grant := r.text()
 	switch {
 	case r.bad || len(r.rest) > 0:
 		return nil, 0, fmt.Errorf("%w: cut short, or too long", ErrFrozen)
-	case c.id.incarnation == 0 || c.id.generation == 0 || c.apiID == "":
+	case c.id.incarnation == 0 || c.id.generation == 0 || from.apiID == "":
 		return nil, 0, fmt.Errorf("%w: it has no id or no API", ErrFrozen)
 	}
 	if grant != "" {
@@ -187,9 +186,6 @@ func parseFrozen(b []byte) (*Connection, State, error) {
 	}
 	return c, state, nil
 }
-
-// shared returns the one copy of a text that many connections have.
-func shared(text string) string { return unique.Make(text).Value() }
 
 // A thawing reads numbers and texts; bad says that there was none.
 type thawing struct {

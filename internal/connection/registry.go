@@ -107,9 +107,7 @@ func (r *Registry) Len() int { return int(r.count.Load()) }
 // connection in state Connecting, or ErrFull.
 func (r *Registry) Reserve(info Info) (*Connection, error) {
 	c := &Connection{
-		apiID:       info.APIID,
-		stage:       info.Stage,
-		domainName:  unique.Make(info.DomainName),
+		origin:      unique.Make(origin{info.APIID, info.Stage, info.DomainName}),
 		userAgent:   unique.Make(info.Identity.UserAgent),
 		sourceIP:    info.Identity.SourceIP,
 		connectedAt: info.ConnectedAt.UnixMilli(),

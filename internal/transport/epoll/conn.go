@@ -44,17 +44,29 @@ const (
 // conn.mu before loop.mu; Engine.mu is never taken under either.
 type conn struct {
 	// Static once it is the loop's.
-	l          *loop
-	served     *served
-	addr       address
+	l      *loop
+	served *served
+
+	// Guarded by mu.
+	data any
+	more *more // nil for an idle connection
+
+	active atomic.Int64 // nanoseconds on the engine's clock: last message in or out
+	opened atomic.Int64 // the same, of the 101; 0 before
+	quiet  int64        // the same, of the last bytes of any kind, or ping; for Ping; the loop's
+	hints  atomic.Uint32
+
+	mu sync.Mutex
+
+	// Static once it is the loop's.
 	fd         int32
 	slot       uint32
 	generation uint32
+	addr       address
 
 	// Owned by the loop.
-	quiet      int64 // nanoseconds on the engine's clock: the last bytes of any kind, or ping; for Ping
-	readable   bool  // the kernel may have bytes for us
-	ending     bool  // the kernel has said that the client's end is near: read until it comes
+	readable   bool // the kernel may have bytes for us
+	ending     bool // the kernel has said that the client's end is near: read until it comes
 	registered bool
 	end        ending
 
@@ -62,13 +74,7 @@ type conn struct {
 	posted bool
 	timed  bool
 
-	active  atomic.Int64 // nanoseconds on the engine's clock: last message in or out
-	opened  atomic.Int64 // the same, of the 101; 0 before
-	notable atomic.Bool  // the loop must look at paused and phase before the next message
-	stalled atomic.Bool  // the socket takes nothing more; its becoming writable matters
-
 	// Guarded by mu.
-	mu        sync.Mutex
 	phase     phase
 	paused    bool // PauseReads
 	corked    bool // what is queued waits: a batch is under way on the loop
@@ -83,8 +89,26 @@ type conn struct {
 	closeRecv bool // the client's close frame came
 	broken    bool // a write failed: nothing goes out any more, what came in is still read
 	aborted   bool // nothing is read or written any more
-	data      any
-	more      *more // nil for an idle connection
+}
+
+// A hint is a bit that is looked at without the lock.
+type hint uint32
+
+const (
+	notable hint = 1 << iota // the loop must look at paused and phase before the next message
+	stalled                  // the socket takes nothing more; its becoming writable matters
+)
+
+func (c *conn) hinted(h hint) bool { return c.hints.Load()&uint32(h) != 0 }
+
+func (c *conn) hint(h hint, on bool) {
+	switch {
+	case on == c.hinted(h): // as nearly always, and cheaper than writing
+	case on:
+		c.hints.Or(uint32(h))
+	default:
+		c.hints.And(^uint32(h))
+	}
 }
 
 var _ transport.Conn = (*conn)(nil)
@@ -142,7 +166,7 @@ func (c *conn) PauseReads() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused = true
-	c.notable.Store(true)
+	c.hint(notable, true)
 }
 
 // ResumeReads implements transport.Conn.
@@ -150,7 +174,7 @@ func (c *conn) ResumeReads() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused = false
-	c.notable.Store(c.phase != phaseOpen)
+	c.hint(notable, c.phase != phaseOpen)
 	if c.phase != phaseDead {
 		c.l.post(c)
 	}
@@ -298,7 +322,7 @@ func (c *conn) settleLocked(why transport.CloseReason) {
 // enterLocked changes the phase; d is its deadline, 0 for none.
 func (c *conn) enterLocked(p phase, d time.Duration) {
 	c.phase = p
-	c.notable.Store(p != phaseOpen || c.paused)
+	c.hint(notable, p != phaseOpen || c.paused)
 	if d == 0 {
 		if c.more != nil {
 			c.more.deadline = 0
@@ -334,7 +358,7 @@ func (c *conn) brokenLocked() {
 	c.broken = true
 	m := c.moreLocked()
 	m.out.drop()
-	c.stalled.Store(false)
+	c.hint(stalled, false)
 	if m.deadline == 0 {
 		m.deadline = c.l.e.machine() + int64(c.l.e.limits.CloseTimeout)
 		c.l.time(c)

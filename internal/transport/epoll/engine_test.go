@@ -30,7 +30,7 @@ func BenchmarkIdle(b *testing.B) { transporttest.BenchIdle(b, newEngine(b)) }
 func TestConnSize(t *testing.T) {
 	size := unsafe.Sizeof(conn{})
 	t.Logf("a connection's struct: %d bytes", size)
-	if size > 160 {
-		t.Errorf("%d bytes a connection, want 160 at most", size)
+	if size > 128 { // the next size that the allocator has is 144
+		t.Errorf("%d bytes a connection, want 128 at most", size)
 	}
 }

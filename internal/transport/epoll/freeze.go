@@ -152,7 +152,7 @@ func (f *freezer) collect(l *loop, from int) (batch []frozen, next int, more boo
 			was := c.phase
 			s := c.stateLocked(was)
 			c.phase, c.held = phaseTransit, true
-			c.notable.Store(true)
+			c.hint(notable, true)
 			l.poller.remove(int(c.fd))
 			batch = append(batch, frozen{c, was, s.append(make([]byte, 0, s.size()))})
 			size += s.size()
@@ -266,8 +266,8 @@ func (c *conn) comeBack(was phase) {
 	syscall.SetNonblock(int(c.fd), true) // in case that whoever had the file changed it
 	c.mu.Lock()
 	c.phase, c.held = was, false
-	c.notable.Store(was != phaseOpen || c.paused)
-	c.stalled.Store(false)
+	c.hint(notable, was != phaseOpen || c.paused)
+	c.hint(stalled, false)
 	// The poller tells once more what the socket is ready for.
 	if err := c.l.poller.add(int(c.fd), connEvents, int32(c.slot), c.generation); err != nil {
 		c.cutLocked(err)

@@ -114,7 +114,7 @@ func (l *loop) dispatch(ev *syscall.EpollEvent) {
 	if c == nil || c.generation != uint32(ev.Pad) {
 		return // ended earlier in this turn
 	}
-	if ev.Events&syscall.EPOLLOUT != 0 && c.stalled.Load() {
+	if ev.Events&syscall.EPOLLOUT != 0 && c.hinted(stalled) {
 		c.writable()
 	}
 	if ev.Events&(syscall.EPOLLIN|endEvents) != 0 {

@@ -81,7 +81,7 @@ func (c *conn) consume(m *more, p []byte) (over bool) {
 		frames = &e.frames[1]
 	}
 	for len(p) > 0 {
-		if c.notable.Load() && c.hold(p) {
+		if c.hinted(notable) && c.hold(p) {
 			break
 		}
 		ev, n, err := d.Next(p, frames)
@@ -141,7 +141,7 @@ func (c *conn) hold(p []byte) bool {
 
 // message hands one message to the handler.
 func (c *conn) message(m transport.Message) {
-	if c.notable.Load() && !c.isOpen() {
+	if c.hinted(notable) && !c.isOpen() {
 		c.dropped(transport.DropInfo{Reason: transport.DropAfterClose, Bytes: len(m.Payload)})
 		return
 	}

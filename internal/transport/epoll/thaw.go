@@ -101,7 +101,7 @@ func (e *Engine) connFrom(s *state, served *served, fd int) *conn {
 	default:
 		c.phase = phaseOpen
 	}
-	c.notable.Store(c.phase != phaseOpen || c.paused)
+	c.hint(notable, c.phase != phaseOpen || c.paused)
 	if c.phase == phaseOpen && len(s.in)+len(s.out) == 0 && !s.has(stateMid|stateDeadline) {
 		return c
 	}

@@ -65,7 +65,7 @@ func (c *conn) flushLocked() {
 		return
 	}
 	q := &c.more.out
-	if q.buf == nil || c.aborted || c.held || c.stalled.Load() || c.corked && q.size() < corkLimit {
+	if q.buf == nil || c.aborted || c.held || c.hinted(stalled) || c.corked && q.size() < corkLimit {
 		return
 	}
 	if c.broken {
@@ -82,9 +82,9 @@ func (c *conn) flushLocked() {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			if !c.stalled.Load() {
+			if !c.hinted(stalled) {
 				// It may have become writable since: before anyone looked at stalled.
-				c.stalled.Store(true)
+				c.hint(stalled, true)
 				continue
 			}
 			if q.progress == 0 {
@@ -97,7 +97,7 @@ func (c *conn) flushLocked() {
 		c.flushedLocked()
 		return
 	}
-	c.stalled.Store(false)
+	c.hint(stalled, false)
 	q.drop()
 	c.flushedLocked()
 }
@@ -105,7 +105,7 @@ func (c *conn) flushLocked() {
 // writeLocked writes to a socket for which nothing waits, and returns what it
 // doesn't take; all of p when something does wait.
 func (c *conn) writeLocked(p []byte) []byte {
-	if c.queuedLocked() > 0 || c.held || c.corked || c.stalled.Load() {
+	if c.queuedLocked() > 0 || c.held || c.corked || c.hinted(stalled) {
 		return p
 	}
 	for {
@@ -142,7 +142,7 @@ func (c *conn) flushedLocked() {
 func (c *conn) writable() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stalled.Store(false)
+	c.hint(stalled, false)
 	c.flushLocked()
 	c.restLocked()
 }
