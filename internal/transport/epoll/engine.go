@@ -66,7 +66,8 @@ type Engine struct {
 	closing atomic.Bool
 	transit atomic.Pointer[transit] // the batch on its way, or the last
 
-	freezing sync.Mutex // held by Freeze
+	freezing sync.Mutex    // held by Freeze
+	patience time.Duration // how long Send waits for a batch's outcome
 
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
@@ -95,6 +96,7 @@ func New(cfg Config) (*Engine, error) {
 		began:     time.Now(),
 		tick:      cfg.Limits.SweepInterval(),
 		rest:      int64(restInterval(&cfg.Limits)),
+		patience:  transitPatience,
 		listeners: map[*listener]struct{}{},
 		stop:      make(chan struct{}),
 	}

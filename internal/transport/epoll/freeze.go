@@ -302,7 +302,7 @@ func (c *conn) cutLocked(err error) {
 // is gone. The lock is given up meanwhile.
 func (c *conn) arriveLocked() error {
 	if c.phase == phaseTransit {
-		late := time.NewTimer(transitPatience)
+		late := time.NewTimer(c.l.e.patience)
 		defer late.Stop()
 		for c.phase == phaseTransit {
 			t := c.l.e.transit.Load()

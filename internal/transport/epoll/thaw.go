@@ -26,6 +26,7 @@ func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []tra
 		return transport.ErrEngineClosed
 	}
 	e.startLocked()
+	e.count.Add(int64(len(frozen))) // so that the loops don't end before they have them
 	e.mu.Unlock()
 	var errs []error
 	origins := map[string]*served{}
@@ -41,9 +42,11 @@ func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []tra
 		if err != nil {
 			errs = append(errs, fmt.Errorf("epoll: thaw: connection %d of %d: %w", i+1, len(frozen), err))
 		}
-		if c != nil {
-			conns[c.l] = append(conns[c.l], c)
+		if c == nil {
+			e.left()
+			continue
 		}
+		conns[c.l] = append(conns[c.l], c)
 	}
 	e.onLoops(func(l *loop) {
 		for _, c := range conns[l] {
@@ -64,7 +67,6 @@ func (e *Engine) thaw(served *served, f *transport.Frozen) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.count.Add(1)
 	c := e.connFrom(s, served, fd)
 	if !s.has(stateWebSocket) {
 		return c, nil

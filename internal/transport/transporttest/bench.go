@@ -162,3 +162,37 @@ func footprint() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc + m.StackInuse)
 }
+
+// BenchFreezeThaw moves idle connections from one engine to another and back,
+// and reports what that takes for each: time, and the bytes that travel.
+func BenchFreezeThaw(b *testing.B, newEngine NewEngine) {
+	const n, batch = 1000, 250
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	here, there := newEngine(transport.DefaultLimits(), transport.EventListener{}), newEngine(transport.DefaultLimits(), transport.EventListener{})
+	defer here.Close()
+	defer there.Close()
+	go here.Serve(ln, echoer{}, nil)
+	for range n {
+		defer dialOpen(b, ln.Addr().String()).Close()
+	}
+	state := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		state = 0
+		left, err := here.Freeze(b.Context(), batch, func(fs []transport.Frozen) error {
+			for i := range fs {
+				state += len(fs[i].State)
+			}
+			return there.Thaw(echoer{}, nil, fs)
+		})
+		if err != nil || left.Total() != 0 {
+			b.Fatalf("Freeze: %v, %v", left, err)
+		}
+		here, there = there, here
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/connection")
+	b.ReportMetric(float64(state)/n, "B/state")
+}
