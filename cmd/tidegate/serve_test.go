@@ -2,8 +2,16 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,8 +20,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"tidegate/internal/client"
+	"tidegate/sigv4"
 )
 
 // serveUnderTest is a `tidegate serve`.
@@ -226,4 +236,357 @@ func post(t *testing.T, url, token, body string) (int, string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(answer)
+}
+
+// configure writes the configuration anew and has it read; it waits for the line
+// that says what came of it.
+func (s *serveUnderTest) configure(configuration, want string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "tidegate.yaml"), []byte(configuration), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	before := len(s.log.String())
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	s.await("the reload: "+want, func() bool { return strings.Contains(s.log.String()[before:], want) })
+}
+
+// TestServeReload: SIGHUP serves a new definition to clients who are connected, and
+// lets in whom the file names now; a bad file changes nothing, and the error names
+// its line.
+func TestServeReload(t *testing.T) {
+	b := newBackend(t, echo)
+	first := serveHead + chatAPI(b.URL)
+	s := startServe(t, first)
+	sock := s.dialURL(s.URLs[0], client.DialOptions{})
+	sock.say(`{"action":"ping"}`)
+	sock.want("pong")
+
+	s.configure(strings.Replace(first, "response_templates: {$default: pong}", "response_templates: {$default: pang}", 1), "the configuration was reloaded")
+	sock.say(`{"action":"ping"}`)
+	sock.want("pang")
+
+	s.configure(first+"    routs: []\n", `tidegate.yaml:29:5: apis[0]: there is no key \"routs\"; did you mean routes?`)
+	s.configure(strings.Replace(first, "integration_type: MOCK", "integration_type: MUCK", 1), `tidegate.yaml:25:11: Invalid IntegrationType \"MUCK\" specified`)
+	s.configure(strings.Replace(first, "$default: pong", `$default: "#if(1)"`, 1), "tidegate.yaml:22:9: ")
+	sock.say(`{"action":"ping"}`)
+	sock.want("pang")
+
+	s.configure(strings.Replace(first, "name: script, ", "name: script, apis: [other], ", 1), "the configuration was reloaded")
+	if status, body := post(t, "http://"+s.Management+"/prod/@connections/AAAAAAAAAAAAAAA=", serveToken, "x"); status != 403 {
+		t.Errorf("who may no longer push: %d %s", status, body)
+	}
+	s.configure(strings.Replace(first, "data_dir: data", "data_dir: elsewhere", 1), "to have what changed at data_dir, restart Tidegate")
+
+	s.configure(serveHead, "the configuration was reloaded")
+	if code := sock.closed(); code != 1001 {
+		t.Errorf("the client of an API that is gone was closed with %d, want 1001", code)
+	}
+}
+
+// TestServeListeners: each listener serves what it is for and says where the rest
+// is; nothing is served to who isn't let in.
+func TestServeListeners(t *testing.T) {
+	b := newBackend(t, echo)
+	s := startServe(t, serveHead+"management: {public: false}\n"+chatAPI(b.URL))
+	sock := s.dialURL(s.URLs[0], client.DialOptions{})
+	sock.say("hello")
+	sock.want("echo of hello")
+	path := "/prod/@connections/" + b.calls("/say")[0].header.Get("Tidegate-Connection-Id")
+	for _, c := range []struct {
+		name, key, service, method, address, path, body string
+		status                                          int
+		want                                            string
+	}{
+		{"health, public", "", "", "GET", s.Public, "/_tidegate/health", "", 200, "alive"},
+		{"ready, public", "", "", "GET", s.Public, "/_tidegate/ready", "", 200, "ready"},
+		{"own pages, public", "ops", "tidegate", "GET", s.Public, "/_tidegate/connections", "", 403, "admin listener"},
+		{"push, public", "backend", "execute-api", "POST", s.Public, path, "x", 403, "management listener"},
+		{"push to all, public", "backend", "execute-api", "POST", s.Public, "/prod/@all", "x", 403, "management listener"},
+		{"AWS's APIs, public", "ops", "apigateway", "GET", s.Public, "/v2/apis", "", 403, "admin listener"},
+		{"a stage's URL, public", "", "", "GET", s.Public, "/prod", "", 426, "Upgrade Required"},
+		{"push, management", "backend", "execute-api", "POST", s.Management, path, "x", 200, ""},
+		{"push to all, management", "backend", "execute-api", "POST", s.Management, "/prod/@all", "x", 200, `"queued":1`},
+		{"AWS's APIs, management", "ops", "apigateway", "GET", s.Management, "/v2/apis", "", 403, "admin listener"},
+		{"a stage's URL, management", "", "", "GET", s.Management, "/prod", "", 403, "public one"},
+		{"probes, admin", "", "", "GET", s.Admin, "/readyz", "", 200, "ready"},
+		{"metrics, admin", "", "", "GET", s.Admin, "/metrics", "", 200, "tidegate_connections"},
+		{"own pages, admin", "ops", "tidegate", "GET", s.Admin, "/_tidegate/connections", "", 200, `"connectionId"`},
+		{"own pages, admin, who isn't one", "backend", "tidegate", "GET", s.Admin, "/_tidegate/connections", "", 403, "only the root key"},
+		{"own pages, admin, unsigned", "", "", "GET", s.Admin, "/_tidegate/connections", "", 403, ""},
+		{"AWS's APIs, admin", "ops", "apigateway", "GET", s.Admin, "/v2/apis/chat", "", 200, `"name":"chat"`},
+		{"AWS's APIs, admin, who isn't one", "backend", "apigateway", "GET", s.Admin, "/v2/apis/chat", "", 403, "is not authorized to perform: apigateway:GET"},
+		{"AWS's APIs, admin, unsigned", "", "", "GET", s.Admin, "/v2/apis/chat", "", 403, "Missing Authentication Token"},
+		{"AWS's APIs, admin, up's keys", "tidegate", "apigateway", "GET", s.Admin, "/v2/apis/chat", "", 403, "invalid"},
+		{"push, admin", "backend", "execute-api", "POST", s.Admin, path, "x", 403, "management listener"},
+		{"a service there isn't", "ops", "dynamodb", "POST", s.Admin, "/", "{}", 400, ""},
+		{"a change of what the file declares", "ops", "apigateway", "PATCH", s.Admin, "/v2/apis/chat", `{"description":"x"}`, 409, "tidegate.yaml"},
+		{"its end", "ops", "apigateway", "DELETE", s.Admin, "/v2/apis/chat", "", 409, "tidegate.yaml"},
+		{"a change of its stage", "ops", "apigateway", "PATCH", s.Admin, "/v2/apis/chat/stages/prod", `{"description":"x"}`, 409, "tidegate.yaml"},
+		{"a route of it", "ops", "apigateway", "POST", s.Admin, "/v2/apis/chat/routes", `{"routeKey":"x"}`, 409, "tidegate.yaml"},
+		{"an API beside it", "ops", "apigateway", "POST", s.Admin, "/v2/apis", `{"name":"x","protocolType":"WEBSOCKET","routeSelectionExpression":"$request.body.a"}`, 201, `"name":"x"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var status int
+			var body string
+			if c.key == "" {
+				status, body = get(t, "http://"+c.address+c.path, nil)
+			} else {
+				status, body = s.call(c.key, c.service, c.method, c.address, c.path, c.body)
+			}
+			if status != c.status || !strings.Contains(body, c.want) {
+				t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, status, body, c.status, c.want)
+			}
+		})
+	}
+	for _, address := range []string{s.Management, s.Admin} {
+		if _, err := client.Dial(t.Context(), "ws://"+address+"/prod", client.DialOptions{}); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("a handshake at %s: %v, want 403", address, err)
+		}
+	}
+	for name, header := range map[string]http.Header{"an origin": {"Origin": {"https://evil.example"}}, "a name that was made to lead here": {"Host": {"evil.example"}}} {
+		if status, body := get(t, "http://"+s.Admin+"/metrics", header); status != 403 && status != 421 {
+			t.Errorf("a page with %s reads /metrics: %d %s", name, status, body)
+		}
+	}
+	if sock, err := client.Dial(t.Context(), s.URLs[0], client.DialOptions{Header: http.Header{"Origin": {"https://app.example"}}}); err != nil {
+		t.Errorf("a page connects to a stage: %v", err)
+	} else {
+		sock.Close()
+	}
+}
+
+// TestServeAgain: a second one on the same data dir is refused with the pid of the
+// first; after kill -9 the next one serves the file as it is then, and what was
+// made through the API.
+func TestServeAgain(t *testing.T) {
+	b := newBackend(t, echo)
+	s := startServe(t, serveHead+chatAPI(b.URL))
+	if status, body := s.call("ops", "apigateway", "POST", s.Admin, "/v2/apis", `{"name":"made","protocolType":"WEBSOCKET","routeSelectionExpression":"$request.body.a","tags":{"_custom_id_":"made"}}`); status != 201 {
+		t.Fatalf("create an API: %d %s", status, body)
+	}
+	cmd := tidegate(t.Context(), s.dir, "serve")
+	cmd.Env = append(cmd.Env, s.env...)
+	said, err := cmd.CombinedOutput()
+	if pid := fmt.Sprintf("(pid %d)", s.cmd.Process.Pid); err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(said), pid) {
+		t.Errorf("a second one: %v %s, want exit code 1 and %s", err, said, pid)
+	}
+	s.kill()
+	if err := os.WriteFile(filepath.Join(s.dir, "tidegate.yaml"), []byte(strings.ReplaceAll(serveHead+chatAPI(b.URL), "name: chat", "name: talk")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := serveIn(t, s.dir)
+	for path, want := range map[string]int{"/v2/apis/made": 200, "/v2/apis/talk": 200, "/v2/apis/chat": 404} {
+		if status, body := again.call("ops", "apigateway", "GET", again.Admin, path, ""); status != want {
+			t.Errorf("GET %s after a restart: %d %s, want %d", path, status, body, want)
+		}
+	}
+}
+
+// TestServeDrains: at SIGTERM who waits for an answer gets it before the close, and
+// nobody new is let in.
+func TestServeDrains(t *testing.T) {
+	release := make(chan struct{})
+	b := newBackend(t, func(w http.ResponseWriter, path, body string) {
+		if path == "/say" {
+			<-release
+		}
+		echo(w, path, body)
+	})
+	s := startServe(t, serveHead+chatAPI(b.URL))
+	sock := s.dialURL(s.URLs[0], client.DialOptions{})
+	sock.say("late")
+	s.await("the backend to be called", func() bool { return len(b.calls("/say")) == 1 })
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.await("the server not to be ready", func() bool {
+		status, _ := get(t, "http://"+s.Public+"/_tidegate/ready", nil)
+		return status == 503
+	})
+	if _, err := client.Dial(t.Context(), s.URLs[0], client.DialOptions{}); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("a client while it drains: %v, want 503", err)
+	}
+	close(release)
+	sock.want("echo of late")
+	if code := sock.closed(); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
+	}
+	s.await("tidegate serve to end", s.ended)
+	s.stopped = true
+	if s.err != nil || len(b.calls("/hook")) != 2 {
+		t.Errorf("it ended with %v, after %d hooks, want 2", s.err, len(b.calls("/hook")))
+	}
+}
+
+// TestServeTLS: with a certificate the public listener speaks TLS alone, and a
+// reload takes a new one.
+func TestServeTLS(t *testing.T) {
+	b := newBackend(t, echo)
+	dir := folder(t, map[string]string{"tidegate.yaml": serveHead + "tls: {certificate_file: a.crt, private_key_file: a.key}\n" + chatAPI(b.URL)})
+	first := writeCertificate(t, filepath.Join(dir, "a"))
+	s := serveIn(t, dir)
+	if !strings.HasPrefix(s.URLs[0], "wss://") {
+		t.Errorf("the URL is %s", s.URLs[0])
+	}
+	url := "wss://localhost:" + s.Public[strings.LastIndex(s.Public, ":")+1:] + "/prod"
+	sock := s.dialURL(url, client.DialOptions{CACert: first, Address: s.Public})
+	sock.say("hello")
+	sock.want("echo of hello")
+	if _, err := client.Dial(t.Context(), "ws://"+s.Public+"/prod", client.DialOptions{}); err == nil || !strings.Contains(err.Error(), "speaks TLS alone") {
+		t.Errorf("without TLS: %v", err)
+	}
+	if status, body := get(t, "http://"+s.Public+"/_tidegate/health", nil); status != 403 {
+		t.Errorf("health without TLS: %d %s", status, body)
+	}
+	before, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(dir, "old.crt")
+	if err := os.WriteFile(old, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renewed := writeCertificate(t, filepath.Join(dir, "a"))
+	s.configure(serveHead+"tls: {certificate_file: a.crt, private_key_file: a.key}\n"+chatAPI(b.URL), "the configuration was reloaded")
+	s.dialURL(url, client.DialOptions{CACert: renewed, Address: s.Public})
+	if _, err := client.Dial(t.Context(), url, client.DialOptions{CACert: old, Address: s.Public}); err == nil {
+		t.Error("the old certificate is still served")
+	}
+}
+
+// writeCertificate makes a certificate for localhost that signs itself: FILE.crt
+// and FILE.key. It returns the former.
+func writeCertificate(t *testing.T, file string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}, &x509.Certificate{}, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(file+name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return file + ".crt"
+}
+
+// TestServeMistakes: a configuration that can't be served ends the program with 2
+// and all mistakes' lines, before anything is made.
+func TestServeMistakes(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		code       int
+		want       []string
+	}{
+		{"unknown keys", "listners: {}\napis:\n  - nam: chat\n", 2, []string{"tidegate.yaml:1:1: there is no key \"listners\"; did you mean listeners?", "tidegate.yaml:3:5: apis[0]: there is no key \"nam\"; did you mean name?"}},
+		{"the control plane's", serveHead + `
+apis:
+  - name: chat
+    route_selection_expression: $request.body.action
+    stages: [{name: "no good"}, {name: prod}]
+    routes:
+      - {route_key: $connekt}
+      - {route_key: a, integration: {integration_type: HTTP_PROXY, integration_uri: "ftp://x"}}
+      - {route_key: b, integration: {integration_type: AWS_PROXY, integration_uri: "arn:aws:lambda:us-east-1:000000000000:function:f"}}
+`, 2, []string{"tidegate.yaml:13:14: Invalid stage name", "tidegate.yaml:15:9: Invalid route key", "tidegate.yaml:16:37: Invalid HTTP endpoint"}},
+		{"a function", serveHead + `
+apis:
+  - name: chat
+    route_selection_expression: $request.body.action
+    stages: [{name: prod}]
+    routes:
+      - {route_key: b, integration: {integration_type: AWS_PROXY, integration_uri: "arn:aws:lambda:us-east-1:000000000000:function:f"}}
+`, 2, []string{"tidegate.yaml:15:9: Unable to deploy API: integration b: ", "tidegate serve calls HTTP backends and mocks, not functions"}},
+		{"a taken address", strings.Replace(serveHead, "127.0.0.1:0", "192.0.2.1:1", 1), 1, []string{"listen on 192.0.2.1:1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := folder(t, map[string]string{"tidegate.yaml": c.text})
+			cmd := tidegate(t.Context(), dir, "serve", "--config", "tidegate.yaml")
+			cmd.Env = append(cmd.Env, "BACKEND_SECRET="+serveSecret, "SCRIPT_TOKEN="+serveToken)
+			said, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(string(said), want) {
+					t.Errorf("it doesn't say %q:\n%s", want, said)
+				}
+			}
+		})
+	}
+	if _, said, code := output(t, t.TempDir(), "", "serve"); code != 2 || !strings.Contains(said, "tidegate serve --print-config > tidegate.yaml") {
+		t.Errorf("without a configuration: %d %s", code, said)
+	}
+	if text, _, code := output(t, t.TempDir(), "", "serve", "--print-config"); code != 0 || !strings.Contains(text, "listeners:") {
+		t.Errorf("--print-config: %d %s", code, text)
+	}
+}
+
+// TestServeSystemd: a service manager is told of each step.
+func TestServeSystemd(t *testing.T) {
+	dir := folder(t, map[string]string{"tidegate.yaml": serveHead})
+	socket := filepath.Join(t.TempDir(), "n")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Skip("no unix datagram sockets here: ", err)
+	}
+	defer l.Close()
+	s := &serveUnderTest{stackUnderTest: &stackUnderTest{t: t, dir: dir, log: &logBuffer{}, exited: make(chan struct{}),
+		env: []string{"BACKEND_SECRET=" + serveSecret, "SCRIPT_TOKEN=" + serveToken, "NOTIFY_SOCKET=" + socket}}}
+	s.launch("serve")
+	told := func(want string) {
+		t.Helper()
+		l.SetReadDeadline(time.Now().Add(patience))
+		b := make([]byte, 1024)
+		n, err := l.Read(b)
+		if got, _, _ := strings.Cut(string(b[:n]), "\n"); err != nil || got != want {
+			t.Fatalf("systemd was told %q, %v; want %q", b[:n], err, want)
+		}
+	}
+	told("READY=1")
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	told("RELOADING=1")
+	told("READY=1")
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	told("STOPPING=1")
+	s.await("tidegate serve to end", s.ended)
+	s.stopped = true
+}
+
+// TestServeIAM: a route with AWS_IAM lets in whose key the file names and whom it
+// allows to connect.
+func TestServeIAM(t *testing.T) {
+	b := newBackend(t, echo)
+	text := strings.Replace(serveHead+chatAPI(b.URL), "{route_key: $connect, target: hook}", "{route_key: $connect, target: hook, authorization_type: AWS_IAM}", 1)
+	text = strings.Replace(text, "identities:", `identities:
+  - {name: anna, access_key_id: anna, secret_access_key: "{env.BACKEND_SECRET}", actions: ["execute-api:Invoke"], apis: [chat]}`, 1)
+	s := startServe(t, text)
+	for key, want := range map[string]string{"anna": "", "backend": "403", "nobody": "403", "": "403"} {
+		r, err := http.NewRequest("GET", "http"+strings.TrimPrefix(s.URLs[0], "ws"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key != "" {
+			sigv4.Sign(r, nil, sigv4.Credentials{AccessKeyID: key, SecretAccessKey: serveSecret}, "execute-api", "us-east-1", time.Now())
+		}
+		sock, err := client.Dial(t.Context(), s.URLs[0], client.DialOptions{Header: r.Header})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", key, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: %v, want %s", key, err, want)
+		case err == nil:
+			sock.Close()
+		}
+	}
+	if hooks := b.calls("/hook"); len(hooks) == 0 || hooks[0].header.Get("Tidegate-Principal") != "arn:aws:iam::000000000000:user/anna" {
+		t.Errorf("the backend's hooks: %+v", hooks)
+	}
 }

@@ -165,6 +165,13 @@ type Stage struct {
 	Ordered              bool              `key:"ordered"`
 	DefaultRouteSettings *RouteSettings    `key:"default_route_settings"`
 	RouteSettings        []RouteSettings   `key:"route_settings"`
+	AccessLogSettings    *AccessLog        `key:"access_log_settings"`
+}
+
+// An AccessLog has a line in a format of one's own for each event of a stage, among
+// Tidegate's other lines.
+type AccessLog struct {
+	Format string `key:"format"`
 }
 
 // RouteSettings are a stage's settings of one route or of all.

@@ -264,14 +264,14 @@ func (s *Service) build(d *DeclaredAPI) (*apigw.API, *apigw.Definition, error) {
 	put(&api.Deployments, deployment, &apigw.Deployment{ID: deployment, Status: statusDeployed, Created: s.now(), Description: "Declared in " + d.File})
 	for i, st := range stages {
 		st.DeploymentID = deployment
-		note(d.Stages[i].Place, s.checkParts(def, st, d))
+		note("", s.checkParts(def, st, d, d.Stages[i].Place))
 	}
 	return api, def, errors.Join(errs...)
 }
 
 // checkParts compiles the whole for a stage; what is wrong with one route or its
-// integration is told with that one's place.
-func (s *Service) checkParts(def *apigw.Definition, st *apigw.Stage, d *DeclaredAPI) error {
+// integration is told with that one's place, anything else with the stage's.
+func (s *Service) checkParts(def *apigw.Definition, st *apigw.Stage, d *DeclaredAPI, place string) error {
 	whole := s.check(def, st)
 	if whole == nil {
 		return nil
@@ -286,15 +286,16 @@ func (s *Service) checkParts(def *apigw.Definition, st *apigw.Stage, d *Declared
 		errs = append(errs, placed(r.Place, s.check(&part, st)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("stage %s: %w", st.Name, err)
+		return err
 	}
-	return whole
+	return placed(place, whole)
 }
 
 // buildIntegration adds the integration and its responses to the API.
 func (s *Service) buildIntegration(api *apigw.API, d *DeclaredIntegration, note func(string, error) bool) {
 	i, err := s.newIntegration(&d.Input)
-	if !note(d.Place, err) {
+	if !note(d.Place, err) { // routes that name it shall not be told of too
+		put(&api.Integrations, d.ID, &apigw.Integration{ID: d.ID})
 		return
 	}
 	i.ID = d.ID

@@ -214,6 +214,38 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	return g.quiet(ctx)
 }
 
+// Settle stops admitting clients and hearing them, and returns when every message
+// that is with a backend is dealt with, or ctx ends. Drain comes after it.
+func (g *Gateway) Settle(ctx context.Context) {
+	g.draining.Store(true)
+	var held []*connection.Connection
+	for c := range g.registry.All() {
+		if c.State() == connection.Open {
+			c.Hold(g.perConnection)
+			held = append(held, c)
+		}
+	}
+	defer func() {
+		for _, c := range held { // the answer to a close must be read
+			c.Unhold(g.perConnection) // one that has moved meanwhile is another process's
+		}
+	}()
+	busy := slices.Clone(held)
+	for ctx.Err() == nil {
+		busy = slices.DeleteFunc(busy, func(c *connection.Connection) bool { return c.State() != connection.Open || c.InFlight() == 0 })
+		if len(busy) == 0 {
+			return
+		}
+		select {
+		case <-time.After(settlePoll):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// settlePoll is how often Settle looks again.
+const settlePoll = 10 * time.Millisecond
+
 // quiet waits until nothing is left to be done.
 func (g *Gateway) quiet(ctx context.Context) error {
 	for g.active.Load() > 0 {

@@ -261,6 +261,40 @@ func TestClientLeavesDuringConnect(t *testing.T) {
 	})
 }
 
+// TestSettle: who waits for an answer gets it, and nothing more is heard, before
+// clients are closed; ctx bounds the wait.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, Config{}, map[string]backend{
+			"slow": func(context.Context, *integration.Request) (*integration.Response, error) {
+				time.Sleep(3 * time.Second)
+				return &integration.Response{Status: 200, Body: []byte("x")}, nil
+			},
+		})
+		g.publish("$default=>slow")
+		c, quiet := g.connect(), g.connect()
+		c.send("x")
+		start := time.Now()
+		g.gateway.Settle(t.Context())
+		if d := time.Since(start); d < 3*time.Second || d > 3100*time.Millisecond {
+			t.Errorf("settling took %v, the only message 3s", d)
+		}
+		if len(c.frames) != 1 || len(quiet.frames) != 0 || c.paused || quiet.paused {
+			t.Errorf("clients got %q and %q; reads are paused: %v, %v", c.frames, quiet.frames, c.paused, quiet.paused)
+		}
+		c.send("x")
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start = time.Now()
+		g.gateway.Settle(short)
+		if d := time.Since(start); d != time.Second {
+			t.Errorf("settling took %v, the time for it was 1s", d)
+		}
+		synctest.Wait()
+		time.Sleep(3 * time.Second)
+	})
+}
+
 func TestDrainDeliversDisconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, Config{}, map[string]backend{

@@ -15,13 +15,13 @@ import (
 func declaredAPIs(c *config.Config) []control.DeclaredAPI {
 	all := make([]control.DeclaredAPI, len(c.APIs))
 	for i := range c.APIs {
-		all[i] = declaredAPI(c.File, &c.APIs[i])
+		all[i] = declaredAPI(c, &c.APIs[i])
 	}
 	return all
 }
 
-func declaredAPI(file string, a *config.API) control.DeclaredAPI {
-	d := control.DeclaredAPI{ID: a.ID, File: file, Place: a.Place.String(), API: control.APIInput{
+func declaredAPI(c *config.Config, a *config.API) control.DeclaredAPI {
+	d := control.DeclaredAPI{ID: a.ID, File: c.File, Place: a.Place.String(), API: control.APIInput{
 		Name: &a.Name, Description: a.Description, Version: a.Version,
 		RouteSelectionExpression: a.RouteSelectionExpression, APIKeySelectionExpression: a.APIKeySelectionExpression,
 		DisableExecuteAPIEndpoint: a.DisableExecuteAPIEndpoint,
@@ -46,7 +46,7 @@ func declaredAPI(file string, a *config.API) control.DeclaredAPI {
 		d.Routes = append(d.Routes, declaredRoute(r, target))
 	}
 	for i := range a.Stages {
-		d.Stages = append(d.Stages, declaredStage(&a.Stages[i]))
+		d.Stages = append(d.Stages, declaredStage(c, a.ID, &a.Stages[i]))
 	}
 	return d
 }
@@ -99,8 +99,12 @@ func declaredRoute(r *config.Route, target string) control.DeclaredRoute {
 	return d
 }
 
-func declaredStage(st *config.Stage) control.DeclaredStage {
+func declaredStage(c *config.Config, apiID string, st *config.Stage) control.DeclaredStage {
 	d := control.DeclaredStage{Place: st.Place.String(), Ordered: st.Ordered, Input: control.StageInput{Name: &st.Name, Description: st.Description, Variables: st.Variables}}
+	if l := st.AccessLogSettings; l != nil {
+		group := "arn:aws:logs:" + c.Region + ":" + c.Account + ":log-group:" + apiID + "/" + st.Name // a name for the lines; there is no such service
+		d.Input.AccessLog = &control.AccessLogInput{DestinationARN: &group, Format: &l.Format}
+	}
 	if s := st.DefaultRouteSettings; s != nil {
 		settings := routeSettings(s)
 		d.Input.DefaultRouteSettings = &settings

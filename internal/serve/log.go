@@ -3,11 +3,17 @@ package serve
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"tidegate/internal/observe"
 )
+
+// mostTroubles is how many lines of a second tell of what callers and backends did
+// wrong: whoever reaches a listener can cause them, and disks are finite.
+const mostTroubles = 20
 
 // A journal writes notices: a line each, as text or JSON.
 type journal struct {
@@ -15,6 +21,9 @@ type journal struct {
 	out  *bufio.Writer
 	text slog.Handler
 	told chan struct{} // closed when all is written
+
+	second   time.Time // that troubles are of
+	troubles int
 }
 
 // newJournal follows the observer until it is closed.
@@ -30,7 +39,7 @@ func newJournal(observer *observe.Observer, out io.Writer, json bool) *journal {
 func (j *journal) follow(notices <-chan observe.Notice) {
 	defer close(j.told)
 	for n := range notices {
-		if n.Level >= slog.LevelInfo { // below that, another line tells it
+		if n.Level >= slog.LevelInfo && j.admits(n) { // below that, another line tells it
 			j.write(n)
 		}
 		if len(notices) == 0 {
@@ -38,6 +47,23 @@ func (j *journal) follow(notices <-chan observe.Notice) {
 		}
 	}
 	j.out.Flush()
+}
+
+// admits says whether the notice gets a line. It tells how many didn't, once their
+// second is over.
+func (j *journal) admits(n observe.Notice) bool {
+	if second := n.Time.Truncate(time.Second); second != j.second {
+		if left := j.troubles - mostTroubles; left > 0 {
+			j.write(observe.Notice{Time: n.Time, Kind: observe.KindNote, Level: slog.LevelWarn,
+				Text: fmt.Sprintf("%d more lines of what went wrong within a second were left out; /metrics counts all", left), Attrs: []slog.Attr{slog.Int("count", left)}})
+		}
+		j.second, j.troubles = second, 0
+	}
+	if n.Kind == observe.KindNote || n.Kind == observe.KindFailed || n.Level < slog.LevelWarn {
+		return true
+	}
+	j.troubles++
+	return j.troubles <= mostTroubles
 }
 
 func (j *journal) write(n observe.Notice) {

@@ -44,7 +44,7 @@ func openUnused(dir string) (*filekv.Store, error) {
 	store, err := filekv.Open(filepath.Join(dir, "tidegate.db"))
 	if errors.Is(err, filekv.ErrLocked) {
 		pid, _ := os.ReadFile(filepath.Join(dir, "pid"))
-		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another with --data-dir", dir, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another (--data-dir, or data_dir of a configuration)", dir, strings.TrimSpace(string(pid)))
 	}
 	return store, err
 }

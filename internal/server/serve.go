@@ -3,11 +3,15 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
+	"time"
 
 	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
 	"tidegate/internal/control"
 	"tidegate/internal/gateway"
+	"tidegate/internal/observe"
+	"tidegate/internal/stage"
 )
 
 // Serve is what a server in production has instead of what up has: it lets in
@@ -74,7 +78,8 @@ func troubles(told gateway.EventListener) gateway.EventListener {
 	}
 }
 
-// pushNotices are the lines about what backends send.
+// pushNotices are the lines about what backends send. Without an access log there
+// is none of a client that is gone: that is any day's, and its caller is told.
 func (s *Server) pushNotices() cluster.EventListener {
 	told := s.options.Observer.Cluster()
 	if s.options.Serve == nil || s.options.Serve.AccessLog {
@@ -82,7 +87,7 @@ func (s *Server) pushNotices() cluster.EventListener {
 	}
 	return cluster.EventListener{
 		PushEnd: func(i cluster.PushInfo) {
-			if i.Err != nil {
+			if i.Err != nil && i.Outcome != cluster.PushGone {
 				told.PushEnd(i)
 			}
 		},
@@ -91,6 +96,36 @@ func (s *Server) pushNotices() cluster.EventListener {
 				told.FanOutEnd(i)
 			}
 		},
+	}
+}
+
+// stageLines writes the lines of stages' own logs among all others, where there is
+// no service that would keep them.
+type stageLines struct{ observer *observe.Observer }
+
+// WriteLog implements gateway.Logs.
+func (l stageLines) WriteLog(to stage.LogTarget, at time.Time, line []byte) {
+	l.observer.Note(observe.Notice{Time: at, Kind: observe.KindNote, Level: slog.LevelInfo, Text: string(line), Attrs: []slog.Attr{slog.String("logGroup", to.Group)}})
+}
+
+// logsOfStages is where stages' own logs go.
+func (s *Server) logsOfStages() gateway.Logs {
+	if s.stageLogs != nil {
+		return s.stageLogs
+	}
+	return stageLines{s.options.Observer}
+}
+
+// settleShare is how much of the time to drain messages on their way have.
+const settleShare = 2
+
+// settle lets what is with backends end, for half of the time that ctx leaves, so
+// that clients get their answers before they are closed.
+func (s *Server) settle(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok {
+		part, cancel := context.WithTimeout(ctx, time.Until(end)/settleShare)
+		defer cancel()
+		s.gateway.Settle(part)
 	}
 }
 

@@ -405,11 +405,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	s.keys.Bound(s.options.Limits.APIKeys, s.options.Limits.UsagePlans)
 	s.running.Go(func() { s.keys.Run(ctx) })
 	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.pushNotices()))
-	serving := gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents()}
-	if s.stageLogs != nil {
-		serving.Logs = s.stageLogs
-	}
-	s.gateway = gateway.New(serving)
+	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.logsOfStages()})
 
 	resources, err := catalog.Open(ctx, s.store)
 	if err != nil {
@@ -508,6 +504,8 @@ func (s *Server) Drain(ctx context.Context) error {
 	if s.options.Serve == nil {
 		s.schedules.Close()
 		s.functions.StopInstalling()
+	} else {
+		s.settle(ctx)
 	}
 	return s.gateway.Drain(ctx)
 }
