@@ -2,7 +2,6 @@ package mgmtapi
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"unicode/utf8"
 
@@ -44,7 +43,7 @@ func (a *API) serveAll(r *http.Request, apiID string, stage apigw.StageName) (re
 	if err != nil {
 		return call.RequestID, nil, err
 	}
-	if err := a.authorize(call, fmt.Sprintf("%s/%s/%s/@all", apiID, stage, r.Method)); err != nil {
+	if err := a.authorize(call, apiID, stage, r.Method, "/@all"); err != nil {
 		return call.RequestID, nil, err
 	}
 	to := cluster.Audience{APIID: apiID, Stage: stage, Caller: call.Principal.ARN, RequestID: call.RequestID, Origin: event.RequestIDOf(r.Header.Get(event.TraceHeader))}

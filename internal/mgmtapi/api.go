@@ -96,8 +96,11 @@ func (a *API) ServeConnection(w http.ResponseWriter, r *http.Request, apiID stri
 	write(w, status, answer)
 }
 
-// requests hold what ServeConnection passes on.
-var requests = sync.Pool{New: func() any { return new(sigv4.Request) }}
+// requests hold what ServeConnection passes on, calls what is known of callers.
+var (
+	requests = sync.Pool{New: func() any { return new(sigv4.Request) }}
+	calls    = sync.Pool{New: func() any { return new(awshttp.Call) }}
+)
 
 // Serve is ServeConnection for a request that isn't net/http's, with its whole body.
 // It doesn't block unless MayBlock says so, and a loop of sockets may call it. Nothing
@@ -144,13 +147,14 @@ func (a *API) serve(ctx context.Context, q *sigv4.Request, secure bool, length i
 	if err != nil {
 		return awshttp.NewRequestID(), nil, a.inOwnWords(err)
 	}
-	var call awshttp.Call
-	if err := a.gate.Admit(&call, q, secure, body, Service); err != nil {
+	call := calls.Get().(*awshttp.Call)
+	defer calls.Put(call)
+	if err := a.gate.Admit(call, q, secure, body, Service); err != nil {
 		return call.RequestID, nil, err
 	}
 	if at.apiID != "" && call.Principal.Kind != awshttp.Root {
 		// The connection's id is not filled in. WS-07-049, WS-07-050
-		if err := a.authorize(&call, at.apiID+"/"+string(at.stage)+"/"+q.Method+"/@connections/{connectionId}"); err != nil {
+		if err := a.authorize(call, at.apiID, at.stage, q.Method, "/@connections/{connectionId}"); err != nil {
 			return call.RequestID, nil, err
 		}
 	}
@@ -213,12 +217,12 @@ func (a *API) inOwnWords(err error) error {
 	return err
 }
 
-// authorize asks the caller's policies about a resource of the account, and refuses
-// in AWS's words, with the account masked. WS-07-040 to WS-07-052
-func (a *API) authorize(call *awshttp.Call, resource string) error {
+// authorize asks the caller's policies about a path of a stage, and refuses in AWS's
+// words, with the account masked. WS-07-040 to WS-07-052
+func (a *API) authorize(call *awshttp.Call, apiID string, stage apigw.StageName, method, path string) error {
 	const action = "execute-api:ManageConnections"
 	arn := func(account string) string {
-		return "arn:aws:execute-api:" + a.gate.Region + ":" + account + ":" + resource
+		return "arn:aws:execute-api:" + a.gate.Region + ":" + account + ":" + apiID + "/" + string(stage) + "/" + method + path
 	}
 	if call.Denied(action, arn(a.gate.Account)) == nil {
 		return nil

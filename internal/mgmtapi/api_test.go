@@ -417,16 +417,29 @@ func BenchmarkPost(b *testing.B) {
 	payload := []byte(`{"message":"hello"}`)
 	const id = "L0SM9cOFvHcCIhw="
 	r := httptest.NewRequest("POST", "http://localhost/Prod/@connections/"+url.PathEscape(id), nil)
+	r.ContentLength = int64(len(payload))
 	sigv4.Sign(r, payload, sigv4.Credentials{AccessKeyID: "root", SecretAccessKey: "secret"}, Service, region, time.Now())
-	b.ReportAllocs()
-	for b.Loop() {
-		r.Body = io.NopCloser(bytes.NewReader(payload))
-		w := httptest.NewRecorder()
-		api.ServeConnection(w, r, "abc", "Prod", id)
-		if w.Code != 200 {
-			b.Fatalf("%d %s", w.Code, w.Body)
+	b.Run("http", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Body = io.NopCloser(bytes.NewReader(payload))
+			w := httptest.NewRecorder()
+			api.ServeConnection(w, r, "abc", "Prod", id)
+			if w.Code != 200 {
+				b.Fatalf("%d %s", w.Code, w.Body)
+			}
 		}
-	}
+	})
+	b.Run("wire", func(b *testing.B) {
+		var q sigv4.Request
+		q.SetHTTP(r)
+		b.ReportAllocs()
+		for b.Loop() {
+			if status, _, _, answer := api.Serve(b.Context(), &q, false, payload, "abc", "Prod", id); status != 200 {
+				b.Fatalf("%d %s", status, answer)
+			}
+		}
+	})
 }
 
 // discard takes every push.

@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"hash"
+	"io"
+	"sync"
 	"sync/atomic"
 
 	"tidegate/internal/awshttp"
@@ -16,8 +19,15 @@ import (
 // identities are whom the configuration lets in. They can be replaced while they
 // are asked.
 type identities struct {
-	secret [32]byte // tokens are looked up by a digest with it, so that no time tells of them
-	now    atomic.Pointer[roster]
+	// Tokens are looked up by a digest with a secret, so that no time tells of them.
+	digests sync.Pool // of *digest
+	now     atomic.Pointer[roster]
+}
+
+// A digest makes digests, one after the other.
+type digest struct {
+	hash.Hash
+	sum [32]byte
 }
 
 type roster struct {
@@ -32,7 +42,9 @@ var (
 
 func newIdentities() *identities {
 	i := &identities{}
-	rand.Read(i.secret[:])
+	var secret [32]byte
+	rand.Read(secret[:])
+	i.digests.New = func() any { return &digest{Hash: hmac.New(sha256.New, secret[:])} }
 	i.now.Store(&roster{})
 	return i
 }
@@ -69,11 +81,13 @@ func (i *identities) LookupToken(token string) (awshttp.Principal, bool) {
 	return p, ok
 }
 
-func (i *identities) digest(token string) (sum [32]byte) {
-	mac := hmac.New(sha256.New, i.secret[:])
-	mac.Write([]byte(token))
-	copy(sum[:], mac.Sum(nil))
-	return sum
+func (i *identities) digest(token string) [32]byte {
+	d := i.digests.Get().(*digest)
+	defer i.digests.Put(d)
+	d.Reset()
+	io.WriteString(d, token) // never fails
+	d.Sum(d.sum[:0])
+	return d.sum
 }
 
 // principal is who an identity is to policies.
