@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // TestCDK runs what `cdk synth` wrote, as the CDK's constructs make it, under
@@ -74,6 +77,34 @@ func synthesize(t *testing.T, s *stackUnderTest, from, to string) {
 	edit(filepath.Join(out, "asset."+hash, "index.js"), "statusCode: 200", "statusCode: 201")
 	edit(filepath.Join(out, "TidegateChat.assets.json"), old, hash)
 	s.await("the new synth to run", func() bool { return strings.Contains(s.log.String(), "the edited template runs") })
+}
+
+// TestCDKAccount runs what `cdk synth` wrote for one account, whose number then
+// stands in permissions and policies where it is a pseudo parameter else. All say
+// the same account: ARNs that Tidegate makes, the environment of functions, STS.
+func TestCDKAccount(t *testing.T) {
+	t.Parallel()
+	const account = "111122223333"
+	dir := filepath.Join(t.TempDir(), "account")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "cdk-account"))); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, "--iam", "enforce")
+	c := s.dial() // the function lets the API of that account call it
+	c.say(`{"action":"where"}`)
+	answer := strings.Fields(c.next())
+	handler, table, said := answer[0], answer[1], answer[len(answer)-1]
+	if !strings.HasPrefix(handler, "arn:aws:lambda:eu-west-1:"+account+":function:") || !strings.HasPrefix(table, "arn:aws:dynamodb:eu-west-1:"+account+":table/") || said != account {
+		t.Errorf("the handler says %q", answer)
+	}
+	me, err := sts.New(sts.Options{Region: "eu-west-1", BaseEndpoint: &s.run.Endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}).
+		GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	if err != nil || *me.Account != account || *me.Arn != "arn:aws:iam::"+account+":root" {
+		t.Errorf("the caller is %+v, %v", me, err)
+	}
+	if !strings.Contains(s.log.String(), "arn:aws:execute-api:eu-west-1:"+account+":") {
+		t.Errorf("no output has the API's ARN: %s", s.log)
+	}
 }
 
 // TestCDKChoice holds which stack of several runs, and what a CDK app without

@@ -201,6 +201,9 @@ func (d *Deployer) applier(s *Stack, record *Record) *applier {
 }
 
 func (a *applier) run(ctx context.Context) error {
+	if err := a.forgetElsewhere(ctx); err != nil {
+		return err
+	}
 	if err := a.forgetLost(ctx); err != nil {
 		return err
 	}
@@ -219,6 +222,43 @@ func (a *applier) run(ctx context.Context) error {
 		return err
 	}
 	return a.settle(ctx)
+}
+
+// forgetElsewhere deletes what the record has of another region or account, whose
+// names and ARNs are others, but for tables: on AWS the stack there would stay as
+// it is, with its items, and one of its name be made here.
+func (a *applier) forgetElsewhere(ctx context.Context) error {
+	region, account := a.record.place()
+	if (region == "" || region == a.s.Region) && (account == "" || account == a.s.Account) {
+		a.record.Region, a.record.Account = a.s.Region, a.s.Account
+		return nil
+	}
+	var gone []recordedAs
+	var tables []string
+	for _, id := range keys(a.record.Resources) {
+		old := a.record.Resources[id]
+		if old.Type == "AWS::DynamoDB::Table" {
+			tables = append(tables, old.PhysicalID)
+			delete(a.record.Resources, id)
+			continue
+		}
+		old.DeletionPolicy = "Delete"
+		gone = append(gone, recordedAs{id, old})
+	}
+	where := "of account " + account
+	if region != "" {
+		where = "in " + region + " " + where
+	}
+	said := "the stack " + where + " is deleted, as there is one region and account at a time"
+	if len(tables) > 0 {
+		said += "; its tables are kept with their items: " + strings.Join(tables, ", ")
+	}
+	a.r.notef(place{}, "%s", said)
+	if err := a.deleteAll(ctx, gone); err != nil {
+		return err
+	}
+	a.record.Region, a.record.Account = a.s.Region, a.s.Account
+	return nil
 }
 
 // forgetLost drops from the record what is no longer there, so that it is made
@@ -321,11 +361,16 @@ func (a *applier) prepareReplace(ctx context.Context, h handler, c *change) erro
 
 // deleteRest deletes what left the template and what was replaced.
 func (a *applier) deleteRest(ctx context.Context) error {
-	rank := func(x recordedAs) int { return slices.Index(deletionOrder, x.old.Type) }
 	gone := a.late
 	for _, id := range a.s.leaving(a.record) {
 		gone = append(gone, recordedAs{id, a.record.Resources[id]})
 	}
+	return a.deleteAll(ctx, gone)
+}
+
+// deleteAll deletes what is gone, what depends on another before that.
+func (a *applier) deleteAll(ctx context.Context, gone []recordedAs) error {
+	rank := func(x recordedAs) int { return slices.Index(deletionOrder, x.old.Type) }
 	slices.SortStableFunc(gone, func(x, y recordedAs) int { return rank(x) - rank(y) })
 	deletedAPIs := map[string]bool{}
 	for _, g := range gone {

@@ -553,6 +553,34 @@ Resources:
 	}
 }
 
+// TestStackMoves applies a stack in another region, and in another account: what
+// was there goes, but for tables, and they are taken over on the way back.
+func TestStackMoves(t *testing.T) {
+	f, d := newFake(t)
+	load := func(region, account string) *Stack {
+		t.Helper()
+		return mustLoad(t, "testdata/classic/template.yaml", Options{Region: region, Account: account})
+	}
+	mustApply(t, d, load("us-east-1", ""))
+	before := len(f.things)
+	for _, to := range []struct{ region, account string }{{"eu-west-1", ""}, {"eu-west-1", "111122223333"}, {"us-east-1", ""}} {
+		f.reset()
+		out := mustApply(t, d, load(to.region, to.account))
+		if f.count("DeleteFunction") == 0 || f.count("CreateFunction") != f.count("DeleteFunction") || f.count("DeleteTable") != 0 || len(f.things) != before {
+			t.Errorf("%v: calls %v, left %v", to, f.calls, keys(f.things))
+		}
+		if !slices.ContainsFunc(out.Notes, func(n Note) bool {
+			return strings.Contains(n.Message, "its tables are kept with their items: chat_connections")
+		}) {
+			t.Errorf("%v: notes %v", to, out.Notes)
+		}
+		f.reset()
+		if out := mustApply(t, d, load(to.region, to.account)); f.count("DeleteFunction")+f.count("CreateFunction") != 0 {
+			t.Errorf("%v, again: %v", to, out.Steps)
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	f, d := newFake(t)
 	mustApply(t, d, mustLoad(t, "testdata/classic/template.yaml", Options{}))

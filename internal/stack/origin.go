@@ -64,6 +64,9 @@ func openOrigin(path string, opts *Options) (*origin, error) {
 		if opts.Region == "" {
 			opts.Region = s.Region
 		}
+		if opts.Account == "" { // it is written into the template
+			opts.Account = s.Account
+		}
 	}
 	if isBuilt(o.home) {
 		opts.NoBuild = true

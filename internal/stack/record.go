@@ -1,10 +1,12 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // recordService is the signing name of Tidegate's own paths.
@@ -14,6 +16,8 @@ const recordService = "tidegate"
 // It is kept at /_tidegate/stacks/{name}.
 type Record struct {
 	Name      string                      `json:"name"`
+	Region    string                      `json:"region,omitempty"`  // it was applied for
+	Account   string                      `json:"account,omitempty"` // likewise
 	Resources map[string]RecordedResource `json:"resources"` // by logical id
 	Outputs   map[string]string           `json:"outputs"`
 }
@@ -34,6 +38,18 @@ type RecordedResource struct {
 	// id of the API that a route belongs to.
 	Details        map[string]string `json:"details,omitempty"`
 	DeletionPolicy string            `json:"deletionPolicy,omitempty"`
+}
+
+// place returns the region and account that the stack was applied for; "" when
+// that isn't known. Records of before they were written say it by their ARNs.
+func (rec *Record) place() (region, account string) {
+	region, account = rec.Region, rec.Account
+	for _, id := range keys(rec.Resources) {
+		if parts := strings.SplitN(rec.Resources[id].ARN, ":", 6); len(parts) == 6 {
+			region, account = cmp.Or(region, parts[3]), cmp.Or(account, parts[4])
+		}
+	}
+	return region, account
 }
 
 // Record fetches the record of a stack; a stack that was never applied has an

@@ -65,7 +65,9 @@ type Options struct {
 	// says one, else DefaultRegion.
 	Region        string
 	DefaultRegion string
-	Account       string
+	// Account is the one asked for; empty means the one that a cloud assembly was
+	// synthesized for, else 000000000000.
+	Account string
 	// Prune deletes tables whose resource left the template or must be replaced;
 	// without it they are kept, with their items, unless their DeletionPolicy is
 	// Delete.

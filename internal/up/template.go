@@ -150,7 +150,7 @@ func (o Options) buildChosen() bool {
 // inputs are what the template at path is read with, and the files that gave it.
 func (o Options) inputs(config settings, path string) (options stack.Options, read []string, err error) {
 	options = stack.Options{Defaults: config.parameters, StackName: cmp.Or(o.StackName, config.stackName),
-		Stage: o.Stage, Region: cmp.Or(o.Region, config.region), DefaultRegion: o.DefaultRegion, Account: account, Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild}
+		Stage: o.Stage, Region: cmp.Or(o.Region, config.region), DefaultRegion: o.DefaultRegion, Account: o.account, Prune: o.Prune, Strict: o.Strict, NoBuild: o.NoBuild}
 	read = config.read
 	values, files, err := Overrides(o.Overrides, ".")
 	if err != nil {

@@ -27,9 +27,6 @@ import (
 	"tidegate/internal/stack"
 )
 
-// account is the one AWS account of a machine.
-const account = "000000000000"
-
 // drainTime is how long the end may take: $disconnect is delivered, functions stop.
 const drainTime = 10 * time.Second
 
@@ -53,6 +50,7 @@ type Options struct {
 	// template's, else DefaultRegion.
 	Region        string
 	DefaultRegion string
+	account       string // the running server's; "" means the template's
 	// ConfigFile is a SAM configuration file; "" means one beside the template.
 	ConfigFile string
 	ConfigEnv  string // its environment; "" means default
@@ -90,8 +88,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	// A running server keeps its region and stack, whatever an edit says.
-	o.Region, o.StackName = template.Region, template.Name
+	// A running server keeps its region, account and stack, whatever an edit says.
+	o.Region, o.account, o.StackName = template.Region, template.Account, template.Name
 	serverOptions, err := o.server(template)
 	if err != nil {
 		return err
@@ -243,7 +241,7 @@ func (o Options) server(template *stack.Stack) (server.Options, error) {
 	if err != nil {
 		return server.Options{}, err
 	}
-	return server.Options{Certificates: certificates, DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: account,
+	return server.Options{Certificates: certificates, DataDir: dataDir, StateDir: state, CacheDir: cache, Hosts: hosts, Ports: o.Ports, Region: o.Region, Account: o.account,
 		IAM: mode, AllowOrigins: o.AllowOrigins, Endpoints: o.Endpoints, Limits: o.Limits, WebhookSecret: o.WebhookSecret, Fallback: o.Fallback, Loopback: loopback, Folders: true, NoRecord: o.NoRecord}, nil
 }
 

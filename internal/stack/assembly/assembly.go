@@ -154,7 +154,7 @@ func inside(from, dir, name string) (string, error) {
 // environment splits aws://account/region.
 func environment(s string) (account, region string) {
 	account, region, _ = strings.Cut(strings.TrimPrefix(s, "aws://"), "/")
-	if account == "unknown-account" {
+	if len(account) != 12 || strings.Trim(account, "0123456789") != "" { // unknown-account: any
 		account = ""
 	}
 	if region == "unknown-region" {
