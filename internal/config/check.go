@@ -186,6 +186,10 @@ func (c *Config) checkAPIs(m *Mistakes) {
 		if a.Name == "" {
 			a.Name = a.ID
 		}
+		if a.RouteSelectionExpression == nil {
+			usual := "$request.body.action"
+			a.RouteSelectionExpression = &usual
+		}
 		switch {
 		case a.ID == "":
 			m.add(a.Place, path, "", "it needs an id or a name")

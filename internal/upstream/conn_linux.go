@@ -180,7 +180,11 @@ func (c *conn) readLocked(scratch []byte, ended bool) (done bool, err error) {
 			c.answer.keep = c.answer.keep && used == n // more than was asked for
 			return true, nil
 		case n < len(scratch) && !ended:
-			return false, nil // that was all; what comes next is another edge
+			// That was all; what comes next is another edge. A backend that writes head and
+			// body apart may wait for the head to be acknowledged (Nagle's algorithm), which
+			// the kernel would put off for 40 ms.
+			syscall.SetsockoptInt(c.fd, syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)
+			return false, nil
 		}
 	}
 }
