@@ -63,10 +63,17 @@ func serveIn(t *testing.T, dir string) *serveUnderTest {
 	s := &serveUnderTest{stackUnderTest: &stackUnderTest{t: t, dir: dir, log: &logBuffer{}, exited: make(chan struct{}),
 		env: []string{"BACKEND_SECRET=" + serveSecret, "SCRIPT_TOKEN=" + serveToken}}}
 	s.launch("serve")
+	s.ready()
+	return s
+}
+
+// ready waits until the program says where it listens.
+func (s *serveUnderTest) ready() {
+	s.t.Helper()
 	s.await("the server to be ready", func() bool {
 		if s.ended() {
 			s.stopped = true
-			t.Fatalf("tidegate serve ended: %v:\n%s", s.err, s.log)
+			s.t.Fatalf("tidegate serve ended: %v:\n%s", s.err, s.log)
 		}
 		for line := range strings.Lines(s.log.String()) {
 			if strings.Contains(line, `"msg":"ready"`) {
@@ -75,7 +82,6 @@ func serveIn(t *testing.T, dir string) *serveUnderTest {
 		}
 		return false
 	})
-	return s
 }
 
 // call sends a request signed with one of the keys and returns status and body.
