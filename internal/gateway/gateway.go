@@ -272,10 +272,17 @@ func (g *Gateway) end() {
 
 // contextOf returns the request context of an event of the connection.
 func (g *Gateway) contextOf(c *connection.Connection, s *stage.Stage, kind event.Type, key apigw.RouteKey, requestID string) *event.Context {
-	return &event.Context{
+	ec := &event.Context{}
+	describe(ec, c, s, kind, key, requestID, g.now())
+	return ec
+}
+
+// describe fills the request context of an event of the connection.
+func describe(ec *event.Context, c *connection.Connection, s *stage.Stage, kind event.Type, key apigw.RouteKey, requestID string, at time.Time) {
+	*ec = event.Context{
 		APIID: c.APIID(), Stage: c.Stage(), RouteKey: key, EventType: kind,
 		ConnectionID: c.String(), RequestID: requestID, DomainName: c.DomainName(),
-		Identity: c.Identity(), ConnectedAt: c.ConnectedAt(), RequestTime: g.now(),
+		Identity: c.Identity(), ConnectedAt: c.ConnectedAt(), RequestTime: at,
 		Authorizer: c.Authorizer(), StageVariables: s.Variables,
 	}
 }

@@ -104,16 +104,17 @@ func (g *Gateway) Run(ctx context.Context, p Plan) {
 
 // conclude logs what a message led to, sends the client its frame and reports.
 func (g *Gateway) conclude(p Plan, requestID string, r result) {
-	if setting := settingOf(p.stage, p.route); g.wantsLog(p.stage, setting) {
-		// Before the client has its frame: who sees it finds it in the log.
-		g.logMessage(p, setting, requestID, &r)
+	binary := g.compose(&p, requestID, &r)
+	var err error
+	if r.frame != nil {
+		err = g.send(p.connection, r.frame, binary)
 	}
-	g.finish(p, requestID, r)
+	g.report(&p, requestID, &r, err)
 }
 
 // logMessage logs a message as it was decided, whether or not its frame reaches
 // the client.
-func (g *Gateway) logMessage(p Plan, setting stage.LogSetting, requestID string, r *result) {
+func (g *Gateway) logMessage(p *Plan, setting stage.LogSetting, requestID string, r *result) {
 	l := &logged{context: r.context, status: http.StatusOK, outcome: r.outcome, err: r.err, backendCall: r.call}
 	if l.context == nil {
 		var key apigw.RouteKey
@@ -160,7 +161,8 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 		}
 	}
 	defer func() { <-g.slots }()
-	c := g.messageContext(&p, requestID)
+	c := &event.Context{}
+	p.describe(c, requestID)
 	var x backendCall
 	answer, err := g.perform(ctx, p.route, &mapping.Input{Context: c, Body: p.payload}, g.wait, &x)
 	r := result{verdict: judge(err), err: err}
@@ -171,12 +173,10 @@ func (g *Gateway) call(ctx context.Context, p Plan, requestID string) result {
 	return r
 }
 
-// messageContext returns the request context of a message that is called for.
-func (g *Gateway) messageContext(p *Plan, requestID string) *event.Context {
-	c := g.contextOf(p.connection, p.stage, event.TypeMessage, p.route.Key, requestID)
-	c.MessageID = event.NewRequestID()
-	c.RequestTime, c.Binary = p.start, p.binary
-	return c
+// describe fills the request context of a message that is called for.
+func (p *Plan) describe(c *event.Context, requestID string) {
+	describe(c, p.connection, p.stage, event.TypeMessage, p.route.Key, requestID, p.start)
+	c.MessageID, c.Binary = event.NewRequestID(), p.binary
 }
 
 // reply decides what of an answer goes to the client: of a proxy its body, whatever
@@ -207,20 +207,26 @@ func said(a *stage.Answer) error {
 	return errors.New(a.Detail)
 }
 
-// finish sends the frame and reports.
-func (g *Gateway) finish(p Plan, requestID string, r result) {
-	binary := false
+// compose logs what a message led to and makes the client's frame of it. binary
+// says how that is sent.
+func (g *Gateway) compose(p *Plan, requestID string, r *result) (binary bool) {
+	if setting := settingOf(p.stage, p.route); g.wantsLog(p.stage, setting) {
+		// Before the client has its frame: who sees it finds it in the log.
+		g.logMessage(p, setting, requestID, r)
+	}
 	if r.outcome != Done {
 		r.frame = appendErrorFrame(make([]byte, 0, 128), r.text, p.connection.String(), requestID)
-	} else if r.frame != nil {
-		// Like a push: text, unless that would be an invalid text frame.
-		binary = !utf8.Valid(r.frame) || g.limits.Binary && r.answer.Binary
+		return false
 	}
-	if r.frame != nil {
-		if err := g.send(p.connection, r.frame, binary); err != nil {
-			r.frame = nil
-			r.undelivered(err)
-		}
+	// Like a push: text, unless that would be an invalid text frame.
+	return r.frame != nil && (!utf8.Valid(r.frame) || g.limits.Binary && r.answer.Binary)
+}
+
+// report tells what became of a message; err is why the client didn't get its frame.
+func (g *Gateway) report(p *Plan, requestID string, r *result, err error) {
+	if err != nil {
+		r.frame = nil
+		r.undelivered(err)
 	}
 	if r.outcome == Misbehaving {
 		p.connection.Close(closePolicy, textTooManyRequests)

@@ -62,7 +62,12 @@ func (b laterBinder) HTTP(*apigw.Integration, string) (integration.Invoker, erro
 // newLater returns a rig whose route a is two-way and calls the backend, as an
 // integration that change has its way with.
 func newLater(t *testing.T, c Config, change func(*apigw.Definition)) (*rig, *later) {
-	g, l := newRig(t, c, nil), &later{}
+	return newLaterOf(t, 1, c, change)
+}
+
+// newLaterOf is newLater for an incarnation.
+func newLaterOf(t *testing.T, incarnation uint32, c Config, change func(*apigw.Definition)) (*rig, *later) {
+	g, l := newRigOf(t, incarnation, c, nil), &later{}
 	def := &apigw.Definition{APIID: "abc", RouteSelectionExpression: "$request.body.action",
 		Routes:       []*apigw.Route{{Key: "a", Target: "integrations/i", Responses: map[string]*apigw.RouteResponse{"x": {Key: "$default"}}}},
 		Integrations: []*apigw.Integration{{ID: "i", Type: apigw.IntegrationHTTPProxy, Method: "POST", URI: "http://h.example/"}},
@@ -214,4 +219,29 @@ func TestStartedAndGone(t *testing.T) {
 	if g.messages[0].Outcome != ClientGone || !errors.Is(g.messages[0].Err, apigw.ErrGone) || g.gateway.active.Load() != 0 || !bytes.Equal(body, make([]byte, 4)) {
 		t.Errorf("%+v, %d active", g.messages[0], g.gateway.active.Load())
 	}
+}
+
+// TestStartedAndMoved: another process has the client when the backend answers. Who
+// brings the answer waits for nothing.
+func TestStartedAndMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var next successor
+		old, l := newLater(t, Config{Elsewhere: &next}, nil)
+		new, _ := newLaterOf(t, 2, Config{}, nil)
+		next.to.Store(new)
+		s := old.connect()
+		s.send(`{"action":"a"}`)
+		moved := s.move(t, new)
+		l.answer(&integration.Response{Status: 200, Body: []byte("hello")}, nil)
+		synctest.Wait()
+		if got := moved.got(); len(got) != 1 || got[0] != "hello" || moved.c.InFlight() != 0 {
+			t.Errorf("the client got %q; %d in flight", got, moved.c.InFlight())
+		}
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		m, x := old.messages, old.exchanges[len(old.exchanges)-1]
+		if len(m) != 1 || m[0].Outcome != Done || string(x.Answer.Body) != "hello" || len(old.gateway.slots) != 0 || old.gateway.active.Load() != 0 {
+			t.Errorf("told %+v; %d active", m, old.gateway.active.Load())
+		}
+	})
 }

@@ -135,7 +135,12 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	}
 	defer b.release()
 	resp, err := h.origin.Do(ctx, &b.request)
-	return h.response(resp, err)
+	if err != nil {
+		return nil, h.failure(err)
+	}
+	out := &Response{}
+	h.respond(out, resp)
+	return out, nil
 }
 
 // An httpStarter is one whose backend is called without waiting.
@@ -151,38 +156,45 @@ func (h httpStarter) Start(ctx context.Context, r *Request, to Receiver) {
 		return
 	}
 	defer b.release()
-	h.origin.Start(ctx, &b.request, &httpCall{h.httpProxy, to})
+	h.origin.Start(ctx, &b.request, &httpCall{of: h.httpProxy, to: to})
 }
 
 // An httpCall puts an answer into an integration's words.
 type httpCall struct {
-	of *httpProxy
-	to Receiver
+	of       *httpProxy
+	to       Receiver
+	response Response
 }
 
 // Receive implements upstream.Receiver.
 func (c *httpCall) Receive(resp *upstream.Response, err error) {
-	c.to.Receive(c.of.response(resp, err))
+	if err != nil {
+		c.to.Receive(nil, c.of.failure(err))
+		return
+	}
+	c.of.respond(&c.response, resp)
+	c.to.Receive(&c.response, nil)
 }
 
-// response is what an answer, or its absence, means.
-func (h *httpProxy) response(resp *upstream.Response, err error) (*Response, error) {
-	switch {
-	case err == nil:
-	case errors.Is(err, upstream.ErrTooBig):
-		return nil, &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", h.host, h.maxBody)}
-	case errors.Is(err, upstream.ErrSwitched):
-		return nil, &Error{Kind: ErrMalformed, Detail: h.host + " " + upstream.ErrSwitched.Error()}
-	case errors.Is(err, upstream.ErrRequest):
-		return nil, &Error{Kind: ErrRefused, Detail: err.Error()}
-	default:
-		return nil, transportError(context.Background(), h.host, h.timeout, err)
-	}
-	out := &Response{Status: resp.Status, Header: resp.Header, Body: resp.Body}
+// respond fills out with what an answer means.
+func (h *httpProxy) respond(out *Response, resp *upstream.Response) {
+	out.Status, out.Header, out.Body = resp.Status, resp.Header, resp.Body
 	if resp.Status >= 300 {
 		out.Detail = fmt.Sprintf("%s answered %d", h.host, resp.Status)
 	}
-	return out, nil
+}
+
+// failure is what the absence of an answer means.
+func (h *httpProxy) failure(err error) error {
+	switch {
+	case errors.Is(err, upstream.ErrTooBig):
+		return &Error{Kind: ErrMalformed, Detail: fmt.Sprintf("the answer of %s has more than %d bytes", h.host, h.maxBody)}
+	case errors.Is(err, upstream.ErrSwitched):
+		return &Error{Kind: ErrMalformed, Detail: h.host + " " + upstream.ErrSwitched.Error()}
+	case errors.Is(err, upstream.ErrRequest):
+		return &Error{Kind: ErrRefused, Detail: err.Error()}
+	}
+	return transportError(context.Background(), h.host, h.timeout, err)
 }
 
 // A builder is a request under way; it is kept for the next.

@@ -26,8 +26,8 @@ type Starter interface {
 	Start(ctx context.Context, r *Request, to Receiver)
 }
 
-// A Receiver takes what Invoke would have returned. The response's body is valid
-// until Receive returns. It is called on a goroutine that others' answers wait for,
+// A Receiver takes what Invoke would have returned. The response, its header and
+// body are valid until Receive returns. It is called on a goroutine that others' answers wait for,
 // perhaps before Start has returned: it must not block.
 type Receiver interface {
 	Receive(*Response, error)

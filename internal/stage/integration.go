@@ -112,25 +112,30 @@ func (r *Route) Missing(connect *event.ConnectRequest) []string {
 // otherwise parameters and a body. The error is ErrUnsupportedMediaType or
 // ErrMapping.
 func (i *Integration) Request(in *mapping.Input) (*integration.Request, error) {
-	r := &integration.Request{Context: in.Context, Connect: in.Connect}
-	var err error
+	r := &integration.Request{}
+	return r, i.Fill(r, in)
+}
+
+// Fill is Request for one that there is.
+func (i *Integration) Fill(r *integration.Request, in *mapping.Input) (err error) {
+	*r = integration.Request{Context: in.Context, Connect: in.Connect}
 	switch i.Type {
 	case apigw.IntegrationAWSProxy:
 		// WS-03-001, WS-03-156.
 		r.Payload = event.AppendProxy(make([]byte, 0, 1024+2*len(in.Body)), in.Context, in.Connect, in.Body)
-		return r, nil
+		return nil
 	case apigw.IntegrationHTTPProxy:
 		r.Payload = in.Body // nil on $connect and $disconnect: no body is sent (WS-03-006, WS-03-040, WS-03-042)
 	default:
 		if r.Payload, err = i.payload(in); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	r.Parameters = i.parameters.Build(in)
 	if i.binary {
 		r.Payload, err = binary("body for the backend", r.Payload)
 	}
-	return r, err
+	return err
 }
 
 // payload is what a request template yields or, where the passthrough behavior

@@ -72,7 +72,7 @@ func (c *conn) begin(call *call) bool {
 		return true
 	}
 	c.call, c.sent = call, 0
-	c.answer = answer{head: call.head, maxHead: c.origin.client.config.MaxHead, maxBody: call.maxBody, held: c.answer.held[:0]}
+	c.answer = answer{head: call.head, maxHead: c.origin.client.config.MaxHead, maxBody: call.maxBody, header: c.answer.header, held: c.answer.held[:0]}
 	err := c.writeLocked()
 	c.mu.Unlock()
 	if err != nil {
@@ -135,14 +135,14 @@ func (c *conn) ready(scratch []byte, writable, readable, ended bool) {
 		}
 		return
 	}
-	response := c.answer.response
+	call.response = c.answer.response
 	c.answer.response = Response{}
 	keep := c.answer.keep && !ended && c.sent == len(*call.request) // else it was answered before it was heard
 	c.call, c.used = nil, true
-	c.idleAt = c.origin.client.now()
+	c.idleAt = c.origin.client.sweep.latest.Load()
 	c.mu.Unlock()
 	// Another call may have the connection while this one's answer is dealt with:
-	// that is in the loop's scratch, or in memory of its own.
+	// its own is read on this loop, and not before.
 	if keep {
 		c.origin.release(c)
 	} else {
@@ -150,8 +150,9 @@ func (c *conn) ready(scratch []byte, writable, readable, ended bool) {
 	}
 	putBuffer(call.request)
 	if call.settle() {
-		call.to.Receive(&response, nil)
+		call.to.Receive(&call.response, nil)
 	}
+	clear(call.response.Header) // an idle connection shall not hold what was said in it
 }
 
 // readLocked reads until the answer is whole or the socket has nothing more.

@@ -250,6 +250,11 @@ func FieldsOf(header http.Header) []event.Field {
 			out = append(out, event.Field{Name: textproto.CanonicalMIMEHeaderKey(name), Value: value})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) })
+	sortFields(out)
 	return out
+}
+
+// sortFields sorts by name; equal names stay in their order.
+func sortFields(fields []event.Field) {
+	slices.SortStableFunc(fields, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) })
 }

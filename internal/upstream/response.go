@@ -43,6 +43,8 @@ type answer struct {
 	keep     bool // the connection may be used again
 	informal int
 
+	header []event.Field // memory of the last answer's, to be used again
+
 	held []byte // a head, or a line of a chunked body, that hasn't come whole
 	seen int    // bytes of held that have no end of the head in them
 	left int    // bytes of the body or of the chunk that are still to come
@@ -194,7 +196,10 @@ func (a *answer) parseHead(p []byte) error {
 	}
 	f := framing{length: -1}
 	text := string(rest) // the fields' names and values are parts of it
-	header := make([]event.Field, 0, 8)
+	header := a.header[:0]
+	if header == nil {
+		header = make([]event.Field, 0, 8)
+	}
 	for off := 0; ; {
 		line, after := cutLine(rest)
 		if len(line) == 0 {
@@ -222,7 +227,8 @@ func (a *answer) parseHead(p []byte) error {
 	if status == 101 {
 		return ErrSwitched
 	}
-	slices.SortStableFunc(header, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) })
+	sortFields(header)
+	a.header = header
 	a.response = Response{Status: status, Header: header}
 	return a.frame(status, minor, &f)
 }

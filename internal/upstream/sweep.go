@@ -15,7 +15,8 @@ const (
 // one while there are idle connections, else not at all. So a call costs no timer.
 type sweeper struct {
 	client *Client
-	quick  atomic.Bool // the next look is soon
+	quick  atomic.Bool  // the next look is soon
+	latest atomic.Int64 // when the latest look was, on the client's clock
 
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -56,6 +57,7 @@ func (s *sweeper) look() {
 	s.quick.Store(false) // before it is known whether there is a call: one that comes now hurries
 	c := s.client
 	now := c.now()
+	s.latest.Store(now)
 	busy, idle := c.io.sweep(now), false
 	c.mu.Lock()
 	all := make([]*Origin, 0, len(c.origins))

@@ -10,11 +10,13 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -196,8 +198,8 @@ type Response struct {
 	Body   []byte
 }
 
-// A Receiver takes the outcome of a call, once. What it is given of the
-// response's body is the client's again when Receive returns. It is called on a
+// A Receiver takes the outcome of a call, once. The response, its header and body
+// are the client's again when Receive returns. It is called on a
 // goroutine that others' answers wait for, perhaps before Start returns: it must
 // not block.
 type Receiver interface {
@@ -234,9 +236,7 @@ type waiter struct {
 func (w *waiter) Receive(r *Response, err error) {
 	w.err = err
 	if r != nil {
-		kept := *r
-		kept.Body = append([]byte(nil), r.Body...)
-		w.response = &kept
+		w.response = &Response{Status: r.Status, Header: slices.Clone(r.Header), Body: bytes.Clone(r.Body)}
 	}
 	close(w.done)
 }
@@ -260,8 +260,8 @@ func (o *Origin) Start(ctx context.Context, r *Request, to Receiver) {
 // one. The error means that there is none to wait for.
 func (o *Origin) start(ctx context.Context, r *Request, to Receiver) (*call, error) {
 	buf := buffers.Get().(*[]byte)
-	bytes, err := AppendRequest((*buf)[:0], r)
-	*buf = bytes
+	wire, err := AppendRequest((*buf)[:0], r)
+	*buf = wire
 	if err != nil {
 		putBuffer(buf)
 		return nil, err
@@ -304,7 +304,8 @@ type call struct {
 	repeatable bool
 	repeated   bool // sent a second time
 
-	settled atomic.Bool
+	settled  atomic.Bool
+	response Response // of the loop that read it
 }
 
 // settle says whether the outcome is the caller's to tell: it is told once.
