@@ -240,6 +240,86 @@ type sendingHandler struct{ handler }
 
 func (sendingHandler) Thaw(c transport.Conn, _ []byte) error { return c.Send([]byte("here"), false) }
 
+// openFiles counts this process's descriptors.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// A move leaves no descriptor behind, whether a batch is taken, refused, or lost
+// in part. When there is none left, the connections stay.
+func TestFreezeAndDescriptors(t *testing.T) {
+	e, err := New(Config{Limits: transport.DefaultLimits(), Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := New(Config{Limits: transport.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { to.Close() })
+	h := newHandler()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); e.Serve(l, h, nil) }()
+	t.Cleanup(func() { e.Close(); <-done })
+	clients := make([]net.Conn, 9)
+	for i := range clients {
+		clients[i] = dial(t, l.Addr().String())
+		transporttest.Open(t, clients[i])
+	}
+	if err := to.Thaw(h, nil, nil); err != nil { // starts its loops
+		t.Fatal(err)
+	}
+	alive := func(clients []net.Conn) {
+		t.Helper()
+		for _, c := range clients {
+			c.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
+			expect(t, c, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
+		}
+	}
+	alive(clients)
+	before := openFiles(t)
+	restore := noDescriptors(t)
+	left, err := e.Freeze(t.Context(), 4, func([]transport.Frozen) error { t.Error("pass"); return nil })
+	restore()
+	if !errors.Is(err, syscall.EMFILE) || left.Movable != len(clients) {
+		t.Errorf("Freeze without descriptors: %v, %v", left, err)
+	}
+	alive(clients)
+	if n := openFiles(t); n != before {
+		t.Errorf("%d descriptors, were %d", n, before)
+	}
+	calls := 0
+	for {
+		_, err := e.Freeze(t.Context(), 4, func(fs []transport.Frozen) error {
+			switch calls++; calls {
+			case 1:
+				return errors.New("refused")
+			case 2:
+				fs[0].State[0]++ // the first connection is lost
+				to.Thaw(h, nil, fs)
+				return nil
+			}
+			return to.Thaw(h, nil, fs)
+		})
+		if err == nil {
+			break
+		}
+	}
+	alive(clients[1:])
+	if n := openFiles(t); n != before-1 {
+		t.Errorf("%d descriptors, were %d, and one connection is lost", n, before)
+	}
+}
+
 func TestState(t *testing.T) {
 	var decoder ws.Decoder
 	limits := ws.Limits{Frame: 100, Message: 100}

@@ -86,12 +86,28 @@ func TestTLSIsGivenAway(t *testing.T) {
 	}
 }
 
-// When the process has no descriptor left, clients wait and are taken later.
-func TestNoDescriptorLeft(t *testing.T) {
+// noDescriptors leaves this process no descriptor until restore is called.
+func noDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
 	var was syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
 		t.Fatal(err)
 	}
+	lowestFree, err := syscall.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(lowestFree)
+	low := was
+	low.Cur = uint64(lowestFree)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	return func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) }
+}
+
+// When the process has no descriptor left, clients wait and are taken later.
+func TestNoDescriptorLeft(t *testing.T) {
 	failed := make(chan error, 100)
 	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), Loops: 1, Events: transport.EventListener{
 		AcceptFailed: func(i transport.AcceptFailedInfo) {
@@ -110,17 +126,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 		}
 		clients[i] = fd
 	}
-	lowestFree, err := syscall.Dup(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	syscall.Close(lowestFree)
-	low := was
-	low.Cur = uint64(lowestFree)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	restore := func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) }
+	restore := noDescriptors(t)
 	defer restore()
 	at := netip.MustParseAddrPort(addr)
 	for _, fd := range clients {

@@ -63,35 +63,46 @@ func dialOpen(t testing.TB, addr string) net.Conn {
 }
 
 // BenchEcho counts the server's time and allocations for a message and its echo:
-// both ends are in this process, and the client allocates nothing.
+// both ends are in this process, and the clients allocate nothing. cpu-ns is the
+// whole process's.
 func BenchEcho(b *testing.B, newEngine NewEngine) {
 	for _, tt := range []struct {
 		name     string
 		size     int
-		inFlight int
-	}{{"64B", 64, 1}, {"1KiB", 1024, 1}, {"64B,16 in flight", 64, 16}} {
+		inFlight int // of each client
+		clients  int
+	}{{"64B", 64, 1, 1}, {"1KiB", 1024, 1, 1}, {"64B,16 in flight", 64, 16, 1}, {"64B,500 clients", 64, 1, 500}} {
 		b.Run(tt.name, func(b *testing.B) {
 			addr, stop := serveEcho(b, newEngine)
 			defer stop()
-			c := dialOpen(b, addr)
-			defer c.Close()
+			clients := make([]net.Conn, tt.clients)
+			for i := range clients {
+				clients[i] = dialOpen(b, addr)
+				defer clients[i].Close()
+			}
 			var out []byte
 			for range tt.inFlight {
 				out = ws.AppendMaskedFrame(out, ws.OpText, true, [4]byte{1, 2, 3, 4}, make([]byte, tt.size))
 			}
 			in := make([]byte, tt.inFlight*ws.MessageSize(tt.size, 0))
 			b.ReportAllocs()
+			begin := cpuTime()
 			for i := 0; b.Loop(); i++ {
-				if i%tt.inFlight != 0 {
+				if i%(tt.inFlight*tt.clients) != 0 {
 					continue
 				}
-				if _, err := c.Write(out); err != nil {
-					b.Fatal(err)
+				for _, c := range clients {
+					if _, err := c.Write(out); err != nil {
+						b.Fatal(err)
+					}
 				}
-				if _, err := io.ReadFull(c, in); err != nil {
-					b.Fatal(err)
+				for _, c := range clients {
+					if _, err := io.ReadFull(c, in); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
+			b.ReportMetric(float64(cpuTime()-begin)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }
