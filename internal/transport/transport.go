@@ -186,8 +186,9 @@ type Upgrade interface {
 // While a Freeze has the connection on its way, Send, SendPrepared and Close wait
 // for the outcome, a few seconds at most (then ErrQueueFull): what was queued
 // before is in Frozen.State, what comes later is queued here if the connection
-// comes back, or is ErrMoved. Nothing is acknowledged and lost. PauseReads and
-// ResumeReads don't wait; after a move they do nothing.
+// comes back, or is ErrMoved. Nothing is acknowledged and lost. A handler that sends
+// to other connections while it is called holds up its own loop for as long.
+// PauseReads and ResumeReads don't wait; after a move they do nothing.
 type Conn interface {
 	// Data returns what SetData stored, nil at first: the handler's half of the
 	// connection.

@@ -9,7 +9,13 @@ import (
 )
 
 const (
-	// What a connection is registered for, once.
+	// What a connection is registered for, once. Edge-triggered, since a level-triggered
+	// one that waited for EPOLLOUT all the time would never rest: each client that
+	// stops reading, and reads again, would cost two calls of epoll_ctl. Messages cost
+	// the same either way. CPU of the process for a message of 64 B and its echo,
+	// medians of 15 interleaved runs of BenchmarkEcho on a busy machine: one client
+	// 15.6 µs (14.8 to 17.3) against 16.8 µs (15.1 to 20.6) level-triggered; 500
+	// clients 19.3 µs (16.0 to 23.0) against 18.2 µs (15.3 to 24.6).
 	connEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered
 	// What says that reading will find the end.
 	endEvents = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR

@@ -191,6 +191,7 @@ func BenchFreezeThaw(b *testing.B, newEngine NewEngine) {
 	}
 	state := 0
 	b.ReportAllocs()
+	begin := cpuTime()
 	for b.Loop() {
 		state = 0
 		left, err := here.Freeze(b.Context(), batch, func(fs []transport.Frozen) error {
@@ -205,5 +206,6 @@ func BenchFreezeThaw(b *testing.B, newEngine NewEngine) {
 		here, there = there, here
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/connection")
+	b.ReportMetric(float64(cpuTime()-begin)/float64(b.N)/n, "cpu-ns/connection")
 	b.ReportMetric(float64(state)/n, "B/state")
 }

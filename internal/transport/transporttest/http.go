@@ -177,3 +177,39 @@ func testFallback(t *testing.T, e env) {
 		}
 	}
 }
+
+// A connection on which no further request comes is closed, which is nobody's
+// fault; one on which half a request comes is answered 408.
+func testRestsBetweenRequests(t *testing.T, e env) {
+	h := newRecorder(t)
+	h.request = func(_ *transport.Request, w transport.Reply) bool {
+		w.Respond(204, nil, nil)
+		return true
+	}
+	l := transport.DefaultLimits()
+	l.KeepAlive, l.HandshakeTimeout = time.Second, time.Second // see testSlowLoris
+	drops := make(chan transport.DropInfo, 10)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := e.newEngine(l, transport.EventListener{Dropped: func(i transport.DropInfo) { drops <- i }})
+	s := start(t, engine, ln, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }, h, nil)
+	rests, half := s.client(), s.client()
+	for _, c := range []*client{rests, half} {
+		c.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if res, _ := c.response("GET"); res.StatusCode != 204 || res.Close {
+			t.Fatalf("status %d, want 204 and no end", res.StatusCode)
+		}
+	}
+	half.write("GET / HT")
+	if res, _ := half.response("GET"); res.StatusCode != 408 {
+		t.Errorf("status %d, want 408", res.StatusCode)
+	}
+	if i := take(t, drops, "the drop"); i.Reason != transport.DropHandshakeTimeout || i.Status != 408 {
+		t.Errorf("dropped: %v", i)
+	}
+	half.wantEnd()
+	rests.wantEnd()
+	none(t, drops, "a drop")
+}

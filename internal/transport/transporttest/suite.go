@@ -57,6 +57,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"Reject", testReject},
 		{"BadField", testBadField},
 		{"Requests", testRequests},
+		{"RestsBetweenRequests", testRestsBetweenRequests},
 		{"Fallback", testFallback},
 		{"Echo", testEcho},
 		{"Deflate", testDeflate},
