@@ -29,6 +29,11 @@ func findRun(flag string) (client.Run, error) {
 	if run.Region == "" {
 		run.Region = region()
 	}
+	// An identity of tidegate serve; up needs none. The shell's AWS keys are left
+	// alone: they are most often those of a real account.
+	if id, secret := os.Getenv("TIDEGATE_ACCESS_KEY_ID"), os.Getenv("TIDEGATE_SECRET_ACCESS_KEY"); id != "" && secret != "" {
+		run.AccessKeyID, run.Secret = id, secret
+	}
 	return run, err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -42,6 +43,9 @@ Any key can be set by a variable too: TIDEGATE_LISTENERS_PUBLIC is listeners.pub
 		signal.Reset(syscall.SIGHUP)
 		reload := make(chan os.Signal, 1)
 		signal.Notify(reload, syscall.SIGHUP)
+		// At the end SIGHUP gets its own meaning back: a reload that comes late must not
+		// cut the drain short.
+		context.AfterFunc(cmd.Context(), func() { signal.Notify(reload, syscall.SIGHUP) })
 		err = serve.Run(cmd.Context(), serve.Options{File: found, Environ: os.Environ(), Out: os.Stdout, Terminal: isTerminal(os.Stdout),
 			Reload: reload, Systemd: systemd.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}})
 		var bad config.Mistakes

@@ -323,7 +323,7 @@ func TestServeListeners(t *testing.T) {
 		{"AWS's APIs, admin, who isn't one", "backend", "apigateway", "GET", s.Admin, "/v2/apis/chat", "", 403, "is not authorized to perform: apigateway:GET"},
 		{"AWS's APIs, admin, unsigned", "", "", "GET", s.Admin, "/v2/apis/chat", "", 403, "Missing Authentication Token"},
 		{"AWS's APIs, admin, up's keys", "tidegate", "apigateway", "GET", s.Admin, "/v2/apis/chat", "", 403, "invalid"},
-		{"push, admin", "backend", "execute-api", "POST", s.Admin, path, "x", 403, "management listener"},
+		{"push, admin", "backend", "execute-api", "POST", s.Admin, path, "x", 200, ""},
 		{"a service there isn't", "ops", "dynamodb", "POST", s.Admin, "/", "{}", 400, ""},
 		{"a change of what the file declares", "ops", "apigateway", "PATCH", s.Admin, "/v2/apis/chat", `{"description":"x"}`, 409, "tidegate.yaml"},
 		{"its end", "ops", "apigateway", "DELETE", s.Admin, "/v2/apis/chat", "", 409, "tidegate.yaml"},
@@ -343,6 +343,14 @@ func TestServeListeners(t *testing.T) {
 				t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, status, body, c.status, c.want)
 			}
 		})
+	}
+	ops := tidegate(t.Context(), t.TempDir(), "post", strings.TrimPrefix(path, "/prod/@connections/"), "by command")
+	ops.Env = append(ops.Env, "TIDEGATE_ENDPOINT=http://"+s.Admin, "TIDEGATE_ACCESS_KEY_ID=ops", "TIDEGATE_SECRET_ACCESS_KEY="+serveSecret)
+	if said, err := ops.CombinedOutput(); err != nil {
+		t.Errorf("tidegate post: %v %s", err, said)
+	}
+	for _, text := range []string{"x", "x", "x", "by command"} { // management, to all, admin
+		sock.want(text)
 	}
 	for _, address := range []string{s.Management, s.Admin} {
 		if _, err := client.Dial(t.Context(), "ws://"+address+"/prod", client.DialOptions{}); err == nil || !strings.Contains(err.Error(), "403") {

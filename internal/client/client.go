@@ -33,6 +33,8 @@ type Run struct {
 	// SecretFile holds the secret key when it isn't the well-known one; it is
 	// readable by its owner alone.
 	SecretFile string `json:"secretFile,omitempty"`
+	// Secret is the secret key when someone gave it; no file holds it.
+	Secret string `json:"-"`
 	CACert     string `json:"caCert"`   // the certificate authority, PEM
 	CABundle   string `json:"caBundle"` // the system's roots and ours, PEM
 	Stack      string `json:"stack"`
@@ -112,7 +114,9 @@ type Client struct {
 // New returns a client of the Tidegate that Find found.
 func New(r Run) (*Client, error) {
 	keys := sigv4.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: "tidegate"}
-	if r.SecretFile != "" {
+	if r.Secret != "" {
+		keys.SecretAccessKey = r.Secret
+	} else if r.SecretFile != "" {
 		b, err := os.ReadFile(r.SecretFile)
 		if err != nil {
 			return nil, fmt.Errorf("read the root key: %w", err)

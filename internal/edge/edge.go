@@ -134,7 +134,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.management.ServeAll(w, r, s.APIID, s.Name)
 		return
 	}
-	if e.face&(Clients|Connections) == 0 && isProbe(r.URL.Path) {
+	if e.face&Own != 0 && e.face&Clients == 0 && isProbe(r.URL.Path) {
 		e.own.ServeHTTP(w, r)
 		return
 	}

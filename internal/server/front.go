@@ -56,7 +56,7 @@ func (s *Server) face(role Role) edge.Face {
 	case RoleManagement:
 		return edge.Connections
 	case RoleAdmin:
-		return edge.Services | edge.Own
+		return edge.Services | edge.Own | edge.Connections // commands and the console push, too
 	}
 	return edge.Everything
 }
