@@ -73,26 +73,38 @@ func escapeDocument(s string) string {
 // iamOperations are the operations of IAM that Tidegate has.
 func (s *Service) iamOperations() map[string]awshttp.HandlerFunc {
 	all := s.policyOperations()
-	maps.Copy(all, map[string]awshttp.HandlerFunc{
-		"CreateRole":               s.createRole,
-		"GetRole":                  s.getRole,
-		"DeleteRole":               s.deleteRole,
-		"ListRoles":                s.listRoles,
-		"UpdateAssumeRolePolicy":   s.updateAssumeRolePolicy,
-		"PutRolePolicy":            s.putRolePolicy,
-		"GetRolePolicy":            s.getRolePolicy,
-		"DeleteRolePolicy":         s.deleteRolePolicy,
-		"ListRolePolicies":         s.listRolePolicies,
-		"AttachRolePolicy":         s.attachRolePolicy,
-		"DetachRolePolicy":         s.detachRolePolicy,
-		"ListAttachedRolePolicies": s.listAttachedRolePolicies,
-		"TagRole":                  s.tagRole,
-		"UntagRole":                s.untagRole,
-		"ListRoleTags":             s.listRoleTags,
-
+	all["CreateRole"], all["ListRoles"] = s.createRole, s.listRoles
+	for name, f := range map[string]func(*awshttp.Call, string) (any, error){
+		"GetRole":                     s.getRole,
+		"DeleteRole":                  s.deleteRole,
+		"UpdateAssumeRolePolicy":      s.updateAssumeRolePolicy,
+		"PutRolePolicy":               s.putRolePolicy,
+		"GetRolePolicy":               s.getRolePolicy,
+		"DeleteRolePolicy":            s.deleteRolePolicy,
+		"ListRolePolicies":            s.listRolePolicies,
+		"AttachRolePolicy":            s.attachRolePolicy,
+		"DetachRolePolicy":            s.detachRolePolicy,
+		"ListAttachedRolePolicies":    s.listAttachedRolePolicies,
+		"TagRole":                     s.tagRole,
+		"UntagRole":                   s.untagRole,
+		"ListRoleTags":                s.listRoleTags,
 		"ListInstanceProfilesForRole": s.listInstanceProfilesForRole,
-	})
+	} {
+		all[name] = ofOne(name, s.roleParam, f)
+	}
 	return all
+}
+
+// ofOne is an operation on one role or policy, which param reads, and on which the
+// caller must be allowed the operation.
+func ofOne(name string, param func(c *awshttp.Call, action string) (string, error), f func(c *awshttp.Call, of string) (any, error)) awshttp.HandlerFunc {
+	return func(c *awshttp.Call) (any, error) {
+		of, err := param(c, name)
+		if err != nil {
+			return nil, err
+		}
+		return f(c, of)
+	}
 }
 
 var (
@@ -205,11 +217,7 @@ func (s *Service) createRole(c *awshttp.Call) (any, error) {
 	}{Role: r.xml()}, nil
 }
 
-func (s *Service) getRole(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "GetRole")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) getRole(c *awshttp.Call, name string) (any, error) {
 	_, r, err := s.role(name)
 	if err != nil {
 		return nil, err
@@ -220,11 +228,7 @@ func (s *Service) getRole(c *awshttp.Call) (any, error) {
 	}{Role: r.xml()}, nil
 }
 
-func (s *Service) deleteRole(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "DeleteRole")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deleteRole(c *awshttp.Call, name string) (any, error) {
 	return nil, s.remove(c.Context(), name)
 }
 
@@ -272,11 +276,7 @@ func paginate[T any](c *awshttp.Call, items []T, name func(T) string) ([]T, page
 	return items[:limit], pageXML{IsTruncated: true, Marker: name(items[limit-1])}, nil
 }
 
-func (s *Service) updateAssumeRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "UpdateAssumeRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) updateAssumeRolePolicy(c *awshttp.Call, name string) (any, error) {
 	text, err := param(c, "PolicyDocument", maxDocumentSize, nil)
 	if err != nil {
 		return nil, err
@@ -287,11 +287,7 @@ func (s *Service) updateAssumeRolePolicy(c *awshttp.Call) (any, error) {
 	})
 }
 
-func (s *Service) putRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "PutRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) putRolePolicy(c *awshttp.Call, name string) (any, error) {
 	policy, err := param(c, "PolicyName", 128, policyPattern)
 	if err != nil {
 		return nil, err
@@ -316,11 +312,7 @@ func (s *Service) putRolePolicy(c *awshttp.Call) (any, error) {
 	})
 }
 
-func (s *Service) getRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "GetRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) getRolePolicy(c *awshttp.Call, name string) (any, error) {
 	policy, err := param(c, "PolicyName", 128, policyPattern)
 	if err != nil {
 		return nil, err
@@ -345,11 +337,7 @@ func noSuchRolePolicy(name string) error {
 	return awshttp.Errorf(http.StatusNotFound, "NoSuchEntity", "The role policy with name %s cannot be found.", name)
 }
 
-func (s *Service) deleteRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "DeleteRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deleteRolePolicy(c *awshttp.Call, name string) (any, error) {
 	policy, err := param(c, "PolicyName", 128, policyPattern)
 	if err != nil {
 		return nil, err
@@ -363,11 +351,7 @@ func (s *Service) deleteRolePolicy(c *awshttp.Call) (any, error) {
 	})
 }
 
-func (s *Service) listRolePolicies(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "ListRolePolicies")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listRolePolicies(c *awshttp.Call, name string) (any, error) {
 	_, r, err := s.role(name)
 	if err != nil {
 		return nil, err
@@ -385,11 +369,7 @@ func (s *Service) listRolePolicies(c *awshttp.Call) (any, error) {
 
 // listInstanceProfilesForRole finds none: there are no instances. Terraform asks
 // before it deletes a role.
-func (s *Service) listInstanceProfilesForRole(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "ListInstanceProfilesForRole")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listInstanceProfilesForRole(c *awshttp.Call, name string) (any, error) {
 	if _, _, err := s.role(name); err != nil {
 		return nil, err
 	}
@@ -400,11 +380,7 @@ func (s *Service) listInstanceProfilesForRole(c *awshttp.Call) (any, error) {
 	}{}, nil
 }
 
-func (s *Service) attachRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "AttachRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) attachRolePolicy(c *awshttp.Call, name string) (any, error) {
 	arn, err := param(c, "PolicyArn", 2048, nil)
 	if err != nil {
 		return nil, err
@@ -421,11 +397,7 @@ func (s *Service) attachRolePolicy(c *awshttp.Call) (any, error) {
 	})
 }
 
-func (s *Service) detachRolePolicy(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "DetachRolePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) detachRolePolicy(c *awshttp.Call, name string) (any, error) {
 	arn, err := param(c, "PolicyArn", 2048, nil)
 	if err != nil {
 		return nil, err
@@ -445,11 +417,7 @@ type attachedXML struct {
 	PolicyArn  string
 }
 
-func (s *Service) listAttachedRolePolicies(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "ListAttachedRolePolicies")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listAttachedRolePolicies(c *awshttp.Call, name string) (any, error) {
 	_, r, err := s.role(name)
 	if err != nil {
 		return nil, err
@@ -492,11 +460,7 @@ func tags(c *awshttp.Call) (map[string]string, error) {
 	}
 }
 
-func (s *Service) tagRole(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "TagRole")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) tagRole(c *awshttp.Call, name string) (any, error) {
 	more, err := tags(c)
 	if err != nil {
 		return nil, err
@@ -527,22 +491,14 @@ func tagKeys(c *awshttp.Call) []string {
 	return keys
 }
 
-func (s *Service) untagRole(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "UntagRole")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) untagRole(c *awshttp.Call, name string) (any, error) {
 	return nil, s.update(c.Context(), name, func(r *Role) error {
 		maps.DeleteFunc(r.Tags, func(key, _ string) bool { return slices.Contains(tagKeys(c), key) })
 		return nil
 	})
 }
 
-func (s *Service) listRoleTags(c *awshttp.Call) (any, error) {
-	name, err := s.roleParam(c, "ListRoleTags")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listRoleTags(c *awshttp.Call, name string) (any, error) {
 	_, r, err := s.role(name)
 	if err != nil {
 		return nil, err

@@ -15,21 +15,27 @@ import (
 
 // policyOperations are IAM's on managed policies.
 func (s *Service) policyOperations() map[string]awshttp.HandlerFunc {
-	return map[string]awshttp.HandlerFunc{
-		"CreatePolicy":            s.createPolicy,
-		"GetPolicy":               s.getPolicy,
-		"ListPolicies":            s.listPolicies,
+	all := map[string]awshttp.HandlerFunc{"CreatePolicy": s.createPolicy, "ListPolicies": s.listPolicies}
+	for name, f := range map[string]func(*awshttp.Call, string) (any, error){
+		"GetPolicy":             s.getPolicy,
+		"GetPolicyVersion":      s.getPolicyVersion,
+		"ListPolicyVersions":    s.listPolicyVersions,
+		"ListEntitiesForPolicy": s.listEntitiesForPolicy,
+		"ListPolicyTags":        s.listPolicyTags,
+	} {
+		all[name] = ofOne(name, policyParam, f)
+	}
+	for name, f := range map[string]func(*awshttp.Call, string) (any, error){
 		"DeletePolicy":            s.deletePolicy,
 		"CreatePolicyVersion":     s.createPolicyVersion,
-		"GetPolicyVersion":        s.getPolicyVersion,
-		"ListPolicyVersions":      s.listPolicyVersions,
 		"SetDefaultPolicyVersion": s.setDefaultPolicyVersion,
 		"DeletePolicyVersion":     s.deletePolicyVersion,
-		"ListEntitiesForPolicy":   s.listEntitiesForPolicy,
 		"TagPolicy":               s.tagPolicy,
 		"UntagPolicy":             s.untagPolicy,
-		"ListPolicyTags":          s.listPolicyTags,
+	} {
+		all[name] = ofOne(name, policyToChange, f)
 	}
+	return all
 }
 
 type policyXML struct {
@@ -171,11 +177,7 @@ func (s *Service) createPolicy(c *awshttp.Call) (any, error) {
 	}{Policy: p.xml(0)}, nil
 }
 
-func (s *Service) getPolicy(c *awshttp.Call) (any, error) {
-	arn, err := policyParam(c, "GetPolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) getPolicy(c *awshttp.Call, arn string) (any, error) {
 	p, err := s.anyPolicy(arn)
 	if err != nil {
 		return nil, err
@@ -228,19 +230,11 @@ func (s *Service) listPolicies(c *awshttp.Call) (any, error) {
 	}{Policies: out, pageXML: page}, nil
 }
 
-func (s *Service) deletePolicy(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "DeletePolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deletePolicy(c *awshttp.Call, arn string) (any, error) {
 	return nil, s.removePolicy(c.Context(), arn)
 }
 
-func (s *Service) createPolicyVersion(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "CreatePolicyVersion")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) createPolicyVersion(c *awshttp.Call, arn string) (any, error) {
 	text, err := documentParam(c)
 	if err != nil {
 		return nil, err
@@ -265,11 +259,7 @@ func (s *Service) createPolicyVersion(c *awshttp.Call) (any, error) {
 	}{PolicyVersion: made}, nil
 }
 
-func (s *Service) getPolicyVersion(c *awshttp.Call) (any, error) {
-	arn, err := policyParam(c, "GetPolicyVersion")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) getPolicyVersion(c *awshttp.Call, arn string) (any, error) {
 	id, err := versionParam(c)
 	if err != nil {
 		return nil, err
@@ -288,11 +278,7 @@ func (s *Service) getPolicyVersion(c *awshttp.Call) (any, error) {
 	}{PolicyVersion: p.versionXML(*v, true)}, nil
 }
 
-func (s *Service) listPolicyVersions(c *awshttp.Call) (any, error) {
-	arn, err := policyParam(c, "ListPolicyVersions")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listPolicyVersions(c *awshttp.Call, arn string) (any, error) {
 	p, err := s.anyPolicy(arn)
 	if err != nil {
 		return nil, err
@@ -308,11 +294,7 @@ func (s *Service) listPolicyVersions(c *awshttp.Call) (any, error) {
 	}{Versions: out}, nil
 }
 
-func (s *Service) setDefaultPolicyVersion(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "SetDefaultPolicyVersion")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) setDefaultPolicyVersion(c *awshttp.Call, arn string) (any, error) {
 	id, err := versionParam(c)
 	if err != nil {
 		return nil, err
@@ -323,11 +305,7 @@ func (s *Service) setDefaultPolicyVersion(c *awshttp.Call) (any, error) {
 	})
 }
 
-func (s *Service) deletePolicyVersion(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "DeletePolicyVersion")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deletePolicyVersion(c *awshttp.Call, arn string) (any, error) {
 	id, err := versionParam(c)
 	if err != nil {
 		return nil, err
@@ -350,11 +328,7 @@ type entityXML struct {
 	RoleID   string `xml:"RoleId"`
 }
 
-func (s *Service) listEntitiesForPolicy(c *awshttp.Call) (any, error) {
-	arn, err := policyParam(c, "ListEntitiesForPolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listEntitiesForPolicy(c *awshttp.Call, arn string) (any, error) {
 	if _, err := s.anyPolicy(arn); err != nil {
 		return nil, err
 	}
@@ -381,11 +355,7 @@ func (s *Service) listEntitiesForPolicy(c *awshttp.Call) (any, error) {
 	}{PolicyRoles: out, pageXML: page}, nil
 }
 
-func (s *Service) tagPolicy(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "TagPolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) tagPolicy(c *awshttp.Call, arn string) (any, error) {
 	more, err := tags(c)
 	if err != nil {
 		return nil, err
@@ -393,22 +363,14 @@ func (s *Service) tagPolicy(c *awshttp.Call) (any, error) {
 	return nil, s.updatePolicy(c.Context(), arn, func(p *Policy) error { return addTags(&p.Tags, more) })
 }
 
-func (s *Service) untagPolicy(c *awshttp.Call) (any, error) {
-	arn, err := policyToChange(c, "UntagPolicy")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) untagPolicy(c *awshttp.Call, arn string) (any, error) {
 	return nil, s.updatePolicy(c.Context(), arn, func(p *Policy) error {
 		maps.DeleteFunc(p.Tags, func(key, _ string) bool { return slices.Contains(tagKeys(c), key) })
 		return nil
 	})
 }
 
-func (s *Service) listPolicyTags(c *awshttp.Call) (any, error) {
-	arn, err := policyParam(c, "ListPolicyTags")
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) listPolicyTags(c *awshttp.Call, arn string) (any, error) {
 	p, err := s.anyPolicy(arn)
 	if err != nil {
 		return nil, err
