@@ -175,14 +175,14 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 	in.apply(d)
 	s.domains.Lock()
 	defer s.domains.Unlock()
-	all, err := s.config.Catalog.Domains(ctx)
+	all, err := s.config.Catalog.Domains.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if most := s.config.Limits.Domains; len(all) >= most {
 		return nil, exceeded("Domain Names", "account")
 	}
-	revision, err := s.config.Catalog.CreateDomain(ctx, d)
+	revision, err := s.config.Catalog.Domains.Create(ctx, d)
 	if err != nil {
 		return nil, translateDomain(err)
 	}
@@ -192,7 +192,7 @@ func (s *Service) CreateDomain(ctx context.Context, in DomainInput) (*apigw.Doma
 
 // Domain returns the domain with its mappings.
 func (s *Service) Domain(ctx context.Context, name string) (*apigw.Domain, error) {
-	d, _, err := s.config.Catalog.Domain(ctx, strings.ToLower(name))
+	d, _, err := s.config.Catalog.Domains.Get(ctx, strings.ToLower(name))
 	if err != nil {
 		return nil, translateDomain(err)
 	}
@@ -201,7 +201,7 @@ func (s *Service) Domain(ctx context.Context, name string) (*apigw.Domain, error
 
 // Domains returns every domain, sorted by name.
 func (s *Service) Domains(ctx context.Context) ([]*apigw.Domain, error) {
-	domains, err := s.config.Catalog.Domains(ctx)
+	domains, err := s.config.Catalog.Domains.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (s *Service) DeleteDomain(ctx context.Context, name string) error {
 	s.domains.Lock()
 	defer s.domains.Unlock()
 	name = strings.ToLower(name)
-	revision, err := s.config.Catalog.DeleteDomain(ctx, name)
+	revision, err := s.config.Catalog.Domains.Delete(ctx, name)
 	if err != nil {
 		return translateDomain(err)
 	}
@@ -246,7 +246,7 @@ func (s *Service) changeDomain(ctx context.Context, name string, fn func(*apigw.
 	s.domains.Lock()
 	defer s.domains.Unlock()
 	name = strings.ToLower(name)
-	d, revision, err := s.config.Catalog.UpdateDomain(ctx, name, fn)
+	d, revision, err := s.config.Catalog.Domains.Update(ctx, name, fn)
 	if err != nil {
 		return nil, translateDomain(err)
 	}

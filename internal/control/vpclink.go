@@ -55,7 +55,7 @@ func (s *Service) CreateVPCLink(ctx context.Context, in VPCLinkInput) (*apigw.VP
 	}
 	s.create.Lock()
 	defer s.create.Unlock()
-	links, err := s.config.Catalog.VPCLinks(ctx)
+	links, err := s.config.Catalog.VPCLinks.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +66,12 @@ func (s *Service) CreateVPCLink(ctx context.Context, in VPCLinkInput) (*apigw.VP
 		ID: newID(childIDLength), Name: *in.Name, Created: s.now(), Tags: maps.Clone(in.Tags),
 		SubnetIDs: slices.Clone(in.SubnetIDs), SecurityGroupIDs: slices.Clone(in.SecurityGroupIDs),
 	}
-	for err = s.config.Catalog.CreateVPCLink(ctx, link); errors.Is(err, catalog.ErrExists); {
+	for {
+		_, err = s.config.Catalog.VPCLinks.Create(ctx, link)
+		if !errors.Is(err, catalog.ErrExists) {
+			break
+		}
 		link.ID = newID(childIDLength)
-		err = s.config.Catalog.CreateVPCLink(ctx, link)
 	}
 	if err != nil {
 		return nil, err
@@ -79,13 +82,13 @@ func (s *Service) CreateVPCLink(ctx context.Context, in VPCLinkInput) (*apigw.VP
 
 // VPCLink returns the link.
 func (s *Service) VPCLink(ctx context.Context, id string) (*apigw.VPCLink, error) {
-	link, err := s.config.Catalog.VPCLink(ctx, id)
+	link, _, err := s.config.Catalog.VPCLinks.Get(ctx, id)
 	return link, translateVPCLink(err, id)
 }
 
 // VPCLinks returns all links, sorted by id.
 func (s *Service) VPCLinks(ctx context.Context) ([]*apigw.VPCLink, error) {
-	return s.config.Catalog.VPCLinks(ctx)
+	return s.config.Catalog.VPCLinks.List(ctx)
 }
 
 // UpdateVPCLink changes the name, which is all that AWS lets change.
@@ -100,17 +103,14 @@ func (s *Service) UpdateVPCLink(ctx context.Context, id string, in VPCLinkInput)
 }
 
 func (s *Service) changeVPCLink(ctx context.Context, id string, fn func(*apigw.VPCLink) error) (*apigw.VPCLink, error) {
-	var out *apigw.VPCLink
-	err := s.config.Catalog.UpdateVPCLink(ctx, id, func(link *apigw.VPCLink) error {
-		out = link
-		return fn(link)
-	})
-	return out, translateVPCLink(err, id)
+	link, _, err := s.config.Catalog.VPCLinks.Update(ctx, id, fn)
+	return link, translateVPCLink(err, id)
 }
 
 // DeleteVPCLink removes the link.
 func (s *Service) DeleteVPCLink(ctx context.Context, id string) error {
-	return translateVPCLink(s.config.Catalog.DeleteVPCLink(ctx, id), id)
+	_, err := s.config.Catalog.VPCLinks.Delete(ctx, id)
+	return translateVPCLink(err, id)
 }
 
 // translateVPCLink is translate for a link.

@@ -3,36 +3,37 @@ package rollout
 import (
 	"context"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/control/catalog"
 )
 
 // followDomains serves custom domain names as they are in the catalog, and closes
 // read when those present at the start are served.
-func (r *Rollout) followDomains(changes <-chan catalog.DomainChange, read chan<- struct{}) {
+func (r *Rollout) followDomains(changes <-chan catalog.Change[apigw.Domain], read chan<- struct{}) {
 	for change := range changes {
 		switch {
-		case change.Name == "":
+		case change.ID == "":
 			close(read)
 			continue
 		case change.Err != nil:
 			if r.config.DomainFailed != nil {
-				r.config.DomainFailed(change.Name, change.Err)
+				r.config.DomainFailed(change.ID, change.Err)
 			}
-		case change.Domain == nil:
+		case change.Value == nil:
 			if r.config.WithdrawDomain != nil {
-				r.config.WithdrawDomain(change.Name)
+				r.config.WithdrawDomain(change.ID)
 			}
 		case r.config.PublishDomain != nil:
-			r.config.PublishDomain(change.Domain)
+			r.config.PublishDomain(change.Value)
 		}
-		r.domains.mark(change.Name, change.Revision, change.Domain == nil && change.Err == nil)
+		r.domains.mark(change.ID, change.Revision, change.Value == nil && change.Err == nil)
 	}
 }
 
 // WaitDomain is Wait for a custom domain name.
 func (r *Rollout) WaitDomain(ctx context.Context, name string, revision uint64) error {
 	return r.domains.wait(ctx, r.done, name, revision, func() error {
-		_, _, err := r.config.Catalog.Domain(ctx, name)
+		_, _, err := r.config.Catalog.Domains.Get(ctx, name)
 		return err
 	})
 }

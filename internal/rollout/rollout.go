@@ -86,7 +86,7 @@ func (r *Rollout) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rollout: %w", err)
 	}
-	domains, err := r.config.Catalog.WatchDomains(ctx)
+	domains, err := r.config.Catalog.Domains.Watch(ctx)
 	if err != nil {
 		return fmt.Errorf("rollout: %w", err)
 	}
@@ -109,7 +109,7 @@ func (r *Rollout) Run(ctx context.Context) error {
 			continue
 		}
 		r.apply(ctx, change)
-		r.apis.mark(change.ID, change.Revision, change.API == nil && change.Err == nil)
+		r.apis.mark(change.ID, change.Revision, change.Value == nil && change.Err == nil)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -127,7 +127,7 @@ func (r *Rollout) Wait(ctx context.Context, apiID string, revision uint64) error
 }
 
 // apply brings the API's stages up to date.
-func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
+func (r *Rollout) apply(ctx context.Context, change catalog.Change[apigw.API]) {
 	if change.Err != nil {
 		r.config.Failed(change.ID, "", change.Err)
 		return
@@ -138,8 +138,8 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 		r.served[change.ID] = served
 	}
 	wanted := map[apigw.StageName]*apigw.Stage{}
-	if change.API != nil {
-		for name, st := range change.API.Stages {
+	if change.Value != nil {
+		for name, st := range change.Value.Stages {
 			if st.DeploymentID != "" {
 				wanted[name] = st
 			}
@@ -163,7 +163,7 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 		if now, ok := served[name]; ok && reflect.DeepEqual(now, next) {
 			continue // a tag or a description changed, or another stage
 		}
-		snapshot, err := r.compile(ctx, change.API, st, definitions)
+		snapshot, err := r.compile(ctx, change.Value, st, definitions)
 		if err != nil {
 			if !r.outdated(ctx, change.ID, st) {
 				r.config.Failed(change.ID, name, err)
@@ -173,7 +173,7 @@ func (r *Rollout) apply(ctx context.Context, change catalog.Change) {
 		served[name] = next
 		r.config.Publish(snapshot)
 	}
-	if change.API == nil {
+	if change.Value == nil {
 		delete(r.served, change.ID)
 	}
 }

@@ -390,30 +390,30 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-changes; got.ID != "a" || got.Revision != rev || got.API == nil || got.API.Name != "one" {
+	if got := <-changes; got.ID != "a" || got.Revision != rev || got.Value == nil || got.Value.Name != "one" {
 		t.Fatalf("the present API came as %+v", got)
 	}
-	if got := <-changes; got.ID != "" || got.API != nil {
+	if got := <-changes; got.ID != "" || got.Value != nil {
 		t.Fatalf("after the present ones came %+v", got)
 	}
 	_, rev, err = c.Update(ctx, "a", func(api *apigw.API) error { api.Name = "two"; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-changes; got.ID != "a" || got.Revision != rev || got.API.Name != "two" {
+	if got := <-changes; got.ID != "a" || got.Revision != rev || got.Value.Name != "two" {
 		t.Fatalf("a change came as %+v", got)
 	}
 	rev, err = c.Delete(ctx, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-changes; got.ID != "a" || got.API != nil || got.Err != nil || got.Revision < rev {
+	if got := <-changes; got.ID != "a" || got.Value != nil || got.Err != nil || got.Revision < rev {
 		t.Fatalf("a deletion came as %+v, want a revision from %d", got, rev)
 	}
 	if _, err := b.Put(ctx, "apis/bad", []byte("junk")); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-changes; got.ID != "bad" || got.API != nil || got.Err == nil {
+	if got := <-changes; got.ID != "bad" || got.Value != nil || got.Err == nil {
 		t.Fatalf("an unreadable API came as %+v", got)
 	}
 	cancel()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"tidegate/internal/apigw"
 	"tidegate/internal/kv"
 )
 
@@ -13,35 +12,32 @@ import (
 // what is written; testdata/api-v1.json is what version 1 looks like.
 const version = 1
 
-// compressOver is the size in bytes over which an API is stored compressed.
+// compressOver is the size in bytes over which a resource is stored compressed.
 const compressOver = 256 << 10
 
 // gzipMagic begins a compressed value; JSON never does.
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// storedAPI is the stored form of an API.
-type storedAPI struct {
-	V   int        `json:"v"`
-	API *apigw.API `json:"api"`
-}
-
-func encodeAPI(api *apigw.API) ([]byte, error) {
-	value, err := json.Marshal(storedAPI{V: version, API: api})
+// encode makes the stored form: {"v":1,"api":{…}}.
+func (c *Collection[T]) encode(v *T) ([]byte, error) {
+	text, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("catalog: encode API %s: %w", api.ID, err)
+		return nil, fmt.Errorf("catalog: encode %s %s: %w", c.kind, c.id(v), err)
 	}
+	value := append(fmt.Appendf(nil, `{"v":%d,%q:`, version, c.member), text...)
+	value = append(value, '}')
 	if len(value) > compressOver {
 		if len(value) <= maxDefinition {
 			value = compress(value)
 		}
 		if len(value) > kv.MaxValue {
-			return nil, fmt.Errorf("%w: API %s needs %d bytes compressed, at most %d fit", ErrTooLarge, api.ID, len(value), kv.MaxValue)
+			return nil, fmt.Errorf("%w: %s %s needs %d bytes compressed, at most %d fit", ErrTooLarge, c.kind, c.id(v), len(value), kv.MaxValue)
 		}
 	}
 	return value, nil
 }
 
-func decodeAPI(e kv.Entry) (*apigw.API, error) {
+func (c *Collection[T]) decode(e kv.Entry) (*T, error) {
 	value := e.Value
 	if bytes.HasPrefix(value, gzipMagic) {
 		var err error
@@ -49,14 +45,23 @@ func decodeAPI(e kv.Entry) (*apigw.API, error) {
 			return nil, fmt.Errorf("catalog: %s is damaged: %w", e.Key, err)
 		}
 	}
-	var s storedAPI
-	if err := json.Unmarshal(value, &s); err != nil {
+	var stored map[string]json.RawMessage
+	var v *T
+	form := 0
+	err := json.Unmarshal(value, &stored)
+	if err == nil && stored["v"] != nil {
+		err = json.Unmarshal(stored["v"], &form)
+	}
+	if err == nil && stored[c.member] != nil {
+		err = json.Unmarshal(stored[c.member], &v)
+	}
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("catalog: %s is damaged: %w", e.Key, err)
+	case form != version || v == nil:
+		return nil, versionError(e.Key, form)
 	}
-	if s.V != version || s.API == nil {
-		return nil, versionError(e.Key, s.V)
-	}
-	return s.API, nil
+	return v, nil
 }
 
 func versionError(what string, v int) error {
