@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
@@ -50,6 +51,7 @@ func testFreeze(t *testing.T, e env) {
 		{"Accepting", testFreezeAccepting},
 		{"ConcurrentSend", testFreezeConcurrentSend},
 		{"Busy", testFreezeBusy},
+		{"ComingAndGoing", testFreezeComingAndGoing},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, e) })
 	}
@@ -916,3 +918,86 @@ func (h *countingEchoer) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 }
 
 func (h *countingEchoer) OnClose(transport.Conn, transport.CloseReason) { h.closes.Add(1) }
+
+// Clients come, talk and end in every way while all that is open moves to and fro
+// and some batches are refused: nobody notices, and each connection has its
+// OnClose once, wherever it ended.
+func testFreezeComingAndGoing(t *testing.T, e env) {
+	const clients = 200
+	l := transport.DefaultLimits()
+	l.CloseTimeout = 100 * time.Millisecond
+	from := newRecorder(t)
+	p := e.pair(t, l, from, from) // one recorder counts for both
+	from.message = func(c transport.Conn, m transport.Message) {
+		switch string(m.Payload) {
+		case "close me":
+			c.Close(1000, "")
+		case "close me twice":
+			go c.Close(1000, "")
+			c.Close(1001, "")
+		default:
+			c.Send(m.Payload, m.Binary)
+		}
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	done := make(chan struct{})
+	moved, refused := 0, 0
+	var mover sync.WaitGroup
+	mover.Go(func() {
+		r := rand.New(rand.NewPCG(seed, clients))
+		a, b := p.a, p.b
+		for !isClosed(done) {
+			b.engine.Resume()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			_, err := a.engine.Freeze(ctx, 1+r.IntN(20), func(fs []transport.Frozen) error {
+				if r.IntN(4) == 0 {
+					refused += len(fs)
+					return errRefused
+				}
+				moved += len(fs)
+				return b.engine.Thaw(b.handler, nil, fs)
+			})
+			cancel()
+			if err == nil {
+				a, b = b, a
+			} else if !errors.Is(err, errRefused) {
+				t.Errorf("Freeze: %v", err)
+				return
+			}
+		}
+		a.engine.Resume()
+		b.engine.Resume()
+	})
+	var wg sync.WaitGroup
+	for i := range clients {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		wg.Go(func() {
+			for range 3 {
+				nc, err := p.a.dial()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				converse(t, newClient(t, nc), r)
+			}
+		})
+	}
+	wg.Wait()
+	for range 3 * clients {
+		take(t, from.closes, "OnClose")
+	}
+	close(done)
+	mover.Wait()
+	none(t, from.closes, "one OnClose more")
+	t.Logf("%d times a connection moved, %d times one came back", moved, refused)
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
