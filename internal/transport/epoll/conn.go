@@ -116,6 +116,8 @@ var _ transport.Conn = (*conn)(nil)
 // A more is what a connection has that isn't idle.
 type more struct {
 	// Owned by the loop.
+	// While a request waits for its answer, in, unseen and request are guarded by the
+	// connection's mu instead.
 	in      []byte     // read and not used: a part of a request, what came early or while paused
 	unseen  bool       // nobody has looked at in
 	decoder ws.Decoder // if mid
@@ -128,6 +130,7 @@ type more struct {
 	upgrade  *upgrade
 	reply    *reply
 	offered  bool // OnRequest runs: the loop itself looks at reply then
+	noticed  bool // while a request waits for its answer: there is something to read
 	ended    bool // reason is settled
 	reason   transport.CloseReason
 }

@@ -120,14 +120,9 @@ func (c *conn) parse(m *more, p []byte) bool {
 		c.keep(m, p)
 		return c.isLate() || c.readable
 	}
-	if !c.offer(m, head, p[r.end:total]) {
+	if !c.offer(m, head, p, total) {
 		return c.fallBack(m, p)
 	}
-	m.in = append(m.in[:0], p[total:]...)
-	if len(m.in) == 0 && cap(m.in) > keptInput {
-		m.in = nil
-	}
-	m.unseen = len(m.in) > 0
 	return true
 }
 
@@ -190,10 +185,11 @@ func (c *conn) respondLast(r transport.Response) {
 	c.uncorkLocked()
 }
 
-// offer asks the handler whether it takes the request.
-func (c *conn) offer(m *more, req *transport.Request, body []byte) (taken bool) {
+// offer asks the handler whether it takes the request, which p begins with, and if
+// so, keeps what is behind it.
+func (c *conn) offer(m *more, req *transport.Request, p []byte, total int) (taken bool) {
 	q := &m.request
-	req.Body = body
+	req.Body = p[q.end:total:total]
 	r := &reply{c: c, head: req.Method == "HEAD", minor: q.framing.Minor, keepAlive: q.framing.KeepAlive && !c.l.e.closing.Load()}
 	c.mu.Lock()
 	c.enterLocked(phaseRequest, 0)
@@ -208,11 +204,18 @@ func (c *conn) offer(m *more, req *transport.Request, body []byte) (taken bool) 
 		taken = true
 	}
 	c.mu.Lock()
-	m.offered = false
+	defer c.mu.Unlock()
+	m.offered, m.noticed = false, false
+	if taken {
+		m.in = append(m.in[:0], p[total:]...)
+		if len(m.in) == 0 && cap(m.in) > keptInput {
+			m.in = nil
+		}
+		m.unseen = len(m.in) > 0
+	}
 	if !r.answered {
 		c.uncorkLocked()
 	}
-	c.mu.Unlock()
 	return taken
 }
 
@@ -236,6 +239,7 @@ func (c *conn) stepRequest() bool {
 	m := c.more
 	r := m.reply
 	if !r.answered {
+		m.noticed = m.noticed || c.readable
 		return false
 	}
 	next := r.keepAlive && !c.l.e.closing.Load()
@@ -331,11 +335,24 @@ func (r *reply) Respond(status int, header []transport.Field, body []byte) {
 	dropped := c.respondLocked(transport.Response{
 		Status: transport.FinalStatus(status), Header: header, Body: body, Close: !r.keepAlive, Head: r.head, Minor: r.minor,
 	})
-	if !c.more.offered { // else the loop sees it when OnRequest has returned
+	if !c.more.offered && !c.restsLocked(r) { // offered: the loop sees it when OnRequest has returned
 		c.l.post(c)
 	}
 	c.mu.Unlock()
 	c.droppedFields(dropped)
+}
+
+// restsLocked does stepRequest's part where the answer has left and nothing waits to
+// be read, so that the loop need not be woken for it.
+func (c *conn) restsLocked(r *reply) bool {
+	m := c.more
+	if m.noticed || m.unseen || !r.keepAlive || c.l.e.closing.Load() || c.queuedLocked() > 0 || c.broken || c.aborted {
+		return false
+	}
+	m.reply = nil
+	m.request = request{keptAlive: true}
+	c.enterLocked(phaseHead, c.l.e.limits.KeepAlive)
+	return true
 }
 
 func (c *conn) respondLocked(r transport.Response) (dropped int) {

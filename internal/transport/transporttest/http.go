@@ -96,6 +96,23 @@ func testRequests(t *testing.T, e env) {
 		c.write(text("x"))
 		c.want(event{wsText, "x", 0})
 	})
+	t.Run("answered later, one by one and ahead of the answer", func(t *testing.T) {
+		c := s.client()
+		c.t = t
+		for i := range 40 {
+			c.write("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+			if i%2 == 0 {
+				if i%4 == 0 {
+					time.Sleep(time.Millisecond / 2) // about when the answer comes
+				}
+				c.write("GET /later2 HTTP/1.1\r\nHost: a\r\n\r\n")
+				check(t, c, "GET", "/later ", false)
+				check(t, c, "GET", "/later2 ", false)
+				continue
+			}
+			check(t, c, "GET", "/later ", false)
+		}
+	})
 	t.Run("half-closed", func(t *testing.T) {
 		c := s.client()
 		c.write("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
