@@ -13,7 +13,7 @@ import (
 // AdmitCall takes a call of @connections from the account's rate and burst, of
 // which messages and handshakes take too. It returns false when they are used up.
 // WS-08-029
-func (g *Gateway) AdmitCall() bool { return g.account.Allow(g.now()) }
+func (g *Gateway) AdmitCall() bool { return g.account == nil || g.account.Allow(g.now()) }
 
 // admitRate holds a handshake against every throttle: the account's rate of new
 // connections, the route's or the stage's, the account's. The order of the last

@@ -288,7 +288,24 @@ func validHost(s string) bool {
 	return true
 }
 
+// validValue reports whether s may be a field's value: no control character but tabs.
 func validValue(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 { // most values are long, and plain
+		b := s[:8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		del := w ^ 0x7f*each
+		// Bytes below a space, and DEL: "Determine if a word has a byte less than n",
+		// Bit Twiddling Hacks. What it finds beside is looked at again.
+		if ((w-' '*each)&^w|(del-each)&^del)&high != 0 && !validBytes(b) {
+			return false
+		}
+		s = s[8:]
+	}
+	return validBytes(s)
+}
+
+func validBytes(s string) bool {
 	for i := range len(s) {
 		if b := s[i]; b < ' ' && b != '\t' || b == 0x7f {
 			return false

@@ -171,3 +171,32 @@ func BenchmarkParseHead(b *testing.B) {
 		}
 	}
 }
+
+// TestValidValue puts each byte at each place of values of each short length.
+func TestValidValue(t *testing.T) {
+	for n := range 20 {
+		for at := range n {
+			for b := range 256 {
+				v := []byte(strings.Repeat("a", n))
+				v[at] = byte(b)
+				if got, want := validValue(string(v)), validBytes(string(v)); got != want {
+					t.Fatalf("%q: %v", v, got)
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkParseHeadInto is a signed push's head.
+func BenchmarkParseHeadInto(b *testing.B) {
+	head := []byte("POST /prod/@connections/L0SM9cOFvHcCIhw%3D HTTP/1.1\r\nHost: 127.0.0.1:8420\r\nContent-Type: application/octet-stream\r\nX-Amz-Date: 20261122T000000Z\r\n" +
+		"X-Amz-Content-Sha256: " + strings.Repeat("a", 64) + "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=backend/20261122/us-east-1/execute-api/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date, Signature=" +
+		strings.Repeat("b", 64) + "\r\nContent-Length: 100\r\n\r\n")
+	var r Request
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseHeadInto(&r, head); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
