@@ -120,7 +120,7 @@ any backend pushes to any client with POST /@connections/{id}.`,
 	})
 	root.AddCommand(upCommand(), serveCommand(), validateCommand(), connectCommand(), postCommand(), connectionsCommand(),
 		invokeCommand(), fireCommand(), logsCommand(), replayCommand(), disconnectCommand(), resetCommand(), doctorCommand(), completionCommand(),
-		envCommand(), versionCommand())
+		envCommand(), handoffCommand(), versionCommand())
 	return root
 }
 

@@ -21,7 +21,8 @@ func serveCommand() *cobra.Command {
 		Short: "Run the WebSocket APIs of a configuration file, in production",
 		Long: `Run the WebSocket APIs of a configuration file, in production: with listeners for
 clients, backends and administrators, and nobody let in but the identities that the
-file names. SIGHUP reads the file again, SIGTERM or Ctrl-C drains and ends.
+file names. SIGHUP reads the file again, SIGTERM or Ctrl-C drains and ends, SIGUSR2
+hands off to a new process of the program as it is on disk now (see tidegate handoff).
 Any key can be set by a variable too: TIDEGATE_LISTENERS_PUBLIC is listeners.public.`,
 		Example: `  tidegate serve --print-config > tidegate.yaml
   tidegate serve --config tidegate.yaml`,
@@ -46,8 +47,12 @@ Any key can be set by a variable too: TIDEGATE_LISTENERS_PUBLIC is listeners.pub
 		// At the end SIGHUP gets its own meaning back: a reload that comes late must not
 		// cut the drain short.
 		context.AfterFunc(cmd.Context(), func() { signal.Notify(reload, syscall.SIGHUP) })
+		handOff, err := handOffOf()
+		if err != nil {
+			return err
+		}
 		err = serve.Run(cmd.Context(), serve.Options{File: found, Environ: os.Environ(), Out: os.Stdout, Terminal: isTerminal(os.Stdout),
-			Reload: reload, Systemd: systemd.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}})
+			Reload: reload, Systemd: systemd.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}, HandOff: handOff})
 		var bad config.Mistakes
 		var refused *serve.Invalid
 		if errors.As(err, &bad) || errors.As(err, &refused) {

@@ -91,16 +91,21 @@ const (
 	textServiceRestart  = "Service Restart"
 )
 
+// retireGrace is how long Retire waits for a client that has messages with backends:
+// one that always has some would never be closed.
+const retireGrace = 30 * time.Second
+
 // Retire ends what a hand-off left here: clients are closed with 1012, rate of them
-// a second, also those that are admitted meanwhile, and it returns when every
-// message is dealt with and every $disconnect delivered. When ctx ends before, the
-// error says how much was left.
+// a second, also those that are admitted meanwhile, each once its messages are
+// answered; and it returns when every message is dealt with and every $disconnect
+// delivered. When ctx ends before, the error says how much was left.
 func (g *Gateway) Retire(ctx context.Context, rate int) error {
+	began := time.Now()
 	tick := time.NewTicker(time.Second / time.Duration(max(rate, 1)))
 	defer tick.Stop()
 	for g.registry.Len() > 0 {
 		for c := range g.registry.All() {
-			if c.State() != connection.Open {
+			if c.State() != connection.Open || c.InFlight() > 0 && time.Since(began) < retireGrace {
 				continue
 			}
 			c.Close(closeServiceRestart, textServiceRestart)

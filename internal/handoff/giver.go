@@ -25,7 +25,7 @@ type Listener struct {
 
 // A Giver is the old process's side of a hand-off. All fields must be set.
 type Giver struct {
-	Command *exec.Cmd // of the new process; Run adds to its files and environment
+	Command *exec.Cmd // of the new process, its environment set; Run adds to that and its files
 	Version string    // of this program
 	// Listeners returns them, opened anew; Run closes them.
 	Listeners func() ([]Listener, error)

@@ -75,9 +75,9 @@ const (
 // A Progress tells of a step.
 type Progress struct {
 	Step        Step   `json:"step"`
-	PID         int    `json:"pid"`                   // the new process
-	Version     string `json:"version,omitempty"`     // its program's
-	Connections int    `json:"connections,omitempty"` // WebSocket connections that went over so far
+	PID         int    `json:"pid"`               // the new process
+	Version     string `json:"version,omitempty"` // its program's
+	Connections int    `json:"connections"`       // WebSocket connections that went over so far
 }
 
 // String returns one line for a log.

@@ -31,7 +31,7 @@ type Metrics struct {
 	connects, disconnects, disconnectRoutes  counter
 	messages, sent, bytes, integrations      counter
 	pushes, drops, invocations, cold, tables counter
-	refusals                                 counter
+	refusals, handOffs, handedOff            counter
 	routeTime, integrationTime, functionRun  histogram
 }
 
@@ -47,6 +47,8 @@ func NewMetrics() *Metrics {
 		integrations:     newCounter("tidegate_integrations_total", "Calls of backends: done, 4xx, 5xx or why they failed.", "api", "stage", "route", "outcome"),
 		pushes:           newCounter("tidegate_pushes_total", "Messages posted to @connections.", "api", "stage", "outcome"),
 		refusals:         newCounter("tidegate_refusals_total", "Requests refused with 4xx or 5xx: at the door, or by a service.", "service", "reason"),
+		handOffs:         newCounter("tidegate_handoffs_total", "Hand-offs to another process: done, failed, or taken over from one.", "outcome"),
+		handedOff:        newCounter("tidegate_handoff_connections_total", "Connections that were handed off, out or in.", "direction"),
 		drops:            newCounter("tidegate_drops_total", "What sockets discarded, by reason.", "reason"),
 		invocations:      newCounter("tidegate_invocations_total", "Invocations of functions.", "function", "outcome"),
 		cold:             newCounter("tidegate_cold_starts_total", "Invocations for which an environment was started.", "function"),
@@ -176,6 +178,20 @@ func (m *Metrics) Transport(next transport.EventListener) transport.EventListene
 // Refused counts a request that was refused: at the door, or by a service.
 func (m *Metrics) Refused(service, reason string) { m.refusals.with(service, reason).Add(1) }
 
+// HandOff counts one and how many connections went with it: out, to another
+// process, or in, from one.
+func (m *Metrics) HandOff(outcome, direction string, connections int) {
+	m.handOffs.with(outcome).Add(1)
+	m.HandedOff(direction, connections)
+}
+
+// HandedOff counts connections that went or came later.
+func (m *Metrics) HandedOff(direction string, connections int) {
+	if connections > 0 {
+		m.handedOff.with(direction).Add(int64(connections))
+	}
+}
+
 // AWS returns a listener that counts what AWS-shaped services refuse and passes on.
 func (m *Metrics) AWS(next awshttp.EventListener) awshttp.EventListener {
 	refused, denied, failed := next.Refused, next.Denied, next.Failed
@@ -257,7 +273,7 @@ func (m *Metrics) Write(w io.Writer, open []OpenCount) error {
 	for _, o := range open[:min(len(open), maxSeries)] {
 		sample(&b, "tidegate_connections", []string{"api", "stage"}, []string{o.API, o.Stage}, "", strconv.Itoa(o.Count))
 	}
-	for _, c := range []*counter{&m.connects, &m.disconnects, &m.disconnectRoutes, &m.messages, &m.sent, &m.bytes, &m.integrations, &m.pushes, &m.refusals, &m.drops, &m.invocations, &m.cold, &m.tables} {
+	for _, c := range []*counter{&m.connects, &m.disconnects, &m.disconnectRoutes, &m.messages, &m.sent, &m.bytes, &m.integrations, &m.pushes, &m.refusals, &m.handOffs, &m.handedOff, &m.drops, &m.invocations, &m.cold, &m.tables} {
 		c.write(&b)
 	}
 	for _, h := range []*histogram{&m.routeTime, &m.integrationTime, &m.functionRun} {

@@ -96,6 +96,8 @@ var Reasons = []struct {
 		{"connection-lost", "the network's error", "nothing, unless it happens often: the client went away without a close frame"},
 		{"engine-closed", "", "connect again: the process was told to end"},
 		{"handler-panic", "the stack", "tell us: this is a fault of Tidegate's"},
+		{"in-transit", "", "push again: the client was being handed off to another process, which took too long"},
+		{"thaw-failed", "why", "connect again: the new process of a hand-off could not go on with the connection; if it says more than that a limit is lower there, tell us"},
 	}},
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tidegate/internal/config"
+	"tidegate/internal/handoff"
 	"tidegate/internal/integration"
 	"tidegate/internal/observe"
 	"tidegate/internal/server"
@@ -29,14 +30,19 @@ type Options struct {
 	Reload <-chan os.Signal
 	// Systemd is told of each step.
 	Systemd systemd.Notifier
+	HandOff HandOff
 }
 
 // Run serves the configuration until ctx ends. One that can't be served is
 // config.Mistakes or another error that names the file.
 func Run(ctx context.Context, o Options) error {
+	p := &process{Options: o, identities: newIdentities()}
+	if err := p.take(); err != nil {
+		return err
+	}
 	c, remarks, err := config.Load(o.File, o.Environ)
 	if err != nil {
-		return err
+		return p.fail(err)
 	}
 	observer := observe.New()
 	j := newJournal(observer, o.Out, c.LogFormat == "json" || c.LogFormat == "auto" && !o.Terminal)
@@ -44,21 +50,31 @@ func Run(ctx context.Context, o Options) error {
 		observer.Close()
 		<-j.told
 	}()
-	p := &process{Options: o, config: c, observer: observer, identities: newIdentities()}
+	p.config, p.observer = c, observer
 	for _, r := range remarks {
 		p.note(slog.LevelWarn, r)
 	}
 	if err := p.open(ctx); err != nil {
-		return err
+		return p.fail(err)
 	}
-	p.tell(p.Systemd.Ready(p.status()))
+	if p.taker == nil { // else the process that systemd knows tells it
+		p.tell(p.Systemd.Ready(p.status()))
+	}
 	p.announce()
+	p.receive()
 	for {
+		var call *handoff.Call
 		select {
 		case <-o.Reload:
 			p.reload(ctx)
+			continue
+		case call = <-p.calls():
+		case <-o.HandOff.Signal:
 		case <-ctx.Done():
 			return p.end()
+		}
+		if p.handOff(ctx, call) {
+			return p.leave(ctx)
 		}
 	}
 }
@@ -81,6 +97,10 @@ type process struct {
 	identities *identities
 	certified  *certificate
 	server     *server.Server
+	door       *handoff.Door      // nil where nobody can ask for a hand-off
+	taker      *handoff.Taker     // nil unless this process takes over from another
+	link       *handoff.Link      // to that one
+	successor  *handoff.Successor // once this process has handed off
 }
 
 // open opens the server and serves the configuration's APIs before it accepts
@@ -94,18 +114,22 @@ func (p *process) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := p.inherit(&options); err != nil {
+		return err
+	}
 	if p.server, err = server.Open(ctx, options); err != nil {
 		return err
 	}
 	declared := declaredAPIs(p.config)
 	if err = p.server.CheckDeclared(ctx, declared); err != nil {
 		err = &Invalid{err}
-	} else {
+	} else if err = p.succeed(); err == nil {
 		err = p.server.Declare(ctx, declared)
 	}
 	if err != nil {
 		return errors.Join(err, p.server.Close())
 	}
+	p.openDoor()
 	p.server.Accept()
 	p.server.SetReady()
 	return nil

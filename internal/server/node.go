@@ -32,18 +32,29 @@ func openData(dir string) (*filekv.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+	if err := writePID(dir); err != nil {
 		store.Close()
-		return nil, fmt.Errorf("write into the data dir: %w", err)
+		return nil, err
 	}
 	return store, nil
+}
+
+// pidFile is, in a data dir, the file that says which process has it.
+func pidFile(dir string) string { return filepath.Join(dir, "pid") }
+
+// writePID says whose the data dir is.
+func writePID(dir string) error {
+	if err := os.WriteFile(pidFile(dir), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write into the data dir: %w", err)
+	}
+	return nil
 }
 
 // openUnused opens a data dir's store, unless another process has it.
 func openUnused(dir string) (*filekv.Store, error) {
 	store, err := filekv.Open(filepath.Join(dir, "tidegate.db"))
 	if errors.Is(err, filekv.ErrLocked) {
-		pid, _ := os.ReadFile(filepath.Join(dir, "pid"))
+		pid, _ := os.ReadFile(pidFile(dir))
 		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another (--data-dir, or data_dir of a configuration)", dir, strings.TrimSpace(string(pid)))
 	}
 	return store, err

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tidegate/internal/admin"
@@ -94,6 +95,8 @@ type Server struct {
 	loops   transport.Engine // serves the listeners
 	memory  *memoryListener  // between services
 	inside  *http.Server     // serves memory
+	changes changes          // of what is in the store
+	handing atomic.Bool      // another process hands off to this one, or this one to it
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -470,6 +473,13 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, handlers map[
 		}
 	}
 	s.admin = admin.New(pages)
+	own := http.Handler(s.admin)
+	if s.options.Serve != nil { // up hands nothing off
+		own = s.changes.guard(own, changing)
+		for name, h := range handlers {
+			handlers[name] = s.changes.guard(h, always)
+		}
+	}
 	return s.openFronts(edge.Config{
 		Context:    ctx,
 		Gateway:    s.gateway,
@@ -478,7 +488,7 @@ func (s *Server) openDoor(ctx context.Context, gate *awshttp.Gate, handlers map[
 		Management: management,
 		Services:   handlers,
 		Fallback:   s.options.Fallback,
-		Own:        s.admin,
+		Own:        own,
 		Domains:    &s.domains,
 		Events:     s.doorEvents(),
 	})

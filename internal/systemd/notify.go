@@ -24,9 +24,11 @@ func (n Notifier) Reloading() error { return n.tell("RELOADING=1") }
 // Stopping says that the service has begun to end.
 func (n Notifier) Stopping() error { return n.tell("STOPPING=1") }
 
-// MainPID says that the service goes on in another process, which stays when this
-// one ends.
-func (n Notifier) MainPID(pid int) error { return n.tell(fmt.Sprintf("MAINPID=%d", pid)) }
+// MainPID says that the service goes on in another process, which is up and stays
+// when this one ends.
+func (n Notifier) MainPID(pid int, status string) error {
+	return n.tell(fmt.Sprintf("MAINPID=%d", pid), "READY=1", "STATUS="+status)
+}
 
 func (n Notifier) tell(lines ...string) error {
 	if n.Socket == "" {

@@ -51,7 +51,7 @@ func (s *Store) Queue(ctx context.Context, name string, limits kv.QueueLimits) (
 		return q, nil
 	}
 	q := &queue{store: s, name: b.name, limits: limits, leased: map[string]struct{}{}}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.Load().View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(q.name).ForEach(func(_, v []byte) error {
 			q.size.Count++
 			q.size.Bytes += int64(len(v))
@@ -87,7 +87,7 @@ func (q *queue) Lease(ctx context.Context, now time.Time, n int) ([]kv.Message, 
 	var out []kv.Message
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err := q.store.db.View(func(tx *bbolt.Tx) error {
+	err := q.store.db.Load().View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(q.name).Cursor()
 		for k, v := c.First(); k != nil && len(out) < n; k, v = c.Next() {
 			due := int64(binary.BigEndian.Uint64(k))
@@ -133,7 +133,7 @@ func (q *queue) Next(ctx context.Context) (time.Time, bool, error) {
 	found := false
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err := q.store.db.View(func(tx *bbolt.Tx) error {
+	err := q.store.db.Load().View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(q.name).Cursor()
 		for k, _ := c.First(); k != nil && !found; k, _ = c.Next() {
 			if _, taken := q.leased[string(k)]; !taken {

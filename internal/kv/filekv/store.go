@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -40,7 +41,7 @@ var ErrLocked = errors.New("kv: in use by another process; stop it or use anothe
 // A Store is a kv.Store in a file. Make one with Open.
 type Store struct {
 	path   string
-	db     *bbolt.DB
+	db     atomic.Pointer[bbolt.DB]
 	writes chan *write
 	quit   chan struct{} // closed by Close: no new writes
 	done   chan struct{} // closed when the writer has ended
@@ -57,6 +58,24 @@ type Store struct {
 // Open opens the file, made with mode 0600 when it doesn't exist; its folder
 // must exist. A file that another process holds is ErrLocked, and the error names it.
 func Open(path string) (*Store, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path:    path,
+		writes:  make(chan *write, maxBatch),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+		watches: make(map[*watch]struct{}),
+		queues:  make(map[string]*queue),
+	}
+	s.db.Store(db)
+	go s.writeLoop()
+	return s, nil
+}
+
+func openFile(path string) (*bbolt.DB, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: lockTimeout,
 		// The list of free pages is rebuilt at the start instead of being
@@ -70,17 +89,27 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", path, err)
 	}
-	s := &Store{
-		path:    path,
-		db:      db,
-		writes:  make(chan *write, maxBatch),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
-		watches: make(map[*watch]struct{}),
-		queues:  make(map[string]*queue),
+	return db, nil
+}
+
+// Suspend closes the file, so that another process can open it. Until Resume every
+// call answers kv.ErrClosed; watches stay.
+func (s *Store) Suspend() error {
+	if err := s.db.Load().Close(); err != nil {
+		return fmt.Errorf("kv: close %s: %w", s.path, err)
 	}
-	go s.writeLoop()
-	return s, nil
+	return nil
+}
+
+// Resume opens the file again, or returns ErrLocked. What another process changed
+// meanwhile is there, but watches don't tell of it.
+func (s *Store) Resume() error {
+	db, err := openFile(s.path)
+	if err != nil {
+		return err
+	}
+	s.db.Store(db)
+	return nil
 }
 
 // Close commits the writes under way, closes every watch and the file.
@@ -96,7 +125,7 @@ func (s *Store) Close() error {
 		for w := range watches {
 			w.stop()
 		}
-		if err := s.db.Close(); err != nil {
+		if err := s.db.Load().Close(); err != nil {
 			s.closeErr = fmt.Errorf("kv: close %s: %w", s.path, err)
 		}
 	})
@@ -118,7 +147,7 @@ func (s *Store) Bucket(ctx context.Context, name string) (kv.Bucket, error) {
 // make makes the top-level bucket unless it exists.
 func (s *Store) make(ctx context.Context, b *bucket) error {
 	exists := false
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.Load().View(func(tx *bbolt.Tx) error {
 		exists = tx.Bucket(b.name) != nil
 		return nil
 	})
@@ -154,7 +183,7 @@ func (b *bucket) Get(ctx context.Context, key string) (kv.Entry, error) {
 		return kv.Entry{}, err
 	}
 	var e kv.Entry
-	err := b.store.db.View(func(tx *bbolt.Tx) error {
+	err := b.store.db.Load().View(func(tx *bbolt.Tx) error {
 		if raw := tx.Bucket(b.name).Get([]byte(key)); raw != nil {
 			e = decode(key, raw)
 		}
@@ -212,7 +241,7 @@ func (b *bucket) List(ctx context.Context, prefix string) ([]kv.Entry, error) {
 func (b *bucket) snapshot(prefix string) ([]kv.Entry, uint64, error) {
 	var entries []kv.Entry
 	var revision uint64
-	err := b.store.db.View(func(tx *bbolt.Tx) error {
+	err := b.store.db.Load().View(func(tx *bbolt.Tx) error {
 		bb := tx.Bucket(b.name)
 		revision = bb.Sequence()
 		c := bb.Cursor()

@@ -118,7 +118,7 @@ func (s *Store) apply(batch []*write) {
 			}
 		}
 	}
-	tx, err := s.db.Begin(true)
+	tx, err := s.db.Load().Begin(true)
 	if err != nil {
 		fail(err)
 		return

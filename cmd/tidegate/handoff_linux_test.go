@@ -1,0 +1,498 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tidegate/internal/handoff"
+	"tidegate/ws"
+)
+
+// A handed is a `tidegate serve` that hands off: which process it is changes. It
+// writes to a file, which each process inherits.
+type handed struct {
+	t                         *testing.T
+	dir                       string
+	Public, Management, Admin string // HOST:PORT each
+}
+
+// handOffHead is a configuration's beginning.
+const handOffHead = `
+listeners: {public: "127.0.0.1:0", management: "127.0.0.1:0", admin: "127.0.0.1:0"}
+data_dir: data
+identities:
+  - {name: script, bearer_token: "` + serveToken + `"}
+`
+
+// startHanded runs `tidegate serve` in a clean directory. It ends with the test.
+func startHanded(t *testing.T, configuration string, env ...string) *handed {
+	t.Helper()
+	h := &handed{t: t, dir: folder(t, map[string]string{"tidegate.yaml": configuration})}
+	log, err := os.Create(filepath.Join(h.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := tidegate(context.Background(), h.dir, "serve")
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go cmd.Wait()
+	t.Cleanup(func() {
+		h.end()
+		if t.Failed() {
+			t.Logf("tidegate serve said:\n%s", h.said())
+		}
+	})
+	h.await("the server to be ready", func() bool {
+		for line := range strings.Lines(h.said()) {
+			if strings.Contains(line, `"msg":"ready"`) {
+				return json.Unmarshal([]byte(line), h) == nil
+			}
+		}
+		return false
+	})
+	return h
+}
+
+// said is what all processes wrote so far.
+func (h *handed) said() string {
+	b, _ := os.ReadFile(filepath.Join(h.dir, "log"))
+	return string(b)
+}
+
+// pid is the process that has the data dir.
+func (h *handed) pid() int {
+	b, _ := os.ReadFile(filepath.Join(h.dir, "data", "pid"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid
+}
+
+func (h *handed) await(what string, cond func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatalf("waited in vain for %s; tidegate serve said:\n%s", what, h.said())
+		}
+	}
+}
+
+// gone waits for a process's end.
+func (h *handed) gone(pid int) {
+	h.t.Helper()
+	h.await(fmt.Sprintf("process %d to end", pid), func() bool {
+		_, _, zombie, ok := stat(pid)
+		return !ok || zombie
+	})
+}
+
+// end ends the process that serves, in good order.
+func (h *handed) end() {
+	if pid := h.pid(); pid != 0 {
+		syscall.Kill(pid, syscall.SIGTERM)
+		h.gone(pid)
+	}
+}
+
+// handOff runs `tidegate handoff` and returns its result.
+func (h *handed) handOff(args ...string) (handoff.Result, string, int) {
+	h.t.Helper()
+	stdout, stderr, code := output(h.t, h.dir, "", append([]string{"handoff", "--data-dir", "data", "--json"}, args...)...)
+	var r handoff.Result
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+		h.t.Fatalf("tidegate handoff: %q, %q: %v", stdout, stderr, err)
+	}
+	return r, stderr, code
+}
+
+// A crowdBackend answers messages late and at random, and notes who came and went.
+type crowdBackend struct {
+	*httptest.Server
+	mu           sync.Mutex
+	connects     map[string]int // by connection id
+	disconnects  map[string]int
+	longestDelay time.Duration
+}
+
+func newCrowdBackend(t *testing.T) *crowdBackend {
+	b := &crowdBackend{connects: map[string]int{}, disconnects: map[string]int{}, longestDelay: 40 * time.Millisecond}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		id := r.Header.Get("Tidegate-Connection-Id")
+		switch {
+		case r.URL.Path == "/hook":
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if r.Header.Get("Tidegate-Event") == "CONNECT" {
+				b.connects[id]++
+			} else {
+				b.disconnects[id]++
+			}
+		case string(body) == "who":
+			io.WriteString(w, id)
+		default:
+			wait := rand.N(b.longestDelay)
+			if text, ok := strings.CutPrefix(string(body), "wait "); ok {
+				wait, _ = time.ParseDuration(text)
+			}
+			time.Sleep(wait)
+			w.Write(body)
+		}
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// api is the configuration of an API with that backend.
+func (b *crowdBackend) api() string {
+	return strings.ReplaceAll(`
+apis:
+  - name: crowd
+    stages: [{name: prod}]
+    route_selection_expression: $request.body.action
+    integrations:
+      hook: {integration_type: HTTP_PROXY, integration_method: POST, integration_uri: "BACKEND/hook"}
+      say: {integration_type: HTTP_PROXY, integration_method: POST, integration_uri: "BACKEND/say"}
+    routes:
+      - {route_key: $connect, target: hook}
+      - {route_key: $disconnect, target: hook}
+      - {route_key: $default, target: say, route_response_key: $default}
+`, "BACKEND", b.URL)
+}
+
+// A byteClient is a WebSocket client whose every byte the test decides on.
+type byteClient struct {
+	c  net.Conn
+	in *bufio.Reader
+	id string
+}
+
+// dialBytes connects over a connection and, unless it is to stay silent, learns its id.
+func dialBytes(t *testing.T, c net.Conn, host string) *byteClient {
+	t.Helper()
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "GET /prod HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", host)
+	r := &byteClient{c: c, in: bufio.NewReaderSize(c, 4096)}
+	resp, err := http.ReadResponse(r.in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake: %v, %+v", err, resp)
+	}
+	if err := r.say("who"); err != nil {
+		t.Fatal(err)
+	}
+	if r.id, err = r.hear(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (h *handed) dial() *byteClient {
+	h.t.Helper()
+	c, err := net.Dial("tcp", h.Public)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return dialBytes(h.t, c, h.Public)
+}
+
+func masked(text string) []byte {
+	return ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{1, 2, 3, 4}, []byte(text))
+}
+
+func (r *byteClient) say(text string) error {
+	_, err := r.c.Write(masked(text))
+	return err
+}
+
+// closed is the error of a client that got a close frame.
+type closed int
+
+func (c closed) Error() string { return fmt.Sprintf("closed with %d", int(c)) }
+
+// hear returns the next message, its fragments joined.
+func (r *byteClient) hear() (string, error) {
+	var message []byte
+	for {
+		var head [10]byte
+		if _, err := io.ReadFull(r.in, head[:2]); err != nil {
+			return "", err
+		}
+		size, op := uint64(head[1]), head[0]&0xf
+		switch size {
+		case 126:
+			if _, err := io.ReadFull(r.in, head[2:4]); err != nil {
+				return "", err
+			}
+			size = uint64(head[2])<<8 | uint64(head[3])
+		case 127:
+			return "", errors.New("a frame of more than 64 KiB")
+		}
+		payload := make([]byte, size)
+		if _, err := io.ReadFull(r.in, payload); err != nil {
+			return "", err
+		}
+		switch op {
+		case 8:
+			code := 0
+			if len(payload) > 1 {
+				code = int(payload[0])<<8 | int(payload[1])
+			}
+			return "", closed(code)
+		case 0, 1, 2:
+			message = append(message, payload...)
+			if head[0]&0x80 != 0 {
+				return string(message), nil
+			}
+		}
+	}
+}
+
+// push posts a message to a connection, which must be taken.
+func (h *handed) push(id, body string) error {
+	r, err := http.NewRequest(http.MethodPost, "http://"+h.Management+"/prod/@connections/"+id, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+serveToken)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("push to %s: %d %s", id, resp.StatusCode, answer)
+	}
+	return nil
+}
+
+// A handOffCrowd is clients of every kind that a hand-off must not disturb.
+type handOffCrowd struct {
+	*handed
+	busy    []*byteClient // one message in flight, always
+	halved  []*byteClient // have sent half a frame
+	deaf    []*byteClient // read nothing; the server has output for them
+	pushed  []*byteClient // get pushes, one after the other
+	idle    []*byteClient
+	said    atomic.Int64 // messages answered
+	posted  []int        // to each of pushed
+	stop    chan struct{}
+	working sync.WaitGroup
+}
+
+// all are all clients.
+func (c *handOffCrowd) all() []*byteClient {
+	return slices.Concat(c.busy, c.halved, c.deaf, c.pushed, c.idle)
+}
+
+func newHandOffCrowd(h *handed) *handOffCrowd {
+	c := &handOffCrowd{handed: h, stop: make(chan struct{})}
+	for _, kind := range []struct {
+		n    int
+		into *[]*byteClient
+	}{{250, &c.busy}, {60, &c.halved}, {10, &c.deaf}, {60, &c.pushed}, {120, &c.idle}} {
+		for range kind.n {
+			*kind.into = append(*kind.into, h.dial())
+		}
+	}
+	c.posted = make([]int, len(c.pushed))
+	return c
+}
+
+// begin has everybody do what it does.
+func (c *handOffCrowd) begin() {
+	for i, client := range c.busy {
+		c.working.Go(func() { c.talk(i, client) })
+	}
+	for i, client := range c.pushed {
+		c.working.Go(func() { c.pushTo(i, client) })
+		c.working.Go(func() { c.listen(i, client) })
+	}
+}
+
+func (c *handOffCrowd) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// talk sends numbered messages, each when the one before was answered.
+func (c *handOffCrowd) talk(i int, client *byteClient) {
+	for n := 0; !c.stopped(); n++ {
+		text := fmt.Sprintf("message %d of client %d", n, i)
+		if err := client.say(text); err != nil {
+			c.t.Errorf("client %d: %v", i, err)
+			return
+		}
+		if got, err := client.hear(); err != nil || got != text {
+			c.t.Errorf("client %d got %q, %v for %q", i, got, err, text)
+			return
+		}
+		c.said.Add(1)
+	}
+}
+
+// pushTo posts numbered messages, over connections that callers keep.
+func (c *handOffCrowd) pushTo(i int, client *byteClient) {
+	for n := 0; !c.stopped(); n++ {
+		if err := c.push(client.id, fmt.Sprint("push ", n)); err != nil {
+			c.t.Error(err)
+			return
+		}
+		c.posted[i]++
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err := c.push(client.id, "last"); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// listen wants what was posted, once and in order.
+func (c *handOffCrowd) listen(i int, client *byteClient) {
+	for n := 0; ; n++ {
+		got, err := client.hear()
+		if err != nil {
+			c.t.Errorf("pushed client %d, after %d: %v", i, n, err)
+			return
+		}
+		if got == "last" {
+			return
+		}
+		if got != fmt.Sprint("push ", n) {
+			c.t.Errorf("pushed client %d got %q for push %d", i, got, n)
+			return
+		}
+	}
+}
+
+// deafen queues messages for clients that don't read, until the socket takes no
+// more and some wait in the server. It returns how many each got.
+func (c *handOffCrowd) deafen() []int {
+	counts := make([]int, len(c.deaf))
+	filler := strings.Repeat("x", 100<<10)
+	for i, client := range c.deaf {
+		for n := 0; ; n++ {
+			err := c.push(client.id, fmt.Sprintf("%d %s", n, filler))
+			if err != nil {
+				if !strings.Contains(err.Error(), ": 429 ") {
+					c.t.Fatal(err)
+				}
+				break // the queue is full: as much waits as can
+			}
+			counts[i]++
+		}
+	}
+	return counts
+}
+
+// undeafen has them read all of it.
+func (c *handOffCrowd) undeafen(counts []int) {
+	for i, client := range c.deaf {
+		for n := range counts[i] {
+			got, err := client.hear()
+			number, _, _ := strings.Cut(got, " ")
+			if err != nil || number != strconv.Itoa(n) || len(got) < 100<<10 {
+				c.t.Errorf("deaf client %d got %.20q…, %d bytes, %v for message %d of %d", i, got, len(got), err, n, counts[i])
+				break
+			}
+		}
+	}
+}
+
+// TestHandOff replaces a busy server three times, by command and by signal. Nobody
+// is disconnected, nothing is lost, doubled or out of order, ids stay valid, and
+// each $disconnect is told once.
+func TestHandOff(t *testing.T) {
+	b := newCrowdBackend(t)
+	h := startHanded(t, handOffHead+b.api())
+	c := newHandOffCrowd(h)
+	c.begin()
+	waiting := c.deafen()
+	long := h.dial()
+	for round := range 3 {
+		rest := make([][]byte, len(c.halved))
+		for i, client := range c.halved {
+			frame := masked(fmt.Sprintf("half %d of client %d", round, i))
+			cut := 1 + rand.IntN(len(frame)-1)
+			client.c.Write(frame[:cut])
+			rest[i] = frame[cut:]
+		}
+		long.say("wait 1s") // is answered by the old process
+		before, said := h.pid(), c.said.Load()
+		h.await("some messages", func() bool { return c.said.Load() > said+500 })
+		if round == 2 {
+			syscall.Kill(before, syscall.SIGUSR2)
+			h.await("another process", func() bool { return h.pid() != before })
+		} else {
+			r, stderr, code := h.handOff()
+			if code != exitDone || r.Error != "" || r.PID != h.pid() || r.PID == before || r.Connections+r.Left != len(c.all())+1 {
+				t.Fatalf("the hand-off: %+v, %s, exit code %d; %d clients", r, stderr, code, len(c.all()))
+			}
+		}
+		for i, client := range c.halved {
+			client.c.Write(rest[i])
+		}
+		for i, client := range c.halved {
+			if got, err := client.hear(); err != nil || got != fmt.Sprintf("half %d of client %d", round, i) {
+				t.Errorf("a client in mid-frame got %q, %v", got, err)
+			}
+		}
+		if got, err := long.hear(); err != nil || got != "wait 1s" {
+			t.Errorf("the late reply: %q, %v", got, err)
+		}
+		if round == 1 {
+			c.undeafen(waiting)
+		}
+		h.gone(before)
+	}
+	said := c.said.Load()
+	h.await("some messages", func() bool { return c.said.Load() > said+500 })
+	close(c.stop)
+	c.working.Wait()
+	fresh := h.dial()
+	for i, client := range append(c.all(), fresh, long) {
+		text := fmt.Sprint("id ", i)
+		if err := h.push(client.id, text); err != nil {
+			t.Error(err)
+		}
+		if got, err := client.hear(); err != nil || got != text {
+			t.Errorf("client %d got %q, %v", i, got, err)
+		}
+	}
+	h.end()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if want := len(c.all()) + 2; len(b.connects) != want || len(b.disconnects) != want {
+		t.Errorf("%d clients connected, %d disconnected, want %d", len(b.connects), len(b.disconnects), want)
+	}
+	for id, n := range b.disconnects {
+		if n != 1 {
+			t.Errorf("the $disconnect of %s was told %d times", id, n)
+		}
+	}
+	t.Logf("%d messages", c.said.Load())
+}
