@@ -483,6 +483,7 @@ func (c *conn) bury() {
 	syscall.Close(int(c.fd))
 	c.mu.Unlock()
 	e := c.l.e
+	defer e.left()
 	if f := e.events.UpgradeEnd; f != nil && upgrading {
 		f(transport.UpgradeInfo{RemoteAddr: c.RemoteAddr(), Status: status})
 	}
@@ -492,7 +493,6 @@ func (c *conn) bury() {
 			f(transport.ConnectionEndInfo{RemoteAddr: c.RemoteAddr(), Reason: why})
 		}
 	}
-	e.left()
 }
 
 func (c *conn) dropped(i transport.DropInfo) {

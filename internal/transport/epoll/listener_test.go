@@ -182,3 +182,45 @@ func TestEngineFault(t *testing.T) {
 	good.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
 	expect(t, good, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
 }
+
+// A fault of who listens to the engine costs the connection that was told of.
+func TestEventListenerFault(t *testing.T) {
+	h := newHandler()
+	panics := make(chan transport.PanicInfo, 10)
+	begun := 0
+	limits := transport.DefaultLimits()
+	limits.WriteTimeout = 200 * time.Millisecond
+	_, addr := serve(t, Config{Limits: limits, Loops: 1, Events: transport.EventListener{
+		ConnectionBegin: func(transport.ConnectionInfo) {
+			if begun++; begun == 2 {
+				panic("told of a connection")
+			}
+		},
+		Dropped: func(i transport.DropInfo) {
+			if i.Reason == transport.DropWriteTimeout {
+				panic("told of a drop")
+			}
+		},
+		Panicked: func(i transport.PanicInfo) { panics <- i },
+	}}, h)
+	good := dial(t, addr)
+	transporttest.Open(t, good)
+	<-h.conns
+	if _, err := dial(t, addr).Read(make([]byte, 1)); err == nil {
+		t.Error("a connection goes on of which nobody could be told")
+	}
+	if i := <-panics; i.Method != "ConnectionBegin" {
+		t.Errorf("%v", i)
+	}
+	transporttest.Open(t, dial(t, addr))
+	for deaf := <-h.conns; deaf.Send(make([]byte, 100_000), true) == nil; {
+	}
+	if i := <-panics; i.Method != "engine" || i.Value != "told of a drop" {
+		t.Errorf("%v", i)
+	}
+	if why := <-h.closes; why.Drop != transport.DropWriteTimeout {
+		t.Errorf("reason %v", why)
+	}
+	good.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
+	expect(t, good, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
+}

@@ -115,7 +115,7 @@ func (l *loop) dispatch(ev *syscall.EpollEvent) {
 		return // ended earlier in this turn
 	}
 	if ev.Events&syscall.EPOLLOUT != 0 && c.hinted(stalled) {
-		c.writable()
+		l.write(c)
 	}
 	if ev.Events&(syscall.EPOLLIN|endEvents) != 0 {
 		c.readable = true
@@ -144,15 +144,18 @@ func (l *loop) runPosted(into []*conn) []*conn {
 	return into
 }
 
-// serve lets the connection go as far as it can. A fault of the engine's own
-// costs that connection, not the process.
+// write goes on writing.
+func (l *loop) write(c *conn) {
+	ok := false
+	defer l.rescue(c, &ok)
+	c.writable()
+	ok = true
+}
+
+// serve lets the connection go as far as it can.
 func (l *loop) serve(c *conn) {
 	ok := false
-	defer func() {
-		if !ok {
-			l.crashed(c, recover())
-		}
-	}()
+	defer l.rescue(c, &ok)
 	for range readsATurn {
 		if !c.step() {
 			ok = true
@@ -161,6 +164,14 @@ func (l *loop) serve(c *conn) {
 	}
 	l.again = append(l.again, c)
 	ok = true
+}
+
+// rescue is deferred where a connection is served: a fault of the engine's own, or
+// of an EventListener, costs that connection, not the process.
+func (l *loop) rescue(c *conn, ok *bool) {
+	if !*ok {
+		l.crashed(c, recover())
+	}
 }
 
 // crashed ends a connection in whose service the engine panicked.
@@ -335,8 +346,12 @@ func (l *loop) accepted(ln *listener, fd int, sa syscall.Sockaddr) {
 		c.dropped(transport.DropInfo{Reason: transport.DropTooManyConnections})
 		return
 	}
-	if f := e.events.ConnectionBegin; f != nil {
+	if f := e.events.ConnectionBegin; f != nil && !c.guard("ConnectionBegin", func() {
 		f(transport.ConnectionInfo{RemoteAddr: c.RemoteAddr(), LocalAddr: ln.l.Addr()})
+	}) {
+		e.left()
+		syscall.Close(fd)
+		return
 	}
 	owner.time(c)
 	if owner == l {

@@ -19,7 +19,7 @@ func (l *loop) sweep() {
 	l.mu.Unlock()
 	kept := timed[:0]
 	for _, c := range timed {
-		if c.overdue(now) {
+		if l.overdue(c, now) {
 			kept = append(kept, c)
 		}
 	}
@@ -31,6 +31,14 @@ func (l *loop) sweep() {
 		l.rested = now
 		l.sweepIdle()
 	}
+}
+
+func (l *loop) overdue(c *conn, now int64) (still bool) {
+	ok := false
+	defer l.rescue(c, &ok)
+	still = c.overdue(now)
+	ok = true
+	return still
 }
 
 // overdue ends what the connection is late with. It returns true if the
@@ -87,24 +95,28 @@ func (l *loop) sweepIdle() {
 	}
 	now := l.e.now()
 	for _, c := range l.slots {
-		if c == nil {
-			continue
-		}
-		opened := c.opened.Load()
-		if opened == 0 {
-			continue
-		}
-		active := c.active.Load()
-		switch {
-		case limits.Lifetime > 0 && now-opened >= int64(limits.Lifetime):
-			c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropLifetime})
-		case limits.Idle > 0 && now-active >= int64(limits.Idle):
-			c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropIdle})
-		case limits.Ping > 0 && now-max(c.quiet, opened) >= int64(limits.Ping):
-			c.quiet = now
-			c.ping()
+		if c != nil {
+			l.rests(c, now)
 		}
 	}
+}
+
+// rests looks at one connection for sweepIdle.
+func (l *loop) rests(c *conn, now int64) {
+	ok := false
+	defer l.rescue(c, &ok)
+	limits, opened := &l.e.limits, c.opened.Load()
+	switch {
+	case opened == 0:
+	case limits.Lifetime > 0 && now-opened >= int64(limits.Lifetime):
+		c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropLifetime})
+	case limits.Idle > 0 && now-c.active.Load() >= int64(limits.Idle):
+		c.closeWith(transport.CloseReason{Code: ws.CloseGoingAway, Text: transport.GoingAway, Drop: transport.DropIdle})
+	case limits.Ping > 0 && now-max(c.quiet, opened) >= int64(limits.Ping):
+		c.quiet = now
+		c.ping()
+	}
+	ok = true
 }
 
 func (c *conn) ping() {
