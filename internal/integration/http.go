@@ -64,9 +64,6 @@ func NewHTTP(c HTTPConfig, method, uri string) (Invoker, error) {
 	if !strings.Contains(uri, "{") {
 		h.target = u
 	}
-	if h.origin.Starts() {
-		return httpStarter{h}, nil
-	}
 	return h, nil
 }
 
@@ -124,7 +121,7 @@ type httpProxy struct {
 	maxBody   int
 }
 
-var _ Invoker = (*httpProxy)(nil)
+var _ Starter = (*httpProxy)(nil)
 
 // Invoke sends the request and waits for the backend's answer, whatever its
 // status.
@@ -143,20 +140,15 @@ func (h *httpProxy) Invoke(ctx context.Context, r *Request) (*Response, error) {
 	return out, nil
 }
 
-// An httpStarter is one whose backend is called without waiting.
-type httpStarter struct{ *httpProxy }
-
-var _ Starter = httpStarter{}
-
 // Start implements Starter.
-func (h httpStarter) Start(ctx context.Context, r *Request, to Receiver) {
+func (h *httpProxy) Start(ctx context.Context, r *Request, to Receiver) {
 	b, err := h.request(r)
 	if err != nil {
 		to.Receive(nil, &Error{Kind: ErrRefused, Detail: err.Error()})
 		return
 	}
 	defer b.release()
-	h.origin.Start(ctx, &b.request, &httpCall{of: h.httpProxy, to: to})
+	h.origin.Start(ctx, &b.request, &httpCall{of: h, to: to})
 }
 
 // An httpCall puts an answer into an integration's words.

@@ -4,18 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tidegate/internal/event"
 )
 
 // A script is a backend that does with each of its connections, the first, the
@@ -85,109 +90,130 @@ func (s *script) do(ctx context.Context, method, body string) (string, error) {
 	return string(resp.Body), nil
 }
 
+// eachLine runs a test with connections that a loop reads, where there are loops,
+// and with ones that goroutines read.
+func eachLine(t *testing.T, f func(t *testing.T, c Config)) {
+	if havePoller {
+		t.Run("loop", func(t *testing.T) { f(t, Config{}) })
+	}
+	t.Run("goroutine", func(t *testing.T) { f(t, Config{streams: true}) })
+}
+
 func TestConnectionIsKept(t *testing.T) {
-	s := newScript(t, Config{}, echo)
-	for i := range 5 {
-		body := fmt.Sprint("message ", i)
-		if got, err := s.do(t.Context(), "POST", body); err != nil || got != "POST /x "+body {
-			t.Fatalf("%q, %v", got, err)
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, c, echo)
+		for i := range 5 {
+			body := fmt.Sprint("message ", i)
+			if got, err := s.do(t.Context(), "POST", body); err != nil || got != "POST /x "+body {
+				t.Fatalf("%q, %v", got, err)
+			}
 		}
-	}
-	if n := s.conns.Load(); n != 1 {
-		t.Errorf("%d connections, want one", n)
-	}
+		if n := s.conns.Load(); n != 1 {
+			t.Errorf("%d connections, want one", n)
+		}
+	})
 }
 
 // TestBigBodies has both directions meet full socket buffers.
 func TestBigBodies(t *testing.T) {
-	s := newScript(t, Config{}, echo)
-	body := strings.Repeat("0123456789abcdef", 4<<20/16)
-	for range 2 {
-		if got, err := s.do(t.Context(), "PUT", body); err != nil || got != "PUT /x "+body {
-			t.Fatalf("%d bytes, %v", len(got), err)
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, c, echo)
+		body := strings.Repeat("0123456789abcdef", 4<<20/16)
+		for range 2 {
+			if got, err := s.do(t.Context(), "PUT", body); err != nil || got != "PUT /x "+body {
+				t.Fatalf("%d bytes, %v", len(got), err)
+			}
 		}
-	}
+	})
 }
 
 func TestManyAtOnce(t *testing.T) {
-	s := newScript(t, Config{MaxConns: 8, MaxIdle: 4}, echo)
-	var all sync.WaitGroup
-	for i := range 64 {
-		all.Go(func() {
-			for k := range 20 {
-				body := fmt.Sprint(i, " ", k)
-				if got, err := s.do(t.Context(), "POST", body); err != nil || got != "POST /x "+body {
-					t.Errorf("%q, %v", got, err)
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, Config{MaxConns: 8, MaxIdle: 4, streams: c.streams}, echo)
+		var all sync.WaitGroup
+		for i := range 64 {
+			all.Go(func() {
+				for k := range 20 {
+					body := fmt.Sprint(i, " ", k)
+					if got, err := s.do(t.Context(), "POST", body); err != nil || got != "POST /x "+body {
+						t.Errorf("%q, %v", got, err)
+					}
 				}
-			}
-		})
-	}
-	all.Wait()
-	s.origin.mu.Lock()
-	defer s.origin.mu.Unlock()
-	if o := s.origin; havePoller && (o.open > 8 || len(o.idle) > 4 || len(o.waiting) > 0 || o.dialing > 0) {
-		t.Errorf("%d connections, %d of them idle, %d calls wait, %d connections are dialed", o.open, len(o.idle), len(o.waiting), o.dialing)
-	}
+			})
+		}
+		all.Wait()
+		s.origin.mu.Lock()
+		defer s.origin.mu.Unlock()
+		if o := s.origin; len(o.conns) > 8 || len(o.idle) > 4 || len(o.waiting) > 0 || o.dialing > 0 {
+			t.Errorf("%d connections, %d of them idle, %d calls wait, %d connections are dialed", len(o.conns), len(o.idle), len(o.waiting), o.dialing)
+		}
+	})
 }
 
 // TestStale: a backend closes a kept connection while the next request is under
 // way. Only what may be sent twice is sent twice.
 func TestStale(t *testing.T) {
-	for _, tt := range []struct {
-		method string
-		twice  bool
-	}{{"GET", true}, {"PUT", true}, {"DELETE", true}, {"POST", false}, {"PATCH", false}} {
-		s := newScript(t, Config{}, func(n int, nc net.Conn, r *bufio.Reader) {
-			if n > 0 {
-				echo(n, nc, r)
-				return
+	eachLine(t, func(t *testing.T, c Config) {
+		for _, tt := range []struct {
+			method string
+			twice  bool
+		}{{"GET", true}, {"PUT", true}, {"DELETE", true}, {"POST", false}, {"PATCH", false}} {
+			s := newScript(t, c, func(n int, nc net.Conn, r *bufio.Reader) {
+				if n > 0 {
+					echo(n, nc, r)
+					return
+				}
+				take(r)
+				io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				take(r) // and hangs up without an answer
+			})
+			if _, err := s.do(t.Context(), tt.method, "first"); err != nil {
+				t.Fatal(err)
 			}
-			take(r)
-			io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			take(r) // and hangs up without an answer
-		})
-		if _, err := s.do(t.Context(), tt.method, "first"); err != nil {
-			t.Fatal(err)
+			got, err := s.do(t.Context(), tt.method, "second")
+			if tt.twice && (err != nil || got != tt.method+" /x second") || !tt.twice && err == nil {
+				t.Errorf("%s: %q, %v", tt.method, got, err)
+			}
 		}
-		got, err := s.do(t.Context(), tt.method, "second")
-		if tt.twice && (err != nil || got != tt.method+" /x second") || !tt.twice && err == nil {
-			t.Errorf("%s: %q, %v", tt.method, got, err)
-		}
-	}
+	})
 }
 
 // TestFreshIsNotRepeated: a backend that hangs up on a new connection is asked once.
 func TestFreshIsNotRepeated(t *testing.T) {
-	s := newScript(t, Config{}, func(_ int, _ net.Conn, r *bufio.Reader) { take(r) })
-	if got, err := s.do(t.Context(), "GET", ""); err == nil {
-		t.Errorf("got %q", got)
-	}
-	if n := s.conns.Load(); n != 1 {
-		t.Errorf("%d connections, want one", n)
-	}
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, c, func(_ int, _ net.Conn, r *bufio.Reader) { take(r) })
+		if got, err := s.do(t.Context(), "GET", ""); err == nil {
+			t.Errorf("got %q", got)
+		}
+		if n := s.conns.Load(); n != 1 {
+			t.Errorf("%d connections, want one", n)
+		}
+	})
 }
 
 // TestClosedWhileIdle: a connection that the backend closed is not used, even for
 // what can't be sent twice.
 func TestClosedWhileIdle(t *testing.T) {
-	closed := make(chan struct{}, 1)
-	s := newScript(t, Config{}, func(n int, nc net.Conn, r *bufio.Reader) {
-		text := take(r)
-		fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
-		nc.Close()
-		closed <- struct{}{}
-	})
-	for range 3 {
-		if _, err := s.do(t.Context(), "POST", "x"); err != nil {
-			t.Fatal(err)
-		}
-		<-closed
-		waitFor(t, func() bool {
-			s.origin.mu.Lock()
-			defer s.origin.mu.Unlock()
-			return s.origin.open == 0
+	eachLine(t, func(t *testing.T, c Config) {
+		closed := make(chan struct{}, 1)
+		s := newScript(t, c, func(n int, nc net.Conn, r *bufio.Reader) {
+			text := take(r)
+			fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			nc.Close()
+			closed <- struct{}{}
 		})
-	}
+		for range 3 {
+			if _, err := s.do(t.Context(), "POST", "x"); err != nil {
+				t.Fatal(err)
+			}
+			<-closed
+			waitFor(t, func() bool {
+				s.origin.mu.Lock()
+				defer s.origin.mu.Unlock()
+				return len(s.origin.conns) == 0
+			})
+		}
+	})
 }
 
 // waitFor waits until something is so, for as long as a test may take.
@@ -203,83 +229,89 @@ func waitFor(t *testing.T, so func() bool) {
 }
 
 func TestAnswersThatEndTheConnection(t *testing.T) {
-	for name, tt := range map[string]struct{ text, want, err string }{
-		"until the end":     {"HTTP/1.1 200 OK\r\n\r\nhello", "hello", ""},
-		"close":             {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "ok", ""},
-		"more than asked":   {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "ok", ""},
-		"cut off":           {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "", "unexpected EOF"},
-		"cut off in a head": {"HTTP/1.1 200", "", "unexpected EOF"},
-		"not HTTP":          {"+OK POP3 ready\r\n\r\n", "", "malformed HTTP response"},
-		"switched":          {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "", "switched protocols"},
-		"too big":           {"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "", "body too big"},
-	} {
-		s := newScript(t, Config{}, func(_ int, nc net.Conn, r *bufio.Reader) {
-			take(r)
-			io.WriteString(nc, tt.text)
-		})
-		for range 2 {
-			got, err := s.do(t.Context(), "POST", "x")
-			if got != tt.want || (err == nil) != (tt.err == "") || err != nil && havePoller && !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("%s: %q, %v; want %q, %q", name, got, err, tt.want, tt.err)
+	eachLine(t, func(t *testing.T, c Config) {
+		for name, tt := range map[string]struct{ text, want, err string }{
+			"until the end":     {"HTTP/1.1 200 OK\r\n\r\nhello", "hello", ""},
+			"close":             {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "ok", ""},
+			"more than asked":   {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "ok", ""},
+			"cut off":           {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "", "unexpected EOF"},
+			"cut off in a head": {"HTTP/1.1 200", "", "unexpected EOF"},
+			"not HTTP":          {"+OK POP3 ready\r\n\r\n", "", "malformed HTTP response"},
+			"switched":          {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "", "switched protocols"},
+			"too big":           {"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "", "body too big"},
+		} {
+			s := newScript(t, c, func(_ int, nc net.Conn, r *bufio.Reader) {
+				take(r)
+				io.WriteString(nc, tt.text)
+			})
+			for range 2 {
+				got, err := s.do(t.Context(), "POST", "x")
+				if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("%s: %q, %v; want %q, %q", name, got, err, tt.want, tt.err)
+				}
+			}
+			if n := s.conns.Load(); n != 2 {
+				t.Errorf("%s: %d connections, want two", name, n)
 			}
 		}
-		if n := s.conns.Load(); n != 2 {
-			t.Errorf("%s: %d connections, want two", name, n)
-		}
-	}
+	})
 }
 
 func TestTimeAndCancellation(t *testing.T) {
-	s := newScript(t, Config{}, func(_ int, _ net.Conn, r *bufio.Reader) {
-		for take(r) != nil {
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, c, func(_ int, _ net.Conn, r *bufio.Reader) {
+			for take(r) != nil {
+			}
+		})
+		request := &Request{Method: "POST", Target: "/", Host: "h", Timeout: time.Millisecond}
+		if _, err := s.origin.Do(t.Context(), request); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("over its time: %v", err)
 		}
-	})
-	request := &Request{Method: "POST", Target: "/", Host: "h", Timeout: time.Millisecond}
-	if _, err := s.origin.Do(t.Context(), request); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("over its time: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := s.do(ctx, "POST", "x"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("over the caller's time: %v", err)
-	}
-	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, cancel)
-	if _, err := s.do(ctx, "POST", "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("given up: %v", err)
-	}
-	waitFor(t, func() bool { // what nobody waits for ends
-		s.origin.mu.Lock()
-		defer s.origin.mu.Unlock()
-		return s.origin.open == 0
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := s.do(ctx, "POST", "x"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("over the caller's time: %v", err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		if _, err := s.do(ctx, "POST", "x"); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		waitFor(t, func() bool { // what nobody waits for ends
+			s.origin.mu.Lock()
+			defer s.origin.mu.Unlock()
+			return len(s.origin.conns) == 0
+		})
 	})
 }
 
 // TestCutShortInTheQueue: a call that is given up while it waits for a connection
 // takes nothing from those behind it.
 func TestCutShortInTheQueue(t *testing.T) {
-	release := make(chan struct{})
-	s := newScript(t, Config{MaxConns: 1}, func(n int, nc net.Conn, r *bufio.Reader) {
-		<-release
-		echo(n, nc, r)
+	eachLine(t, func(t *testing.T, c Config) {
+		release := make(chan struct{})
+		s := newScript(t, Config{MaxConns: 1, streams: c.streams}, func(n int, nc net.Conn, r *bufio.Reader) {
+			<-release
+			echo(n, nc, r)
+		})
+		first := make(chan error, 1)
+		go func() {
+			_, err := s.do(t.Context(), "POST", "first")
+			first <- err
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := s.do(ctx, "POST", "second"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		close(release)
+		if got, err := s.do(t.Context(), "POST", "third"); err != nil || got != "POST /x third" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
 	})
-	first := make(chan error, 1)
-	go func() {
-		_, err := s.do(t.Context(), "POST", "first")
-		first <- err
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := s.do(ctx, "POST", "second"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	close(release)
-	if got, err := s.do(t.Context(), "POST", "third"); err != nil || got != "POST /x third" {
-		t.Errorf("%q, %v", got, err)
-	}
-	if err := <-first; err != nil {
-		t.Error(err)
-	}
 }
 
 func TestUnreachable(t *testing.T) {
@@ -296,46 +328,44 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	asked := make(chan struct{})
-	s := newScript(t, Config{}, func(_ int, _ net.Conn, r *bufio.Reader) {
-		take(r)
-		close(asked)
-		take(r)
+	eachLine(t, func(t *testing.T, c Config) {
+		asked := make(chan struct{})
+		s := newScript(t, c, func(_ int, _ net.Conn, r *bufio.Reader) {
+			take(r)
+			close(asked)
+			take(r)
+		})
+		failed := make(chan error)
+		go func() {
+			_, err := s.do(t.Context(), "POST", "x")
+			failed <- err
+		}()
+		<-asked
+		s.client.Close()
+		if err := <-failed; !errors.Is(err, ErrClosed) {
+			t.Errorf("under way: %v", err)
+		}
+		if _, err := s.do(t.Context(), "POST", "x"); !errors.Is(err, ErrClosed) {
+			t.Errorf("afterwards: %v", err)
+		}
 	})
-	if !s.origin.own {
-		t.Skip("net/http has another way to be closed")
-	}
-	failed := make(chan error)
-	go func() {
-		_, err := s.do(t.Context(), "POST", "x")
-		failed <- err
-	}()
-	<-asked
-	s.client.Close()
-	if err := <-failed; !errors.Is(err, ErrClosed) {
-		t.Errorf("under way: %v", err)
-	}
-	if _, err := s.do(t.Context(), "POST", "x"); !errors.Is(err, ErrClosed) {
-		t.Errorf("afterwards: %v", err)
-	}
 }
 
 func TestAgeEndsConnections(t *testing.T) {
-	for name, c := range map[string]Config{"idle": {IdleTimeout: time.Nanosecond}, "old": {Lifetime: time.Nanosecond}} {
-		s := newScript(t, c, echo)
-		if !s.origin.own {
-			t.Skip("net/http looks at the age of its own")
-		}
-		for range 2 {
-			if _, err := s.do(t.Context(), "POST", "x"); err != nil {
-				t.Fatal(err)
+	eachLine(t, func(t *testing.T, c Config) {
+		for name, c := range map[string]Config{"idle": {IdleTimeout: time.Nanosecond, streams: c.streams}, "old": {Lifetime: time.Nanosecond, streams: c.streams}} {
+			s := newScript(t, c, echo)
+			for range 2 {
+				if _, err := s.do(t.Context(), "POST", "x"); err != nil {
+					t.Fatal(err)
+				}
+				s.client.sweep.look()
 			}
-			s.client.sweep.look()
+			if n := s.conns.Load(); n != 2 {
+				t.Errorf("%s: %d connections, want two", name, n)
+			}
 		}
-		if n := s.conns.Load(); n != 2 {
-			t.Errorf("%s: %d connections, want two", name, n)
-		}
-	}
+	})
 }
 
 // TestWhoIsCalledHow pins which origins go by net/http.
@@ -357,33 +387,93 @@ func TestWhoIsCalledHow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o := c.Origin(u); o.own != (own && havePoller) || c.Origin(u) != o {
-			t.Errorf("%s: own is %v", text, o.own)
+		if o := c.Origin(u); o.own.Load() != own || c.Origin(u) != o {
+			t.Errorf("%s: own is %v", text, o.own.Load())
 		}
 	}
 }
 
-// TestByNetHTTP has the same words from an origin that net/http calls.
-func TestByNetHTTP(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// newSecure returns an origin with TLS that tells who called it how.
+func newSecure(t *testing.T, http2 bool, trusted bool) (*Origin, func() (proto string, conns int)) {
+	t.Helper()
+	var mu sync.Mutex
+	var proto string
+	conns := map[string]bool{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		proto, conns[r.RemoteAddr] = r.Proto, true
+		mu.Unlock()
 		w.Header().Set("X-B", "1")
 		w.Header().Set("X-A", r.Host)
 		w.Header()["Date"] = nil
 		w.Write(body)
 	}))
-	defer server.Close()
+	server.EnableHTTP2 = http2
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
 	other := NewTransport(Config{})
-	other.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
-	c := New(Config{Other: other})
-	defer c.Close()
-	u, _ := url.Parse(server.URL)
-	resp, err := c.Origin(u).Do(t.Context(), &Request{Method: "POST", Target: "/x", Host: "virtual.example", Body: []byte("abc"), MaxBody: 3, Timeout: time.Minute})
-	if err != nil || string(resp.Body) != "abc" || fmt.Sprint(resp.Header) != "[{Content-Length 3} {Content-Type text/plain; charset=utf-8} {X-A virtual.example} {X-B 1}]" {
-		t.Errorf("%+v, %v", resp, err)
+	if trusted {
+		other.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	}
-	if _, err := c.Origin(u).Do(t.Context(), &Request{Method: "POST", Target: "/x", Host: "h", Body: []byte("abcd"), MaxBody: 3, Timeout: time.Minute}); !errors.Is(err, ErrTooBig) {
-		t.Errorf("too big: %v", err)
+	c := New(Config{Other: other})
+	t.Cleanup(c.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Origin(u), func() (string, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return proto, len(conns)
+	}
+}
+
+// TestTLS: net/http makes the first call, and finds out what is spoken; the client
+// does what it can.
+func TestTLS(t *testing.T) {
+	for _, tt := range []struct {
+		http2 bool
+		proto string
+		conns int
+	}{{false, "HTTP/1.1", 2}, {true, "HTTP/2.0", 1}} {
+		o, seen := newSecure(t, tt.http2, true)
+		for i := range 4 {
+			for _, body := range []string{"abc", strings.Repeat("0123456789abcdef", 1<<16)} {
+				resp, err := o.Do(t.Context(), &Request{Method: "POST", Target: "/x", Host: "virtual.example", Body: []byte(body), MaxBody: 1 << 20, Timeout: time.Minute})
+				if err != nil || string(resp.Body) != body || resp.Status != 200 || !slices.Contains(resp.Header, event.Field{Name: "X-A", Value: "virtual.example"}) || !slices.IsSortedFunc(resp.Header, func(a, b event.Field) int { return strings.Compare(a.Name, b.Name) }) {
+					t.Fatalf("%s, call %d: %+v, %v", tt.proto, i, resp, err)
+				}
+			}
+		}
+		if proto, conns := seen(); proto != tt.proto || conns != tt.conns || o.own.Load() == tt.http2 {
+			t.Errorf("%s over %d connections, own is %v; want %s over %d", proto, conns, o.own.Load(), tt.proto, tt.conns)
+		}
+		if _, err := o.Do(t.Context(), &Request{Method: "POST", Target: "/x", Host: "h", Body: []byte("abcd"), MaxBody: 3, Timeout: time.Minute}); !errors.Is(err, ErrTooBig) {
+			t.Errorf("too big: %v", err)
+		}
+		to := count{make(chan error, 1)}
+		o.Start(t.Context(), &Request{Method: "POST", Target: "/x", Host: "h", Body: []byte("abc"), MaxBody: 3, Timeout: time.Minute}, to)
+		if err := <-to.done; err != nil {
+			t.Errorf("started: %v", err)
+		}
+	}
+}
+
+// TestUntrusted: a certificate that the machine doesn't trust is refused, by either.
+func TestUntrusted(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		o, seen := newSecure(t, false, false)
+		o.own.Store(own)
+		for range 2 {
+			if _, err := o.Do(t.Context(), &Request{Method: "POST", Target: "/", Host: "h", Timeout: time.Minute}); err == nil || !strings.Contains(err.Error(), "certificate") {
+				t.Error(err)
+			}
+		}
+		if _, conns := seen(); conns > 0 || o.own.Load() {
+			t.Error("it was called")
+		}
 	}
 }
 
@@ -441,9 +531,6 @@ func BenchmarkCall(b *testing.B) {
 	})
 	b.Run("Start", func(b *testing.B) {
 		to := count{make(chan error, 1)}
-		if !s.origin.Starts() {
-			b.Skip("this origin is net/http's")
-		}
 		b.ReportAllocs()
 		for b.Loop() {
 			s.origin.Start(b.Context(), request, to)

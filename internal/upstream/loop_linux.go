@@ -17,16 +17,16 @@ const (
 	scratchSize   = 64 << 10 // what one read takes at most
 )
 
-// A poller watches connections on a few loops. The zero value has none yet.
+// A poller watches sockets on a few loops. The zero value has none yet.
 type poller struct {
 	mu     sync.Mutex
 	loops  []*loop
-	turn   int // whose the next connection is
+	turn   int // whose the next socket is
 	closed bool
 }
 
-// register gives a connection to a loop. From now on its ready is called.
-func (p *poller) register(c *conn) error {
+// register gives a socket to a loop. From now on its ready is called.
+func (p *poller) register(s *socket) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -41,45 +41,20 @@ func (p *poller) register(c *conn) error {
 		go l.run()
 	}
 	p.turn++
-	return p.loops[p.turn%len(p.loops)].register(c)
+	return p.loops[p.turn%len(p.loops)].register(s)
 }
 
-// sweep fails calls that are late. It returns true if there are calls.
-func (p *poller) sweep(now int64) bool {
-	p.mu.Lock()
-	loops := p.loops
-	p.mu.Unlock()
-	busy := false
-	for _, l := range loops {
-		for _, c := range l.all() {
-			busy = c.sweep(now) || busy
-		}
-	}
-	return busy
-}
-
-// close ends the loops, and the connections that are left.
+// close ends the loops.
 func (p *poller) close() {
 	p.mu.Lock()
-	loops := p.loops
-	p.loops, p.closed = nil, true
-	p.mu.Unlock()
-	for _, l := range loops {
-		for _, c := range l.all() {
-			c.mu.Lock()
-			call := c.call
-			c.mu.Unlock()
-			if call != nil {
-				c.fail(call, ErrClosed)
-			} else {
-				c.drop()
-			}
-		}
+	defer p.mu.Unlock()
+	for _, l := range p.loops {
 		l.file.Close() // ends the wait
 	}
+	p.loops, p.closed = nil, true
 }
 
-// A loop waits for the sockets of its connections, on one goroutine. The kernel's
+// A loop waits for the sockets that it was given, on one goroutine. The kernel's
 // poller is waited for through Go's, so that a loop with nothing to do costs no
 // thread.
 type loop struct {
@@ -89,14 +64,14 @@ type loop struct {
 
 	// Owned by the loop's goroutine.
 	events  [eventsPerTurn]syscall.EpollEvent
-	conns   [eventsPerTurn]*conn // of events
+	sockets [eventsPerTurn]*socket // of events
 	count   int
 	scratch []byte
 
 	mu    sync.Mutex
-	slots []*conn // nil where free
+	slots []*socket // nil where free
 	free  []uint32
-	tag   uint32 // of the last connection
+	tag   uint32 // of the last socket
 }
 
 func newLoop() (*loop, error) {
@@ -123,20 +98,20 @@ func (l *loop) run() {
 		l.mu.Lock()
 		for i := range l.count {
 			ev := &l.events[i]
-			c := l.slots[ev.Fd]
-			if c != nil && c.tag != uint32(ev.Pad) {
-				c = nil // of one that has ended
+			s := l.slots[ev.Fd]
+			if s != nil && s.tag != uint32(ev.Pad) {
+				s = nil // of one that has ended
 			}
-			l.conns[i] = c
+			l.sockets[i] = s
 		}
 		l.mu.Unlock()
-		for i, c := range l.conns[:l.count] {
-			if c == nil {
+		for i, s := range l.sockets[:l.count] {
+			if s == nil {
 				continue
 			}
 			events := l.events[i].Events
-			c.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|endEvents) != 0, events&endEvents != 0)
-			l.conns[i] = nil
+			s.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|endEvents) != 0, events&endEvents != 0)
+			l.sockets[i] = nil
 		}
 	}
 }
@@ -150,7 +125,7 @@ func (l *loop) poll() int {
 	return l.count
 }
 
-func (l *loop) register(c *conn) error {
+func (l *loop) register(s *socket) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slot := len(l.slots)
@@ -161,35 +136,22 @@ func (l *loop) register(c *conn) error {
 		l.slots = append(l.slots, nil)
 	}
 	l.tag++
-	c.loop, c.slot, c.tag = l, uint32(slot), l.tag
-	ev := syscall.EpollEvent{Events: connEvents, Fd: int32(slot), Pad: int32(c.tag)}
-	if err := syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, c.fd, &ev); err != nil {
+	s.loop, s.slot, s.tag = l, uint32(slot), l.tag
+	ev := syscall.EpollEvent{Events: connEvents, Fd: int32(slot), Pad: int32(s.tag)}
+	if err := syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
 		l.free = append(l.free, uint32(slot))
 		return os.NewSyscallError("epoll_ctl", err)
 	}
-	l.slots[slot] = c
+	l.slots[slot] = s
 	return nil
 }
 
-// forget gives the slot of a connection back that is about to be closed.
-func (l *loop) forget(c *conn) {
+// forget gives the slot of a socket back that is about to be closed.
+func (l *loop) forget(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slots[c.slot] = nil
-	l.free = append(l.free, c.slot)
-}
-
-// all returns the connections that there are.
-func (l *loop) all() []*conn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := make([]*conn, 0, len(l.slots)-len(l.free))
-	for _, c := range l.slots {
-		if c != nil {
-			all = append(all, c)
-		}
-	}
-	return all
+	l.slots[s.slot] = nil
+	l.free = append(l.free, s.slot)
 }
 
 func transfer(call uintptr, fd int, p []byte) (int, syscall.Errno) {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"tidegate/internal/event"
 )
@@ -17,14 +19,15 @@ import (
 // concurrent use.
 type Origin struct {
 	client  *Client
-	own     bool   // else net/http calls it
-	address string // host:port
-	base    string // scheme://host, as it was given
+	own     atomic.Bool // else net/http calls it
+	secure  *tls.Config // nil: without TLS
+	address string      // host:port
+	base    string      // scheme://host, as it was given
 
 	mu      sync.Mutex
+	conns   []*conn
 	idle    []*conn // the last one was used last
 	waiting []*call // for a connection, in the order of their coming
-	open    int     // connections, idle or not
 	dialing int
 	closed  bool
 }
@@ -60,7 +63,7 @@ func (o *Origin) assign(c *call) {
 
 // dialsLocked says whether one more connection is to be opened, and counts it.
 func (o *Origin) dialsLocked() bool {
-	if o.closed || o.dialing >= len(o.waiting) || o.open+o.dialing >= o.client.config.MaxConns {
+	if o.closed || o.dialing >= len(o.waiting) || len(o.conns)+o.dialing >= o.client.config.MaxConns {
 		return false
 	}
 	o.dialing++
@@ -71,15 +74,12 @@ func (o *Origin) dialsLocked() bool {
 func (o *Origin) dial() {
 	ctx, cancel := context.WithTimeout(context.Background(), o.client.config.DialTimeout)
 	defer cancel()
-	nc, err := o.client.dialer.DialContext(ctx, "tcp", o.address)
-	var c *conn
-	if err == nil {
-		c, err = newConn(o, nc)
-	}
+	c, err := o.open(ctx)
 	o.mu.Lock()
 	o.dialing--
 	if err == nil {
-		o.open++
+		c.place = len(o.conns)
+		o.conns = append(o.conns, c)
 	}
 	var failed *call
 	again := false
@@ -141,7 +141,11 @@ func (o *Origin) release(c *conn) {
 // another in its place.
 func (o *Origin) lost(c *conn) {
 	o.mu.Lock()
-	o.open--
+	n := len(o.conns) - 1
+	o.conns[c.place] = o.conns[n]
+	o.conns[c.place].place = c.place
+	o.conns[n] = nil
+	o.conns = o.conns[:n]
 	if i := slices.Index(o.idle, c); i >= 0 {
 		o.idle = slices.Delete(o.idle, i, i+1)
 	}
@@ -152,12 +156,13 @@ func (o *Origin) lost(c *conn) {
 	}
 }
 
-// sweep ends what waits for too long and what was idle for too long. It reports
-// what there still is.
-func (o *Origin) sweep(now int64) (waiting, idle bool) {
+// sweep ends calls that are late and connections that were idle for too long. It
+// reports what there still is; scratch is the caller's.
+func (o *Origin) sweep(now int64, scratch *[]*conn) (busy, idle bool) {
 	var late []*call
 	var old []*conn
 	o.mu.Lock()
+	*scratch = append((*scratch)[:0], o.conns...)
 	o.waiting = slices.DeleteFunc(o.waiting, func(c *call) bool {
 		err := c.late(now)
 		if err != nil {
@@ -170,7 +175,7 @@ func (o *Origin) sweep(now int64) (waiting, idle bool) {
 		old = append(old, o.idle[len(old)])
 	}
 	o.idle = slices.Delete(o.idle, 0, len(old))
-	waiting, idle = len(o.waiting) > 0 || o.dialing > 0, len(o.idle) > 0
+	busy, idle = len(o.waiting) > 0 || o.dialing > 0, len(o.idle) > 0
 	o.mu.Unlock()
 	for _, c := range late {
 		c.fail(c.late(now))
@@ -178,18 +183,22 @@ func (o *Origin) sweep(now int64) (waiting, idle bool) {
 	for _, c := range old {
 		c.drop()
 	}
-	return waiting, idle
+	for _, c := range *scratch {
+		busy = c.sweep(now) || busy
+	}
+	clear(*scratch)
+	return busy, idle
 }
 
-// close ends what is idle and what waits, and refuses what comes.
+// close ends all there is, and refuses what comes.
 func (o *Origin) close() {
 	o.mu.Lock()
 	o.closed = true
-	idle, waiting := o.idle, o.waiting
+	all, waiting := slices.Clone(o.conns), o.waiting
 	o.idle, o.waiting = nil, nil
 	o.mu.Unlock()
-	for _, c := range idle {
-		c.drop()
+	for _, c := range all {
+		c.end()
 	}
 	for _, c := range waiting {
 		c.fail(ErrClosed)
@@ -219,6 +228,9 @@ func (o *Origin) other(ctx context.Context, r *Request) (*Response, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, ErrSwitched
+	}
+	if o.secure != nil && resp.ProtoMajor == 1 {
+		o.own.Store(true) // it speaks what the client does
 	}
 	out := &Response{Status: resp.StatusCode, Header: FieldsOf(resp.Header)}
 	if r.Method == http.MethodHead {

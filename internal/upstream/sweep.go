@@ -58,7 +58,8 @@ func (s *sweeper) look() {
 	c := s.client
 	now := c.now()
 	s.latest.Store(now)
-	busy, idle := c.io.sweep(now), false
+	busy, idle := false, false
+	var scratch []*conn
 	c.mu.Lock()
 	all := make([]*Origin, 0, len(c.origins))
 	for _, o := range c.origins {
@@ -66,8 +67,8 @@ func (s *sweeper) look() {
 	}
 	c.mu.Unlock()
 	for _, o := range all {
-		waiting, resting := o.sweep(now)
-		busy, idle = busy || waiting, idle || resting
+		calls, resting := o.sweep(now, &scratch)
+		busy, idle = busy || calls, idle || resting
 	}
 	switch {
 	case busy:

@@ -3,8 +3,10 @@
 // goroutine and no timer waits for it: one write sends a request, the loop that
 // finds the answer hands it on.
 //
-// What it doesn't speak goes by net/http: HTTPS, hosts behind a proxy, host names
-// that aren't ASCII, and everything on systems other than Linux.
+// Over TLS, and on systems other than Linux, a goroutine reads each connection.
+// What the client doesn't speak goes by net/http: HTTP/2, hosts behind a proxy, and
+// host names that aren't ASCII. What a host with TLS speaks, the first answer that
+// net/http brings from it tells.
 //
 // Source: https://www.rfc-editor.org/rfc/rfc9112
 package upstream
@@ -12,6 +14,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -36,6 +39,8 @@ type Config struct {
 	// Other reaches what the client itself doesn't; nil: a transport with these
 	// bounds that takes proxies from the environment.
 	Other *http.Transport
+
+	streams bool // goroutines read connections, as where there are no loops
 }
 
 // The defaults of Config.
@@ -154,10 +159,10 @@ func (c *Client) Origin(u *url.URL) *Origin {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	host := u.Hostname()
-	own := havePoller && u.Scheme == "http" && isPlain(host)
-	if own && c.config.Other.Proxy != nil {
+	can := isPlain(host)
+	if can && c.config.Other.Proxy != nil {
 		proxy, err := c.config.Other.Proxy(&http.Request{URL: u})
-		own = proxy == nil && err == nil // of a proxy that can't be read, net/http tells
+		can = proxy == nil && err == nil // of a proxy that can't be read, net/http tells
 	}
 	address := net.JoinHostPort(host, port)
 	key := u.Scheme + "://" + address
@@ -165,10 +170,27 @@ func (c *Client) Origin(u *url.URL) *Origin {
 	defer c.mu.Unlock()
 	o := c.origins[key]
 	if o == nil {
-		o = &Origin{client: c, own: own, address: address, base: u.Scheme + "://" + u.Host, closed: c.closed}
+		o = &Origin{client: c, address: address, base: u.Scheme + "://" + u.Host, closed: c.closed}
+		if can && u.Scheme == "https" {
+			o.secure = c.tlsConfig(host) // and net/http finds out what it speaks
+		}
+		o.own.Store(can && u.Scheme == "http")
 		c.origins[key] = o
 	}
 	return o
+}
+
+// tlsConfig says how a host is spoken to with TLS: as net/http does, but HTTP/1.1.
+func (c *Client) tlsConfig(host string) *tls.Config {
+	config := c.config.Other.TLSClientConfig.Clone()
+	if config == nil {
+		config = &tls.Config{}
+	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	config.NextProtos = []string{"http/1.1"}
+	return config
 }
 
 // isPlain says that a host is the same in a Host field and for a dialer: no zone,
@@ -184,7 +206,7 @@ type Request struct {
 	Target string // path and query: /in?x=1
 	Host   string // of the Host field
 	Header []event.Field
-	Body   []byte // copied before Start and Do return
+	Body   []byte // not looked at any more when Start or Do has returned
 	// MaxBody bounds the answer's body, in bytes.
 	MaxBody int
 	Timeout time.Duration // until the whole answer is there
@@ -208,7 +230,7 @@ type Receiver interface {
 
 // Do sends the request and waits for the answer, until its timeout or ctx ends.
 func (o *Origin) Do(ctx context.Context, r *Request) (*Response, error) {
-	if !o.own {
+	if !o.own.Load() {
 		return o.other(ctx, r)
 	}
 	w := waiter{done: make(chan struct{})}
@@ -241,14 +263,13 @@ func (w *waiter) Receive(r *Response, err error) {
 	close(w.done)
 }
 
-// Starts says whether Start works on this system, for this origin.
-func (o *Origin) Starts() bool { return o.own }
-
 // Start sends the request and returns. The outcome goes to to; ctx ending fails
-// the call soon.
+// the call soon. A backend that net/http calls has a goroutine wait for it.
 func (o *Origin) Start(ctx context.Context, r *Request, to Receiver) {
-	if !o.own {
-		to.Receive(nil, errors.ErrUnsupported)
+	if !o.own.Load() {
+		kept := *r
+		kept.Header, kept.Body = slices.Clone(r.Header), bytes.Clone(r.Body)
+		go func() { to.Receive(o.other(ctx, &kept)) }()
 		return
 	}
 	if _, err := o.start(ctx, r, to); err != nil {
