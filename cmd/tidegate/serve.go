@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -53,9 +52,7 @@ Any key can be set by a variable too: TIDEGATE_LISTENERS_PUBLIC is listeners.pub
 		}
 		err = serve.Run(cmd.Context(), serve.Options{File: found, Environ: os.Environ(), Out: os.Stdout, Terminal: isTerminal(os.Stdout),
 			Reload: reload, Systemd: systemd.Notifier{Socket: os.Getenv("NOTIFY_SOCKET")}, HandOff: handOff})
-		var bad config.Mistakes
-		var refused *serve.Invalid
-		if errors.As(err, &bad) || errors.As(err, &refused) {
+		if err != nil && invalidConfig(err) {
 			return &exitError{exitUsage, err}
 		}
 		return err

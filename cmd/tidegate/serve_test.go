@@ -528,10 +528,19 @@ apis:
 			if code := cmd.ProcessState.ExitCode(); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
+			check := tidegate(t.Context(), dir, "validate", "--json=false", "tidegate.yaml")
+			check.Env = cmd.Env
+			validated, _ := check.CombinedOutput()
+			if code, want := check.ProcessState.ExitCode(), c.code&^1; code != want {
+				t.Errorf("validate: exit code %d, want %d", code, want)
+			}
 			for _, want := range c.want {
-				if !strings.Contains(string(said), want) {
-					t.Errorf("it doesn't say %q:\n%s", want, said)
+				if !strings.Contains(string(said), want) || c.code == 2 && !strings.Contains(string(validated), strings.ReplaceAll(want, `"`, `\"`)) {
+					t.Errorf("it doesn't say %q:\n%s\nvalidate says\n%s", want, said, validated)
 				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "data")); c.code == 2 && err == nil {
+				t.Error("there is a data dir")
 			}
 		})
 	}

@@ -1,22 +1,27 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"tidegate/internal/config"
+	"tidegate/internal/serve"
 	"tidegate/internal/stack"
 	"tidegate/internal/up"
 )
 
 func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "validate [TEMPLATE or DIR]",
-		Short: "Check a template without running anything",
-		Long:  "Check a template without running or downloading anything.\nExits 2 when it can't run, and says why, each with file and line.",
+		Use:   "validate [TEMPLATE or DIR or CONFIGURATION]",
+		Short: "Check a template or a configuration without running anything",
+		Long:  "Check a template, or a configuration of tidegate serve, without running or\ndownloading anything. Exits 2 when it can't run, and says why, each with file and line.",
 		Example: `  tidegate validate
+  tidegate validate tidegate.yaml
   tidegate validate path/to/template.yaml --parameter-overrides Stage=dev`,
 		Args: func(*cobra.Command, []string) error { return nil }, // checked below: K=V may follow a flag
 	}
@@ -36,6 +41,9 @@ func validateCommand() *cobra.Command {
 			return err
 		}
 		o.Overrides = given
+		if o.Template != "" && config.Is(o.Template) {
+			return validateConfig(cmd.Context(), o.Template, *asJSON || !isTerminal(os.Stdout))
+		}
 		s, err := up.Load(o)
 		var bad stack.Diagnostics
 		if err != nil && !errors.As(err, &bad) {
@@ -54,6 +62,45 @@ func validateCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// validateConfig checks a configuration of serve, with this environment.
+func validateConfig(ctx context.Context, file string, asJSON bool) error {
+	remarks, err := serve.Check(ctx, file, os.Environ())
+	if err != nil && !invalidConfig(err) {
+		return err
+	}
+	if !asJSON {
+		if err != nil {
+			return &exitError{exitUsage, err}
+		}
+		for _, r := range remarks {
+			fmt.Println("note:", r)
+		}
+		fmt.Printf("%s is valid.\n", file)
+		return nil
+	}
+	out := struct {
+		Valid  bool     `json:"valid"`
+		Config string   `json:"config"`
+		Errors []string `json:"errors"`
+		Notes  []string `json:"notes"`
+	}{Valid: err == nil, Config: file, Errors: []string{}, Notes: append([]string{}, remarks...)}
+	if err != nil {
+		out.Errors = strings.Split(err.Error(), "\n")
+	}
+	if err := printJSON(os.Stdout, out); err != nil {
+		return err
+	}
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
+// invalidConfig says that a configuration is to blame.
+func invalidConfig(err error) bool {
+	return errors.As(err, new(config.Mistakes)) || errors.As(err, new(*serve.Invalid))
 }
 
 // A finding is one error or note about a template.

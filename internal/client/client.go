@@ -34,10 +34,10 @@ type Run struct {
 	// readable by its owner alone.
 	SecretFile string `json:"secretFile,omitempty"`
 	// Secret is the secret key when someone gave it; no file holds it.
-	Secret string `json:"-"`
-	CACert     string `json:"caCert"`   // the certificate authority, PEM
-	CABundle   string `json:"caBundle"` // the system's roots and ours, PEM
-	Stack      string `json:"stack"`
+	Secret   string `json:"-"`
+	CACert   string `json:"caCert"`   // the certificate authority, PEM
+	CABundle string `json:"caBundle"` // the system's roots and ours, PEM
+	Stack    string `json:"stack"`
 }
 
 // WriteRun writes the run file of a data dir.

@@ -8,6 +8,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -34,6 +35,7 @@ type Config struct {
 	Identities []Identity       `key:"identities"`
 	APIs       []API            `key:"apis"`
 
+	path   string // File, absolute
 	limits apigw.Limits
 	places map[string]Place // of scalars that the file or the environment gave, by path
 }
@@ -200,6 +202,9 @@ const off = "off"
 // AppliedLimits are the mode's limits with what the file sets.
 func (c *Config) AppliedLimits() apigw.Limits { return c.limits }
 
+// Path is the file's, absolute; "" of the defaults.
+func (c *Config) Path() string { return c.path }
+
 // PlaceOf is where the file or the environment set the value of a path such as
 // listeners.public; the zero Place where nothing did.
 func (c *Config) PlaceOf(path string) Place { return c.places[path] }
@@ -215,6 +220,7 @@ func (c *Config) Fixed(other *Config) []string {
 			changed = append(changed, path)
 		}
 	})
+	changed = slices.DeleteFunc(changed, func(path string) bool { return path == "drain_timeout" })
 	if c.limits != other.limits {
 		changed = append(changed, "limits")
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"tidegate/internal/nearest"
 )
 
@@ -40,6 +42,11 @@ func Load(file string, environ []string) (*Config, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return decode(file, data, environ)
+}
+
+// decode is Load of a file that is read already.
+func decode(file string, data []byte, environ []string) (*Config, []string, error) {
 	root, err := parse(file, data)
 	if err != nil {
 		return nil, nil, err
@@ -54,7 +61,7 @@ func Load(file string, environ []string) (*Config, []string, error) {
 		env[name] = value
 	}
 	c := Default()
-	c.File, c.places = file, map[string]Place{}
+	c.File, c.path, c.places = file, filepath.Join(folder, filepath.Base(file)), map[string]Place{}
 	d := &decoder{file: file, places: c.places, left: maxValues, expand: newExpander(folder, func(name string) (string, bool) {
 		v, ok := env[name]
 		return v, ok
@@ -68,6 +75,28 @@ func Load(file string, environ []string) (*Config, []string, error) {
 		return nil, nil, err
 	}
 	return c, remarks, nil
+}
+
+// Is says that a file is a configuration rather than a template: by its name, or by
+// keys that no template has.
+func Is(file string) bool {
+	if base := filepath.Base(file); base == "tidegate.yaml" || base == "tidegate.yml" {
+		return true
+	}
+	data, err := read(file)
+	if err != nil {
+		return false
+	}
+	root, err := parse(file, data)
+	if err != nil || root == nil || root.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i < len(root.Content); i += 2 {
+		if slices.Contains([]string{"apis", "identities", "listeners"}, root.Content[i].Value) {
+			return true
+		}
+	}
+	return false
 }
 
 // read reads the file, which may not be larger than bounds allow.

@@ -79,6 +79,9 @@ func (s *Service) CheckDeclared(ctx context.Context, declared []DeclaredAPI) err
 		d := &declared[i]
 		_, _, err := s.build(d)
 		errs = append(errs, err)
+		if s.config.Catalog == nil {
+			continue
+		}
 		there, _, err := s.config.Catalog.Get(ctx, d.ID)
 		switch {
 		case errors.Is(err, catalog.ErrNotFound):

@@ -23,9 +23,9 @@ import (
 
 // A Config says what a Service works on. Catalog and Region are required.
 type Config struct {
-	Catalog *catalog.Catalog
-	Region  string      // of endpoints and ARNs
-	Clock   clock.Clock // dates resources; nil means the machine's
+	Catalog *catalog.Catalog // nil is for CheckDeclared alone
+	Region  string           // of endpoints and ARNs
+	Clock   clock.Clock      // dates resources; nil means the machine's
 	// Limits bound resources; the zero value means AWS's.
 	Limits apigw.Limits
 	// Check compiles a definition for a stage and throws the result away. Its

@@ -21,7 +21,7 @@ func declaredAPIs(c *config.Config) []control.DeclaredAPI {
 }
 
 func declaredAPI(c *config.Config, a *config.API) control.DeclaredAPI {
-	d := control.DeclaredAPI{ID: a.ID, File: c.File, Place: a.Place.String(), API: control.APIInput{
+	d := control.DeclaredAPI{ID: a.ID, File: c.Path(), Place: a.Place.String(), API: control.APIInput{
 		Name: &a.Name, Description: a.Description, Version: a.Version,
 		RouteSelectionExpression: a.RouteSelectionExpression, APIKeySelectionExpression: a.APIKeySelectionExpression,
 		DisableExecuteAPIEndpoint: a.DisableExecuteAPIEndpoint,

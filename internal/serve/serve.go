@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tidegate/internal/config"
+	"tidegate/internal/control"
 	"tidegate/internal/handoff"
 	"tidegate/internal/integration"
 	"tidegate/internal/observe"
@@ -79,7 +80,19 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// Invalid says that the configuration's APIs can't be, each mistake with its place.
+// Check says what Run would refuse of a configuration, and runs nothing. It returns
+// remarks as config.Load does.
+func Check(ctx context.Context, file string, environ []string) ([]string, error) {
+	c, remarks, err := config.Load(file, environ)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{config: c, identities: newIdentities()}
+	_, _, err = p.prepare(ctx)
+	return remarks, err
+}
+
+// Invalid says what in a configuration can't be, each mistake with its place.
 type Invalid struct{ Err error }
 
 // Error is a line for each mistake.
@@ -107,10 +120,7 @@ type process struct {
 // anybody.
 func (p *process) open(ctx context.Context) (err error) {
 	p.started = p.config
-	if err := p.identities.set(p.config.Account, p.config.Identities); err != nil {
-		return err
-	}
-	options, err := p.options()
+	options, declared, err := p.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +130,6 @@ func (p *process) open(ctx context.Context) (err error) {
 	if p.server, err = server.Open(ctx, options); err != nil {
 		return err
 	}
-	declared := declaredAPIs(p.config)
 	if err = p.server.CheckDeclared(ctx, declared); err != nil {
 		err = &Invalid{err}
 	} else if err = p.succeed(); err == nil {
@@ -133,6 +142,18 @@ func (p *process) open(ctx context.Context) (err error) {
 	p.server.Accept()
 	p.server.SetReady()
 	return nil
+}
+
+// prepare does what needs neither listener nor data dir. Its error is *Invalid.
+func (p *process) prepare(ctx context.Context) (server.Options, []control.DeclaredAPI, error) {
+	declared := declaredAPIs(p.config)
+	options, err := p.options()
+	err = errors.Join(p.identities.set(p.config.Account, p.config.Identities), err,
+		server.CheckDeclared(ctx, p.config.AppliedLimits(), declared))
+	if err != nil {
+		return options, nil, &Invalid{err}
+	}
+	return options, declared, nil
 }
 
 // options are the configuration in the server's words.
@@ -198,7 +219,7 @@ func (p *process) apply(ctx context.Context) error {
 		return err
 	}
 	if fixed := p.started.Fixed(c); len(fixed) > 0 {
-		p.note(slog.LevelWarn, "to have what changed at "+strings.Join(fixed, ", ")+", restart Tidegate: a reload takes apis, identities and the certificate's files")
+		p.note(slog.LevelWarn, "to have what changed at "+strings.Join(fixed, ", ")+", restart Tidegate: a reload takes apis, identities, drain_timeout and the certificate's files")
 	}
 	p.config = c
 	return nil

@@ -6,12 +6,15 @@ import (
 	"log/slog"
 	"time"
 
+	"tidegate/internal/apigw"
+	"tidegate/internal/authorizer"
 	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
 	"tidegate/internal/control"
 	"tidegate/internal/gateway"
 	"tidegate/internal/observe"
 	"tidegate/internal/stage"
+	"tidegate/internal/upstream"
 )
 
 // Serve is what a server in production has instead of what up has: it lets in
@@ -34,6 +37,18 @@ type Serve struct {
 // nothing.
 func (s *Server) CheckDeclared(ctx context.Context, apis []control.DeclaredAPI) error {
 	return s.plane.CheckDeclared(ctx, apis)
+}
+
+// CheckDeclared is Server.CheckDeclared without a server or anything that is kept.
+func CheckDeclared(ctx context.Context, limits apigw.Limits, apis []control.DeclaredAPI) error {
+	backends := upstream.New(upstream.Config{})
+	defer backends.Close()
+	bind := &binder{alone: true, limits: limits, backends: backends, iam: &authorizer.IAM{}}
+	plane := control.New(control.Config{Limits: limits, Check: func(d *apigw.Definition, st *apigw.Stage) error {
+		_, err := stage.Compile(d, st, bind)
+		return err
+	}})
+	return plane.CheckDeclared(ctx, apis)
 }
 
 // Declare serves just these of the APIs that files declare. Those made through the

@@ -18,7 +18,7 @@ type Record struct {
 	Name      string                      `json:"name"`
 	Region    string                      `json:"region,omitempty"`  // it was applied for
 	Account   string                      `json:"account,omitempty"` // likewise
-	Resources map[string]RecordedResource `json:"resources"` // by logical id
+	Resources map[string]RecordedResource `json:"resources"`         // by logical id
 	Outputs   map[string]string           `json:"outputs"`
 }
 
