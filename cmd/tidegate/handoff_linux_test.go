@@ -210,7 +210,11 @@ func dialBytes(t *testing.T, c net.Conn, host string) *byteClient {
 
 func (h *handed) dial() *byteClient {
 	h.t.Helper()
-	c, err := net.Dial("tcp", h.Public)
+	// A small receive buffer: what a client doesn't read soon waits in the server.
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10) })
+	}}
+	c, err := d.Dial("tcp", h.Public)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -311,7 +315,7 @@ func newHandOffCrowd(h *handed) *handOffCrowd {
 	for _, kind := range []struct {
 		n    int
 		into *[]*byteClient
-	}{{250, &c.busy}, {60, &c.halved}, {10, &c.deaf}, {60, &c.pushed}, {120, &c.idle}} {
+	}{{250, &c.busy}, {60, &c.halved}, {5, &c.deaf}, {60, &c.pushed}, {120, &c.idle}} {
 		for range kind.n {
 			*kind.into = append(*kind.into, h.dial())
 		}
@@ -483,6 +487,9 @@ func TestHandOff(t *testing.T) {
 			t.Errorf("client %d got %q, %v", i, got, err)
 		}
 	}
+	for _, client := range append(c.all(), fresh, long) {
+		client.c.Close()
+	}
 	h.end()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -495,4 +502,104 @@ func TestHandOff(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages", c.said.Load())
+}
+
+// TestHandOffThatFails holds that a new process which can't take over changes
+// nothing: the old one goes on with its clients and its stores, and says why.
+func TestHandOffThatFails(t *testing.T) {
+	b := newCrowdBackend(t)
+	configuration := handOffHead + b.api()
+	h := startHanded(t, configuration)
+	before, client := h.pid(), h.dial()
+	file := filepath.Join(h.dir, "tidegate.yaml")
+	for _, tt := range []struct {
+		name, binary, configuration, says string
+	}{
+		{name: "a binary that ends", binary: "#!/bin/sh\necho no luck >&2\nexit 3\n", says: "exit status 3"},
+		{name: "a binary that is none", binary: "ELF it is not", says: "exec format error"},
+		{name: "a mistake in the configuration", configuration: strings.Replace(configuration, "data_dir", "data_dri", 1), says: "tidegate.yaml:3:1"},
+		{name: "an API that can't be", configuration: strings.Replace(configuration, "target: say", "target: nowhere", 1), says: "nowhere"},
+		{name: "an address that is taken", configuration: strings.Replace(configuration, `management: "127.0.0.1:0"`, fmt.Sprintf("management: %q", b.Listener.Addr()), 1), says: "taken by"},
+	} {
+		args := []string(nil)
+		if tt.binary != "" {
+			path := filepath.Join(t.TempDir(), "tidegate")
+			if err := os.WriteFile(path, []byte(tt.binary), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			args = []string{"--binary", path}
+		}
+		if tt.configuration != "" {
+			if err := os.WriteFile(file, []byte(tt.configuration), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, stderr, code := h.handOff(args...)
+		if code != exitFailed || !strings.Contains(r.Error, tt.says) || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, "this process goes on") {
+			t.Errorf("%s: exit code %d, %+v, %s", tt.name, code, r, stderr)
+		}
+		if err := client.say(tt.name); err != nil {
+			t.Error(err)
+		}
+		if got, err := client.hear(); err != nil || got != tt.name {
+			t.Errorf("%s: the client got %q, %v", tt.name, got, err)
+		}
+		if err := h.push(client.id, "push"); err != nil {
+			t.Error(err)
+		}
+		if got, err := client.hear(); err != nil || got != "push" {
+			t.Errorf("%s: the client got %q, %v", tt.name, got, err)
+		}
+		h.dial() // new clients are let in
+		if h.pid() != before {
+			t.Errorf("%s: the data dir is process %d's", tt.name, h.pid())
+		}
+	}
+	// The stores are open again: what is in the file now can be taken over.
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, stderr, code := h.handOff(); code != exitDone || r.PID == before {
+		t.Errorf("the hand-off: %+v, %s, exit code %d", r, stderr, code)
+	}
+	if stdout, stderr, code := output(t, t.TempDir(), "", "handoff", "--data-dir", "."); code != exitFailed || stdout != "" || !strings.Contains(stderr, "no `tidegate serve` runs there") {
+		t.Errorf("where nothing runs: %q, %q, exit code %d", stdout, stderr, code)
+	}
+}
+
+// TestHandOffUnderSystemd holds what the service manager hears: ready once, then
+// that the service goes on in another process, from the one it knows.
+func TestHandOffUnderSystemd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	l.SetReadDeadline(time.Now().Add(patience))
+	next := func() string {
+		b := make([]byte, 4096)
+		n, err := l.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	h := startHanded(t, handOffHead+newCrowdBackend(t).api(), "NOTIFY_SOCKET="+path)
+	if said := next(); !strings.HasPrefix(said, "READY=1\n") {
+		t.Errorf("at the start: %q", said)
+	}
+	before := h.pid()
+	r, stderr, code := h.handOff()
+	if code != exitDone {
+		t.Fatalf("%+v, %s", r, stderr)
+	}
+	if said, want := next(), fmt.Sprintf("MAINPID=%d\nREADY=1\n", r.PID); !strings.HasPrefix(said, want) {
+		t.Errorf("at the hand-off: %q, want %q", said, want)
+	}
+	h.gone(before)
+	h.end()
+	if said := next(); said != "STOPPING=1" {
+		t.Errorf("at the end: %q", said)
+	}
 }

@@ -122,7 +122,7 @@ func (t *Taker) Link(home Home) (*Link, error) {
 
 // Listening says that clients are accepted, and takes connections until the old
 // process has none left. thaw makes each batch this process's own; what it can't
-// take has been told so by thaw. It returns how many came; the error is of the old
+// take has been told so by thaw. It returns how many WebSocket connections came; the error is of the old
 // process's end before it was done.
 func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int, error) {
 	defer t.channel.c.Close()
@@ -152,7 +152,11 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 		if err := t.take(link, batch, thaw); err != nil {
 			return total, err
 		}
-		total += len(batch)
+		for _, f := range batch {
+			if f.Data != nil {
+				total++
+			}
+		}
 	}
 }
 

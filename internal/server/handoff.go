@@ -205,7 +205,7 @@ func (s *Server) settled(frozen []byte, moved bool) {
 }
 
 // TakeOver serves what another process hands over, once Accept was called, and
-// returns how many connections came, when that is all. While that process lives it
+// returns how many WebSocket connections came, when that is all. While that process lives it
 // is asked for what isn't here. Meanwhile this one hands nothing off.
 func (s *Server) TakeOver(t *handoff.Taker, link *handoff.Link) (int, error) {
 	go func() {
