@@ -45,6 +45,7 @@ func TestUnixListener(t *testing.T) {
 	}
 	c.Write(ws.AppendMaskedFrame(nil, ws.OpText, true, [4]byte{}, []byte("on")))
 	expect(t, c, ws.AppendFrame(nil, ws.OpText, true, []byte("on")))
+	c.Close() // else Close waits for it
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}

@@ -813,9 +813,11 @@ func testFreezeBusy(t *testing.T, e env) {
 		t.Fatal(err)
 	}
 	h := &countingEchoer{}
+	l := transport.DefaultLimits()
+	l.CloseTimeout = 100 * time.Millisecond // at the end the clients don't answer
 	engines := [2]transport.Engine{}
 	for i := range engines {
-		engines[i] = e.newEngine(transport.DefaultLimits(), transport.EventListener{})
+		engines[i] = e.newEngine(l, transport.EventListener{})
 		defer engines[i].Close()
 	}
 	served := make(chan error, 1)
