@@ -21,12 +21,12 @@ func Parse(r *http.Request) (*Authorization, error) {
 }
 
 // Parse reads the signature that a request carries, in its Authorization header or
-// its query string, without checking it. It uses the array of a's SignedHeaders
-// again. The error is ErrUnsigned when there is none (an Authorization of another
-// scheme, such as Bearer, is none either), else ErrIncomplete with what is missing
-// or malformed.
+// its query string, without checking it. SignedHeaders is valid until a parses
+// another request. The error is ErrUnsigned when there is none (an Authorization of
+// another scheme, such as Bearer, is none either), else ErrIncomplete with what is
+// missing or malformed.
 func (a *Authorization) Parse(q *Request) error {
-	*a = Authorization{SignedHeaders: a.SignedHeaders[:0]}
+	*a = Authorization{list: a.list, listText: a.listText}
 	text, count := q.First("Authorization")
 	inHeader := isAWS(text)
 	inQuery := q.Query != "" && (strings.Contains(q.Query, paramAlgorithm+"=") || strings.Contains(q.Query, paramSignature+"=") || strings.Contains(q.Query, paramCredential+"="))
@@ -219,25 +219,39 @@ func (a *Authorization) fill(credential, signedHeaders, sig, missing, credential
 		return incomplete("the signature must be 64 hexadecimal digits in lower case")
 	}
 	a.Signature = sig
-	if strings.Count(signedHeaders, ";") >= maxSignedHeaders {
+	if a.listText != signedHeaders {
+		if err := a.parseList(signedHeaders); err != nil {
+			return err
+		}
+	}
+	a.SignedHeaders = a.list
+	return nil
+}
+
+// parseList reads the names of the signed headers.
+func (a *Authorization) parseList(text string) error {
+	a.list, a.listText = a.list[:0], ""
+	if strings.Count(text, ";") >= maxSignedHeaders {
 		return incomplete("SignedHeaders names more than %d headers", maxSignedHeaders)
 	}
+	text = strings.Clone(text) // it is kept, and the request isn't
 	host := false
-	for more := true; more; {
+	for rest, more := text, true; more; {
 		var name string
-		name, signedHeaders, more = strings.Cut(signedHeaders, ";")
+		name, rest, more = strings.Cut(rest, ";")
 		if !headerName(name) {
 			return incomplete("SignedHeaders has %s, which is not a header's name in lower case", quote(name))
 		}
-		if n := len(a.SignedHeaders); n > 0 && a.SignedHeaders[n-1] >= name {
+		if n := len(a.list); n > 0 && a.list[n-1] >= name {
 			return incomplete("SignedHeaders must be sorted and name each header once; %s is out of place", quote(name))
 		}
 		host = host || name == "host"
-		a.SignedHeaders = append(a.SignedHeaders, name)
+		a.list = append(a.list, name)
 	}
 	if !host {
 		return incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
+	a.listText = text
 	return nil
 }
 

@@ -51,4 +51,9 @@ type Authorization struct {
 	// Expires is how long a presigned request is good for after Time. Zero: the
 	// request doesn't say (or isn't presigned), and MaxSkew holds.
 	Expires time.Duration
+
+	// The SignedHeaders that were parsed last, and their text: who signs one request
+	// after the other names the same ones.
+	list     []string
+	listText string
 }

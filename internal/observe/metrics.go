@@ -33,6 +33,8 @@ type Metrics struct {
 	pushes, drops, invocations, cold, tables counter
 	refusals, handOffs, handedOff            counter
 	routeTime, integrationTime, functionRun  histogram
+
+	lastPushed atomic.Pointer[pushSeries]
 }
 
 // NewMetrics returns metrics that have counted nothing.
@@ -141,10 +143,10 @@ var closeCodes = func() (all [16]string) {
 func (m *Metrics) Cluster(next cluster.EventListener) cluster.EventListener {
 	push := next.PushEnd
 	next.PushEnd = func(i cluster.PushInfo) {
-		m.pushes.with(i.APIID, string(i.Stage), string(i.Outcome)).Add(1)
 		if i.Outcome == cluster.PushQueued {
-			m.sent.with(i.APIID, string(i.Stage), "push").Add(1)
-			m.bytes.with(i.APIID, string(i.Stage), "out").Add(int64(i.Size))
+			m.pushed(i.APIID, string(i.Stage), i.Size)
+		} else {
+			m.pushes.with(i.APIID, string(i.Stage), string(i.Outcome)).Add(1)
 		}
 		if push != nil {
 			push(i)
@@ -161,6 +163,25 @@ func (m *Metrics) Cluster(next cluster.EventListener) cluster.EventListener {
 		}
 	}
 	return next
+}
+
+// pushSeries are what a push to a stage counts in.
+type pushSeries struct {
+	api, stage            string
+	queued, frames, bytes *atomic.Int64
+}
+
+// pushed counts a push that was queued. The stage of the last one is at hand.
+func (m *Metrics) pushed(api, stage string, size int) {
+	s := m.lastPushed.Load()
+	if s == nil || s.api != api || s.stage != stage {
+		s = &pushSeries{strings.Clone(api), strings.Clone(stage), m.pushes.with(api, stage, string(cluster.PushQueued)),
+			m.sent.with(api, stage, "push"), m.bytes.with(api, stage, "out")}
+		m.lastPushed.Store(s)
+	}
+	s.queued.Add(1)
+	s.frames.Add(1)
+	s.bytes.Add(int64(size))
 }
 
 // Transport returns a listener that counts what is dropped and passes on.

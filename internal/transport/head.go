@@ -115,7 +115,7 @@ func ParseHead(head []byte) (*Request, Framing, *RequestError) {
 func ParseHeadInto(r *Request, head []byte) (Framing, *RequestError) {
 	*r = Request{Header: r.Header[:0]}
 	text := strings.TrimLeft(string(head), "\r\n")
-	line, rest, ok := strings.Cut(text, "\r\n")
+	line, rest, ok := cutLine(text)
 	if !ok {
 		return Framing{}, ErrBareLineEnd
 	}
@@ -127,7 +127,7 @@ func ParseHeadInto(r *Request, head []byte) (Framing, *RequestError) {
 		r.Header = make([]Field, 0, strings.Count(rest, "\n"))
 	}
 	for {
-		line, rest, ok = strings.Cut(rest, "\r\n")
+		line, rest, ok = cutLine(rest)
 		if !ok {
 			return Framing{}, ErrBareLineEnd
 		}
@@ -147,6 +147,15 @@ func ParseHeadInto(r *Request, head []byte) (Framing, *RequestError) {
 		return Framing{}, err
 	}
 	return f, nil
+}
+
+// cutLine cuts the first line off, without its CR LF.
+func cutLine(s string) (line, rest string, ok bool) {
+	i := strings.IndexByte(s, '\n')
+	if i < 1 || s[i-1] != '\r' {
+		return "", "", false
+	}
+	return s[:i-1], s[i+1:], true
 }
 
 func parseRequestLine(line string, r *Request, f *Framing) *RequestError {
@@ -182,11 +191,14 @@ func parseField(line string) (Field, *RequestError) {
 	if line[0] == ' ' || line[0] == '\t' {
 		return Field{}, ErrFieldFolded
 	}
-	name, value, ok := strings.Cut(line, ":")
-	if !ok || !isToken(name) {
+	colon := 0
+	for colon < len(line) && tokenBytes[line[colon]] {
+		colon++
+	}
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
 		return Field{}, ErrFieldName
 	}
-	value = strings.Trim(value, " \t")
+	name, value := line[:colon], strings.Trim(line[colon+1:], " \t")
 	if !validValue(value) {
 		return Field{}, ErrFieldValue
 	}

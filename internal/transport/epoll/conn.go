@@ -189,7 +189,18 @@ func (c *conn) Send(payload []byte, binary bool) error {
 	now := c.l.e.now()
 	c.mu.Lock()
 	err := c.roomLocked(ws.MessageSize(len(payload), l.OutFrame))
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.readyLocked(): // as nearly always with an idle client: nothing is made for it
+		b := outBuffers.Get().(*[]byte)
+		*b = l.AppendMessage((*b)[:0], payload, binary, c.deflate)
+		if rest := c.writeLocked(*b); len(rest) > 0 {
+			q := c.queueLocked()
+			*q = append(*q, rest...)
+		}
+		putBuffer(b)
+		c.sentLocked(now)
+	default:
 		b := c.queueLocked()
 		*b = l.AppendMessage(*b, payload, binary, c.deflate)
 		c.sentLocked(now)

@@ -32,13 +32,18 @@ func (q *outQueue) size() int {
 
 // drop forgets what waits.
 func (q *outQueue) drop() {
-	if b := q.buf; b != nil {
-		if cap(*b) <= keptBuffer {
-			*b = (*b)[:0]
-			outBuffers.Put(b)
-		}
+	if q.buf != nil {
+		putBuffer(q.buf)
 	}
 	*q = outQueue{}
+}
+
+// putBuffer gives a buffer back.
+func putBuffer(b *[]byte) {
+	if cap(*b) <= keptBuffer {
+		*b = (*b)[:0]
+		outBuffers.Put(b)
+	}
 }
 
 // queuedLocked returns how many bytes wait.
@@ -102,10 +107,15 @@ func (c *conn) flushLocked() {
 	c.flushedLocked()
 }
 
+// readyLocked says that nothing waits to be written, and nothing keeps from writing.
+func (c *conn) readyLocked() bool {
+	return c.queuedLocked() == 0 && !c.held && !c.corked && !c.hinted(stalled)
+}
+
 // writeLocked writes to a socket for which nothing waits, and returns what it
 // doesn't take; all of p when something does wait.
 func (c *conn) writeLocked(p []byte) []byte {
-	if c.queuedLocked() > 0 || c.held || c.corked || c.hinted(stalled) {
+	if !c.readyLocked() {
 		return p
 	}
 	for {
