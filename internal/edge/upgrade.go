@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,7 +46,7 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 		reject(u, no.status, errorType(no.status), requestID, no.text)
 		return
 	}
-	if len(segments(path)) == 0 && s.Name != apigw.StageName(apigw.RouteDefault) && e.domains.Lookup(r.Host) == nil {
+	if strings.Trim(path, "/") == "" && s.Name != apigw.StageName(apigw.RouteDefault) && e.domains.Lookup(r.Host) == nil {
 		e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: path, WebSocket: true})
 	}
 	go e.connect(newConnectRequest(r, s, query), u)
@@ -245,25 +247,21 @@ func newConnectRequest(r *transport.Request, s *stage.Stage, query string) *even
 	if r.TLS {
 		c.ForwardedProto = "https"
 	}
-	if r.LocalAddr != nil {
-		if _, port, err := net.SplitHostPort(r.LocalAddr.String()); err == nil {
-			c.ForwardedPort = port
-		}
+	if a, ok := r.LocalAddr.(*net.TCPAddr); ok {
+		c.ForwardedPort = strconv.Itoa(a.Port)
 	}
 	return c
 }
 
 // addressOf returns an address without its port.
 func addressOf(a net.Addr) string {
-	if a == nil {
+	switch a := a.(type) {
+	case nil:
 		return ""
+	case *net.TCPAddr: // an IPv6 zone means nothing elsewhere
+		return a.AddrPort().Addr().Unmap().WithZone("").String()
 	}
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	host, _, _ = strings.Cut(host, "%") // an IPv6 zone means nothing elsewhere
-	return host
+	return a.String()
 }
 
 // parseQuery decodes a query in the client's order. What can't be decoded is
@@ -289,7 +287,10 @@ func unescape(s string) string {
 
 // newTraceID returns an X-Ray trace header: version, seconds, 96 random bits.
 func newTraceID(now time.Time) string {
-	var b [12]byte
-	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
-	return fmt.Sprintf("Root=1-%08x-%s", uint32(now.Unix()), hex.EncodeToString(b[:]))
+	var b [16]byte
+	binary.BigEndian.PutUint32(b[:], uint32(now.Unix()))
+	rand.Read(b[4:]) // never fails: crypto/rand aborts the program instead
+	id := append(make([]byte, 0, 64), "Root=1-"...)
+	id = append(hex.AppendEncode(id, b[:4]), '-')
+	return string(hex.AppendEncode(id, b[4:]))
 }

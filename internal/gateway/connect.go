@@ -113,10 +113,11 @@ func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route
 		info.Target = ""
 	}
 	// Behind the authorizer, which may be who says the key (WS-06-097, WS-06-108).
-	switch key, err := g.admitKey(route, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r); {
-	case err != nil:
-		return nil, nil, rejectionOf(nil, err)
-	case key != nil:
+	if route.RequiresAPIKey() {
+		key, err := g.admitKey(route, g.contextOf(c, s, event.TypeConnect, apigw.RouteConnect, info.RequestID), r)
+		if err != nil {
+			return nil, nil, rejectionOf(nil, err)
+		}
 		info.Grant.Key = key
 		c.Grant(info.Grant)
 	}

@@ -17,15 +17,11 @@ type APIKeys interface {
 
 // admitKey holds the API key of a handshake, its header's or the authorizer's,
 // against the usage plans of a $connect route that requires one (WS-06-090, WS-06-091).
-// nil: none is.
 func (g *Gateway) admitKey(route *stage.Route, c *event.Context, r *event.ConnectRequest) (*event.APIKey, error) {
-	value, required := route.APIKey(c, r)
-	switch {
-	case !required:
-		return nil, nil
-	case g.keys == nil:
+	if g.keys == nil {
 		return nil, fmt.Errorf("%w: there are no API keys", apigw.ErrKeyForbidden)
 	}
+	value := route.APIKey(c, r)
 	id, err := g.keys.Admit(value, c.APIID, c.Stage)
 	if err != nil {
 		return nil, err

@@ -23,18 +23,18 @@ func (g *Gateway) admitRate(s *stage.Stage, now time.Time) *Rejection {
 	if route := s.Connect(); route != nil {
 		own = route.Throttle
 	}
-	no := &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests}
+	refused := func(o Outcome, why error) *Rejection {
+		return &Rejection{Status: http.StatusTooManyRequests, Text: textTooManyRequests, Outcome: o, Err: why}
+	}
 	switch {
 	case !g.connects.Allow(now):
-		no.Outcome, no.Err = ConnectionThrottled, errConnections
+		return refused(ConnectionThrottled, errConnections)
 	case !own.Allow(now):
-		no.Outcome, no.Err = Throttled, throttledBy(s, s.Connect())
+		return refused(Throttled, throttledBy(s, s.Connect()))
 	case !g.account.Allow(now):
-		no.Outcome, no.Err = AccountThrottled, errAccount
-	default:
-		return nil
+		return refused(AccountThrottled, errAccount)
 	}
-	return no
+	return nil
 }
 
 // throttledBy says whose rate or burst is used up: the route's own or the stage's.

@@ -73,15 +73,15 @@ type Route struct {
 	key        *selection.Expr                      // finds the API key that $connect requires; nil: none is
 }
 
-// APIKey returns the API key that a handshake shows, perhaps none, and whether the
-// route requires one.
-func (r *Route) APIKey(c *event.Context, connect *event.ConnectRequest) (value string, required bool) {
-	if r.key == nil {
-		return "", false
-	}
+// RequiresAPIKey says that only handshakes with an API key are admitted.
+func (r *Route) RequiresAPIKey() bool { return r.key != nil }
+
+// APIKey returns the API key that a handshake shows to a route that requires one,
+// perhaps "".
+func (r *Route) APIKey(c *event.Context, connect *event.ConnectRequest) string {
 	// Neither of the two expressions that there are can fail.
 	v, _ := r.key.Append(nil, &source{context: c, connect: connect})
-	return string(v), true
+	return string(v)
 }
 
 // Connect returns the $connect route, or nil.

@@ -87,14 +87,24 @@ func (r *Request) Get(name string) string {
 }
 
 // Values returns the values of all fields of that name, in any letter case, in order.
-func (r *Request) Values(name string) []string {
-	var vs []string
+func (r *Request) Values(name string) []string { return r.appendValues(nil, name) }
+
+func (r *Request) appendValues(vs []string, name string) []string {
 	for i := range r.Header {
 		if strings.EqualFold(r.Header[i].Name, name) {
 			vs = append(vs, r.Header[i].Value)
 		}
 	}
 	return vs
+}
+
+// CheckHandshake is ws.CheckHandshake of the request; minor is its protocol's.
+func (r *Request) CheckHandshake(minor int) (key string, err *ws.HandshakeError) {
+	var vs []string // one at a time is looked at
+	return ws.CheckHandshake(r.Method, minor, func(name string) []string {
+		vs = r.appendValues(vs[:0], name)
+		return vs
+	})
 }
 
 // HasToken reports whether one of the comma-separated lists in the fields of

@@ -372,7 +372,7 @@ func (c *conn) droppedFields(n int) {
 // upgrade asks the handler about a handshake. early is what came behind the head.
 func (c *conn) upgrade(m *more, req *transport.Request, early []byte) {
 	f := m.request.framing
-	key, herr := ws.CheckHandshake(req.Method, f.Minor, req.Values)
+	key, herr := req.CheckHandshake(f.Minor)
 	if herr != nil || !f.OriginForm {
 		status, text := 400, "the target must be a path"
 		if herr != nil {

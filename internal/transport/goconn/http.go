@@ -389,7 +389,7 @@ func (c *conn) droppedFields(n int) {
 // meanwhile so that the client's leaving is noticed. early is what came behind
 // the head.
 func (c *conn) upgrade(req *transport.Request, f transport.Framing, early []byte) {
-	key, herr := ws.CheckHandshake(req.Method, f.Minor, req.Values)
+	key, herr := req.CheckHandshake(f.Minor)
 	if herr != nil || !f.OriginForm {
 		status, text := 400, "the target must be a path"
 		if herr != nil {
