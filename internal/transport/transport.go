@@ -249,8 +249,8 @@ type Handler interface {
 	// last OnMessage.
 	OnClose(Conn, CloseReason)
 	// Freeze writes the handler's half of the connection down. No other method runs
-	// for the connection meanwhile, and it must not send on it. After an error the
-	// connection stays. It is no end: the connection may come back, and if it
+	// for the connection meanwhile, and it must not send on it; PauseReads and
+	// ResumeReads count until it has returned. After an error the connection stays. It is no end: the connection may come back, and if it
 	// doesn't, no OnClose follows.
 	Freeze(Conn) ([]byte, error)
 	// Thaw attaches what Freeze wrote, in the process that takes the connection,

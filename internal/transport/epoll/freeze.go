@@ -228,13 +228,16 @@ func (f *freezer) give(l *loop, t *transit, batch []frozen) (int, error) {
 	return n, nil
 }
 
-// data asks the handler for its half.
+// data asks the handler for its half. Pausing and resuming count until it is there.
 func (f *freezer) data(z frozen) (data []byte, refused bool) {
 	if z.was == phaseHead {
 		return nil, false
 	}
 	var err error
 	ok := z.c.guard("Freeze", func() { data, err = z.c.served.handler.Freeze(z.c) })
+	z.c.mu.Lock()
+	defer z.c.mu.Unlock()
+	setPaused(z.state, z.c.paused && z.was == phaseOpen) // whoever pauses has no say once it is closing
 	return data, !ok || err != nil
 }
 

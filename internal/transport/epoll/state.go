@@ -60,9 +60,22 @@ type state struct {
 	out     []byte // what waits to be written, perhaps from the middle of a frame
 }
 
-// size is about how many bytes append appends, none less.
+// size is how many bytes append appends, or a few more.
 func (s *state) size() int {
-	return stateHead + 6*4 + maxStateText + maxStateDrop + maxStateError*min(1, int(s.flags&stateEnded)) + len(s.in) + len(s.decoder) + len(s.out)
+	n := stateHead + 6*4 + len(s.reason.Text) + len(s.reason.Drop) + len(s.in) + len(s.decoder) + len(s.out)
+	if s.reason.Err != nil {
+		n += maxStateError
+	}
+	return n
+}
+
+// setPaused changes the state's bytes.
+func setPaused(b []byte, paused bool) {
+	flags := binary.BigEndian.Uint16(b[1:]) &^ statePaused
+	if paused {
+		flags |= statePaused
+	}
+	binary.BigEndian.PutUint16(b[1:], flags)
 }
 
 func (s *state) has(flag uint16) bool { return s.flags&flag != 0 }

@@ -41,6 +41,7 @@ func testFreeze(t *testing.T, e env) {
 		{"ServerCloses", testFreezeServerCloses},
 		{"ClientCloses", testFreezeClientCloses},
 		{"PausedReads", testFreezePausedReads},
+		{"PausedInFreeze", testFreezePausedInFreeze},
 		{"Moved", testFreezeMoved},
 		{"RefusedBatch", testFreezeRefusedBatch},
 		{"PendingUpgrade", testFreezePendingUpgrade},
@@ -355,6 +356,38 @@ func testFreezePausedReads(t *testing.T, e env) {
 		c.want(event{ws.Text, want, 0})
 	}
 	none(t, from.messages, "a message where the connection was")
+}
+
+// What Freeze says of pausing counts.
+func testFreezePausedInFreeze(t *testing.T, e env) {
+	for _, paused := range []bool{true, false} {
+		from, to := newRecorder(t), newRecorder(t)
+		from.freeze = func(c transport.Conn) ([]byte, error) {
+			if paused {
+				c.PauseReads()
+			} else {
+				c.ResumeReads()
+			}
+			return []byte(recorded), nil
+		}
+		p := e.pair(t, transport.DefaultLimits(), from, to)
+		c := p.a.client()
+		c.open("/")
+		conn := take(t, from.conns, "bind")
+		if !paused {
+			conn.PauseReads()
+		}
+		p.move()
+		now := take(t, to.conns, "Thaw")
+		c.write(text("hello"))
+		if paused {
+			now.Send([]byte("out"), false)
+			c.want(event{ws.Text, "out", 0})
+			none(t, to.messages, "a message while paused")
+			now.ResumeReads()
+		}
+		c.want(event{ws.Text, "hello", 0})
+	}
 }
 
 // What the old end answers once the connection has moved.
