@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -410,6 +411,62 @@ func TestValidateTakesUpsArguments(t *testing.T) {
 		if _, stderr, code := output(t, dir, "", append([]string{"validate"}, tt.args...)...); code != tt.code {
 			t.Errorf("validate %q: exit %d, want %d; it said %s", tt.args, code, tt.code, stderr)
 		}
+	}
+}
+
+// TestValidateAsksTheControlPlane wants validate to refuse all that creating the
+// resources would, each with its place, and up to refuse the first with the same
+// words; and nothing to be left of it.
+func TestValidateAsksTheControlPlane(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"template.yaml": `Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  Slow:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: HTTP_PROXY
+      IntegrationMethod: POST
+      IntegrationUri: https://example.org
+      TimeoutInMillis: 29001
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: send, Target: !Sub "integrations/${Slow}"}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    DependsOn: Route
+    Properties: {ApiId: !Ref Api, StageName: dev, AutoDeploy: true}
+  Sum:
+    Type: AWS::ApiGatewayV2::Model
+    Properties:
+      ApiId: !Ref Api
+      Name: not-a-name
+      ContentType: application/json
+      Schema: {type: object}
+`})
+	stdout, stderr, code := output(t, dir, "", "validate", "--json")
+	var found struct{ Errors []finding }
+	if err := json.Unmarshal([]byte(stdout), &found); err != nil || code != exitUsage {
+		t.Fatalf("exit %d, %v: %s", code, err, stderr)
+	}
+	var got []string
+	for _, f := range found.Errors {
+		got = append(got, fmt.Sprintf("%s:%d %s %s", f.File, f.Line, f.Resource, f.Property))
+	}
+	slices.Sort(got)
+	want := []string{"template.yaml:24 Sum Properties.Name", "template.yaml:5 Slow "}
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q; it said %s", got, want, stderr)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("validate left %v, %v", left, err)
+	}
+	_, said, _ := output(t, dir, "", "up", "--port", "0")
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if first := lines[len(lines)-1]; !strings.Contains(stderr, first) {
+		t.Errorf("up said %s, validate %s", first, stderr)
 	}
 }
 

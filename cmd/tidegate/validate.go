@@ -45,6 +45,9 @@ func validateCommand() *cobra.Command {
 			return validateConfig(cmd.Context(), o.Template, *asJSON || !isTerminal(os.Stdout))
 		}
 		s, err := up.Load(o)
+		if err == nil {
+			err = up.Check(cmd.Context(), s)
+		}
 		var bad stack.Diagnostics
 		if err != nil && !errors.As(err, &bad) {
 			return invalidTemplate(err)

@@ -439,15 +439,20 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		Applied: follower.Wait, DomainApplied: follower.WaitDomain,
 		Notice: s.options.Observer.ControlNotice,
 	})
-	second, first := controlapi.New(gate, s.plane), s.keys.Handler(gate)
-	handlers["apigateway"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handlers["apigateway"] = apiGateway(gate, s.plane, s.keys)
+	return s.openDoor(ctx, gate, handlers)
+}
+
+// apiGateway is both versions of the control plane's API.
+func apiGateway(gate *awshttp.Gate, plane *control.Service, keys *usage.Service) http.Handler {
+	second, first := controlapi.New(gate, plane), keys.Handler(gate)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/apikeys") || strings.HasPrefix(r.URL.Path, "/usageplans") || r.URL.Path == "/account" {
 			first.ServeHTTP(w, r) // version 1
 			return
 		}
 		second.ServeHTTP(w, r)
 	})
-	return s.openDoor(ctx, gate, handlers)
 }
 
 // openDoor opens Tidegate's own pages and the edge.

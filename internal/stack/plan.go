@@ -252,6 +252,8 @@ type values struct {
 	s     *Stack
 	known map[string]RecordedResource
 	notes []Note // what only evaluating with resources brought up
+	// codeless leaves the code of functions and layers alone.
+	codeless bool
 }
 
 func newValues(s *Stack) *values {
@@ -319,7 +321,7 @@ func (v *values) resolve(res *resource) (*change, error) {
 			c.name = v.s.generatedName(res.id, res.schema.nameLimit)
 		}
 	}
-	if res.typ == "AWS::Lambda::Function" || res.typ == "AWS::Lambda::LayerVersion" {
+	if !v.codeless && (res.typ == "AWS::Lambda::Function" || res.typ == "AWS::Lambda::LayerVersion") {
 		if err := v.s.loadCode(c); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package up
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"tidegate/internal/server"
 	"tidegate/internal/stack"
 )
 
@@ -112,6 +114,18 @@ func Load(o Options) (*stack.Stack, error) {
 		s.Notes = append([]stack.Note{{Position: stack.Position{File: path}, Message: "is taken; " + strings.Join(also, ", ") + " beside it is not"}}, s.Notes...)
 	}
 	return s, nil
+}
+
+// Check is what Load can't see: the stack's resources of API Gateway are given to a
+// control plane that serves nobody. What it refuses is a stack.Diagnostics.
+func Check(ctx context.Context, s *stack.Stack) (err error) {
+	plane, err := server.Rehearse(ctx, server.Options{Region: s.Region, Account: s.Account})
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, plane.Close()) }()
+	d := stack.Deployer{Endpoint: plane.Endpoint(), Client: plane.Client(), Credentials: plane.Key(), Region: s.Region}
+	return d.Check(ctx, s)
 }
 
 // find returns the configuration file's settings, and the template that they and
