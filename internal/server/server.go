@@ -84,6 +84,7 @@ type Server struct {
 	registry  *connection.Registry
 	router    *cluster.Router
 	gateway   *gateway.Gateway
+	backends  *upstream.Client // calls HTTP backends
 	keys      *usage.Service
 	domains   edge.Domains
 	admin     *admin.Service
@@ -376,13 +377,14 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 		announcer = &integration.Announcer{Secret: s.options.WebhookSecret}
 	}
 	transport := upstream.NewTransport(upstream.Config{})
+	s.backends = upstream.New(upstream.Config{Other: transport})
 	return &binder{
 		announcer: announcer, alone: s.options.Serve != nil,
 		limits: s.options.Limits,
 		lambda: integration.LambdaConfig{Endpoint: inMemory("lambda"), Client: client, Region: s.options.Region,
 			Account: s.options.Account, Credentials: keys},
 		iam:       &authorizer.IAM{Keys: signers{gate.Identities}, Region: s.options.Region, Account: s.options.Account, AnyRegion: gate.Mode != awshttp.Enforce},
-		transport: transport, backends: upstream.New(upstream.Config{Other: transport}), inspect: s.options.Inspect,
+		transport: transport, backends: s.backends, inspect: s.options.Inspect,
 		roles: roles, memory: client.Transport, endpoints: s.options.Endpoints, fallback: s.options.Fallback, note: s.options.Observer.Note,
 		has: func(service string) bool { return handlers[service] != nil || service == "execute-api" },
 	}
@@ -562,6 +564,9 @@ func (s *Server) Close() error {
 	}
 	s.memory.Close()
 	s.stop()
+	if s.backends != nil {
+		s.backends.Close()
+	}
 	s.running.Wait()
 	if s.tables != nil {
 		errs = append(errs, s.tables.Close())
