@@ -14,7 +14,7 @@ func nothing(int) string { return "" }
 // garbage has been collected. What a connection costs is the slope.
 func idle(ctx context.Context, s *session) error {
 	n := s.result.Clients
-	var at, rss, pss []float64
+	var at, rss, pss, heap []float64
 	for _, step := range []int{0, n * 5 / 19, n * 10 / 19, n * 15 / 19, n} {
 		if _, _, err := s.connect(step, nothing); err != nil {
 			return err
@@ -33,11 +33,21 @@ func idle(ctx context.Context, s *session) error {
 			s.result.Values["base_rss_mib"] = float64(u.RSS) / (1 << 20)
 			continue // the first clients pay for what all share
 		}
+		if g := s.target.gateway; g != nil {
+			c, err := g.Free(ctx)
+			if err != nil {
+				return err
+			}
+			heap = append(heap, float64(c.HeapBytes))
+		}
 		at, rss, pss = append(at, float64(s.live)), append(rss, float64(u.RSS)), append(pss, float64(u.PSS))
 		s.result.Values[fmt.Sprintf("rss_mib_at_%d", step)] = float64(u.RSS) / (1 << 20)
 	}
 	s.result.Values["rss_bytes_per_connection"] = slope(at, rss)
 	s.result.Values["pss_bytes_per_connection"] = slope(at, pss)
+	if heap != nil {
+		s.result.Values["heap_bytes_per_connection"] = slope(at, heap)
+	}
 	a := s.read()
 	s.loop.Spin(s.duration)
 	s.since(a, 0)

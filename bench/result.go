@@ -147,7 +147,7 @@ var common = []column{
 func columnsOf(test string) []column {
 	switch test {
 	case testIdle:
-		return []column{{"rss_bytes_per_connection", "RSS B/connection", 1, 0}, {"pss_bytes_per_connection", "PSS B/connection", 1, 0}, {"base_rss_mib", "base MiB", 1, 1}, {"rss_mib", "RSS MiB", 1, 1}, {"idle_cpu_percent", "idle CPU %", 1, 2}}
+		return []column{{"rss_bytes_per_connection", "RSS B/connection", 1, 0}, {"pss_bytes_per_connection", "PSS B/connection", 1, 0}, {"heap_bytes_per_connection", "of it on the heap", 1, 0}, {"base_rss_mib", "base MiB", 1, 1}, {"rss_mib", "RSS MiB", 1, 1}, {"idle_cpu_percent", "idle CPU %", 1, 2}}
 	case testStorm:
 		return append([]column{{"messages_per_second", "connects/s", 1, 0}}, common[1:]...)
 	case testFanout:
