@@ -84,7 +84,7 @@ func (r *Registry) Thaw(frozen []byte, s Socket, bound int) (*Connection, error)
 	if err != nil {
 		return nil, err
 	}
-	c.text, c.socket = r.codec.String(c.id), s
+	c.text, c.socket = [IDLen]byte(r.codec.AppendID(nil, c.id)), s
 	c.state.Store(uint32(state))
 	if err := r.adopt(c); err != nil {
 		return nil, err

@@ -100,7 +100,10 @@ func (c *Codec) decrypt(a, b uint64) (uint64, uint64) {
 }
 
 // String returns the id as users see it: [A-Za-z0-9_-]{15}=.
-func (c *Codec) String(id ID) string {
+func (c *Codec) String(id ID) string { return string(c.AppendID(make([]byte, 0, IDLen), id)) }
+
+// AppendID appends the id as users see it: IDLen bytes.
+func (c *Codec) AppendID(to []byte, id ID) []byte {
 	// 88 bits: incarnation (24), slot (32), generation (32).
 	a := uint64(id.incarnation&MaxIncarnation)<<20 | uint64(id.slot>>12)
 	b := uint64(id.slot&0xfff)<<32 | uint64(id.generation)
@@ -113,7 +116,7 @@ func (c *Codec) String(id ID) string {
 	for i := range 5 {
 		raw[6+i] = byte(b >> (32 - 8*i))
 	}
-	return base64.URLEncoding.EncodeToString(raw[:])
+	return base64.URLEncoding.AppendEncode(to, raw[:])
 }
 
 // ParseID reads an id. A text that isn't [A-Za-z0-9_-]{15}= is ErrMalformedID.

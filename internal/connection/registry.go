@@ -117,10 +117,10 @@ func (r *Registry) Reserve(info Info) (*Connection, error) {
 		return nil, err
 	}
 	c.id = ID{incarnation: r.Incarnation(), slot: slot, generation: generation}
-	c.text = r.codec.String(c.id)
+	r.codec.AppendID(c.text[:0], c.id)
 	for c.text[0] == '-' { // command lines take it for an option
 		c.id.generation = r.renew(ch, slot)
-		c.text = r.codec.String(c.id)
+		r.codec.AppendID(c.text[:0], c.id)
 	}
 	ch.connections[slot%chunkSize].Store(c)
 	r.count.Add(1)
