@@ -19,16 +19,10 @@ func idle(ctx context.Context, s *session) error {
 		if _, _, err := s.connect(step, nothing); err != nil {
 			return err
 		}
-		s.loop.Spin(s.settle)
-		for range 2 { // what the first one's request left behind
-			if s.target.free != nil {
-				if err := s.target.free(ctx); err != nil {
-					return err
-				}
-			}
-			s.loop.Spin(s.settle)
+		u, err := s.leanest(ctx)
+		if err != nil {
+			return err
 		}
-		u := proc.Memory(proc.Tree(s.target.group.Roots()))
 		if step == 0 {
 			s.result.Values["base_rss_mib"] = float64(u.RSS) / (1 << 20)
 			continue // the first clients pay for what all share
@@ -54,6 +48,32 @@ func idle(ctx context.Context, s *session) error {
 	s.result.Values["idle_cpu_percent"] = 100 * s.result.Values["server_cores"]
 	s.result.Values["open"] = float64(s.live)
 	return nil
+}
+
+// Rounds of collecting garbage: each gives back what the one before could not, until
+// little follows.
+const (
+	mostRounds = 8
+	fewBytes   = 64 << 10
+)
+
+// leanest has the server collect garbage until its memory falls no more.
+func (s *session) leanest(ctx context.Context) (proc.Usage, error) {
+	var u proc.Usage
+	for range mostRounds {
+		s.loop.Spin(s.settle)
+		if s.target.free != nil {
+			if err := s.target.free(ctx); err != nil {
+				return u, err
+			}
+		}
+		last := u
+		u = proc.Memory(proc.Tree(s.target.group.Roots()))
+		if last.RSS > 0 && last.RSS-u.RSS < fewBytes {
+			break
+		}
+	}
+	return u, nil
 }
 
 // slope is that of the line of least squares through the points.
