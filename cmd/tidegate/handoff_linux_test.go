@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -601,5 +603,60 @@ func TestHandOffUnderSystemd(t *testing.T) {
 	h.end()
 	if said := next(); said != "STOPPING=1" {
 		t.Errorf("at the end: %q", said)
+	}
+}
+
+// TestHandOffWithTLS holds what becomes of clients that can't go over, because TLS
+// ends in the process: they can be pushed to as long as they are there, get the
+// replies that they wait for, and are closed with 1012.
+func TestHandOffWithTLS(t *testing.T) {
+	b := newCrowdBackend(t)
+	certificate := writeCertificate(t, filepath.Join(t.TempDir(), "a"))
+	h := startHanded(t, handOffHead+fmt.Sprintf("tls: {certificate_file: %q, private_key_file: %q}\n", certificate, strings.TrimSuffix(certificate, ".crt")+".key")+b.api())
+	pem, err := os.ReadFile(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	dial := func() *byteClient {
+		c, err := tls.Dial("tcp", h.Public, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dialBytes(t, c, h.Public)
+	}
+	waits, rests := dial(), dial()
+	waits.say("wait 1s")
+	before := h.pid()
+	r, stderr, code := h.handOff()
+	if code != exitDone || r.Connections != 0 {
+		t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
+	}
+	if err := h.push(waits.id, "by the new process, to the old one"); err != nil { // its message is under way: it is still there
+		t.Error(err)
+	}
+	for _, want := range []string{"by the new process, to the old one", "wait 1s"} {
+		if got, err := waits.hear(); err != nil || got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	for _, client := range []*byteClient{waits, rests} {
+		if got, err := client.hear(); !errors.Is(err, closed(1012)) {
+			t.Errorf("got %q, %v", got, err)
+		}
+		client.c.Close()
+	}
+	h.gone(before)
+	if err := h.push(waits.id, "too late"); err == nil || !strings.Contains(err.Error(), ": 410 ") {
+		t.Errorf("after the end: %v", err)
+	}
+	if dial().id == "" {
+		t.Error("nobody is let in")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.disconnects[waits.id] != 1 || b.disconnects[rests.id] != 1 {
+		t.Errorf("$disconnect: %v", b.disconnects)
 	}
 }

@@ -110,9 +110,13 @@ func (d *Door) Close() error { return d.l.Close() }
 func (d *Door) serve() {
 	defer close(d.calls)
 	for {
-		c, err := d.l.Accept()
+		c, err := d.l.AcceptUnix()
 		if err != nil {
 			return
+		}
+		if err := mayAsk(c); err != nil {
+			(&Call{c: c}).Done(Result{Error: err.Error()})
+			continue
 		}
 		c.SetReadDeadline(time.Now().Add(5 * time.Second))
 		call := &Call{c: c}

@@ -3,6 +3,7 @@ package handoff
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 )
@@ -53,6 +54,29 @@ func filesOf(oob []byte, flags int) (files []*os.File, err error) {
 		}
 	}
 	return files, err
+}
+
+// mayAsk says why whoever is at the other end of a socket may not ask for a hand-off:
+// it starts a program of his choice as this process's user.
+func mayAsk(c *net.UnixConn) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var who *syscall.Ucred
+	var cerr error
+	if err := rc.Control(func(fd uintptr) {
+		who, cerr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	}); err != nil {
+		return err
+	}
+	if cerr != nil {
+		return os.NewSyscallError("getsockopt", cerr)
+	}
+	if own := os.Geteuid(); who.Uid != 0 && int(who.Uid) != own {
+		return fmt.Errorf("the user with the id %d may not ask: this process is run by %d", who.Uid, own)
+	}
+	return nil
 }
 
 // socketPair returns two connected sockets.

@@ -20,8 +20,13 @@ import (
 // ErrHandOffUnderWay says that a hand-off can't begin because another isn't over.
 var ErrHandOffUnderWay = errors.New("a hand-off is under way")
 
-// retireRate is how many clients a second are closed that can't be handed off.
-const retireRate = 200
+const (
+	// retireRate is how many clients a second are closed that can't be handed off.
+	retireRate = 200
+	// requestTime is how long requests under way have that went to net/http: calls
+	// of the control plane, and streams, which end only so.
+	requestTime = 5 * time.Second
+)
 
 // changes let calls that change anything be refused for a moment: calls under way
 // end first, new ones are told to come again.
@@ -124,8 +129,10 @@ func (s *Server) Leave(ctx context.Context, to *handoff.Successor) error {
 	}
 	s.metrics.HandedOff("out", to.Moved-moved)
 	errs = append(errs, to.Done(), s.gateway.Retire(ctx, retireRate))
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	for _, f := range s.fronts {
-		errs = append(errs, f.fallback.Shutdown(ctx))
+		f.fallback.Shutdown(ctx) // streams don't end before
 	}
 	return errors.Join(errs...)
 }
