@@ -320,6 +320,13 @@ func (c *Connection) InFlight() int {
 	return int(c.inFlight)
 }
 
+// Held returns how many calls of Hold wait for Unhold.
+func (c *Connection) Held() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.holds)
+}
+
 // Refused counts a message that was over a throttle. It returns how many there
 // were in a row within the window that the first of them began.
 func (c *Connection) Refused(now time.Time, window time.Duration) int {

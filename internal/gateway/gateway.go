@@ -67,6 +67,7 @@ type Gateway struct {
 	// under it: its $disconnect is still owed.
 	withdrawn sync.Map
 
+	debts    debts // of a process that hands off to this one
 	draining atomic.Bool
 	active   atomic.Int64  // connections whose $disconnect isn't done, and messages
 	idle     chan struct{} // told when active falls to zero while draining

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"maps"
+	"sync"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -47,14 +49,64 @@ func (g *Gateway) unhold(c *connection.Connection) {
 		func() error { return g.elsewhere.Release(c.ID(), 0, 1) })
 }
 
+// debts are what another process will say of connections that it handed off before
+// it had dealt with their messages.
+type debts struct {
+	mu   sync.Mutex
+	owed map[*connection.Connection]debt // guarded by mu
+}
+
+// A debt is how many messages of a connection are to be ended and unheld.
+type debt struct{ ended, unheld int }
+
+// note keeps what is owed for a connection that has just come.
+func (d *debts) note(c *connection.Connection) {
+	owed := debt{c.InFlight(), c.Held()}
+	if owed == (debt{}) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.owed == nil {
+		d.owed = map[*connection.Connection]debt{}
+	}
+	d.owed[c] = owed
+}
+
+// pay takes from what is owed, and returns how much of it there was.
+func (d *debts) pay(c *connection.Connection, by debt) debt {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	owed := d.owed[c]
+	by = debt{min(by.ended, owed.ended), min(by.unheld, owed.unheld)}
+	if owed = (debt{owed.ended - by.ended, owed.unheld - by.unheld}); owed == (debt{}) {
+		delete(d.owed, c)
+	} else {
+		d.owed[c] = owed
+	}
+	return by
+}
+
 // Release ends and unholds messages of a connection that another process took on
 // and handed off to this one before it had dealt with them.
 func (g *Gateway) Release(c *connection.Connection, ended, unheld int) {
-	for range ended {
+	paid := g.debts.pay(c, debt{ended, unheld})
+	for range paid.ended {
 		c.End(g.inFlight(c))
 	}
-	for range unheld {
+	for range paid.unheld {
 		c.Unhold(g.inFlight(c))
+	}
+}
+
+// ReleaseAll is Release of all that another process has not said and won't say any
+// more, since it has ended: its clients must not wait for it.
+func (g *Gateway) ReleaseAll() {
+	g.debts.mu.Lock()
+	owed := maps.Clone(g.debts.owed)
+	g.debts.mu.Unlock()
+	for c, d := range owed {
+		g.Release(c, d.ended, d.unheld)
 	}
 }
 
@@ -66,6 +118,7 @@ func (g *Gateway) Thaw(frozen []byte, s connection.Socket) (*connection.Connecti
 	if err != nil {
 		return nil, err
 	}
+	g.debts.note(c)
 	c.Pace(g.inFlight(c))
 	g.begin()
 	if _, live := g.Lookup(c.APIID(), c.Stage()); !live || g.draining.Load() {

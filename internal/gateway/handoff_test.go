@@ -101,6 +101,48 @@ func TestHandOffUnderWay(t *testing.T) {
 	})
 }
 
+// TestReleaseAll holds that clients don't wait forever for messages that were with
+// a process that has died.
+func TestReleaseAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		functions := map[string]backend{"f": gate(release)}
+		var next successor
+		old := newRig(t, Config{InFlightConnection: 2, InFlightProcess: 2, Elsewhere: &next}, functions)
+		new := newRigOf(t, 2, Config{InFlightConnection: 2}, functions)
+		for _, g := range []*rig{old, new} {
+			g.publish("$default=>f")
+		}
+		next.to.Store(new)
+		busy, held := old.connect(), old.connect()
+		busy.send("1")
+		busy.send("2")
+		held.send("3")
+		synctest.Wait()
+		busy, held = busy.move(t, new), held.move(t, new)
+		new.gateway.Release(busy.c, 1, 0)
+		new.gateway.ReleaseAll()
+		for _, s := range []*client{busy, held} {
+			if s.isPaused() || s.c.InFlight() != 0 || s.c.Held() != 0 {
+				t.Errorf("paused %t, %d in flight, %d held", s.isPaused(), s.c.InFlight(), s.c.Held())
+			}
+		}
+		close(release) // what comes yet changes nothing
+		synctest.Wait()
+		if busy.c.InFlight() != 0 || held.c.InFlight() != 0 {
+			t.Errorf("%d and %d in flight", busy.c.InFlight(), held.c.InFlight())
+		}
+	})
+}
+
+// An ending is a socket that notes how it was closed.
+type ending struct {
+	nobody
+	code int
+}
+
+func (e *ending) Close(code int, _ string) error { e.code = code; return nil }
+
 // TestThawWithoutItsStage holds that a client whose API isn't there any more is
 // closed, and counted no longer.
 func TestThawWithoutItsStage(t *testing.T) {
@@ -108,10 +150,16 @@ func TestThawWithoutItsStage(t *testing.T) {
 		old := newRig(t, Config{}, nil)
 		old.publish("$default=")
 		new := newRigOf(t, 2, Config{}, nil)
-		s := old.connect().move(t, new)
-		if s.closed != "1001 Going away" {
-			t.Errorf("closed with %q", s.closed)
+		b, err := old.connect().c.Freeze()
+		if err != nil {
+			t.Fatal(err)
 		}
+		s := &ending{}
+		c, err := new.gateway.Thaw(b, s)
+		if err != nil || s.code != 1001 {
+			t.Fatalf("closed with %d, %v", s.code, err)
+		}
+		new.gateway.Disconnect(context.Background(), c, event.CloseReason{Code: s.code})
 		synctest.Wait()
 		if new.registry.Len() != 0 || len(new.disconnects) != 1 {
 			t.Errorf("%d connections, %d disconnects", new.registry.Len(), len(new.disconnects))

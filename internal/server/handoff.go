@@ -218,6 +218,7 @@ func (s *Server) TakeOver(t *handoff.Taker, link *handoff.Link) (int, error) {
 	go func() {
 		<-link.Ended()
 		s.Join(nil)
+		s.gateway.ReleaseAll()
 		s.handing.Store(false)
 	}()
 	n, err := t.Listening(link, s.thaw)
