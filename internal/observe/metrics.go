@@ -33,13 +33,14 @@ type Metrics struct {
 	pushes, drops, invocations, cold, tables counter
 	refusals, handOffs, handedOff            counter
 	routeTime, integrationTime, functionRun  histogram
+	known                                    atomic.Pointer[map[messageKey]*messageSeries]
 
 	lastPushed atomic.Pointer[pushSeries]
 }
 
 // NewMetrics returns metrics that have counted nothing.
 func NewMetrics() *Metrics {
-	return &Metrics{
+	m := &Metrics{
 		connects:         newCounter("tidegate_connects_total", "Handshakes decided.", "api", "stage", "outcome"),
 		disconnects:      newCounter("tidegate_disconnects_total", "Connections ended, by close code.", "api", "stage", "code"),
 		disconnectRoutes: newCounter("tidegate_disconnect_routes_total", "What became of $disconnect.", "api", "stage", "outcome"),
@@ -59,6 +60,8 @@ func NewMetrics() *Metrics {
 		integrationTime:  newHistogram("tidegate_integration_seconds", "What backends took.", "api", "stage", "route"),
 		functionRun:      newHistogram("tidegate_invocation_seconds", "What handlers took.", "function"),
 	}
+	m.known.Store(&map[messageKey]*messageSeries{})
+	return m
 }
 
 // Gateway returns a listener that counts and passes on.
@@ -72,17 +75,13 @@ func (m *Metrics) Gateway(next gateway.EventListener) gateway.EventListener {
 		}
 	}
 	next.MessageEnd = func(i gateway.MessageInfo) {
-		api, stage, route := i.APIID, string(i.Stage), string(i.RouteKey)
-		m.messages.with(api, stage, route, string(i.Outcome)).Add(1)
-		m.routeTime.with(api, stage, route).observe(i.Duration)
-		m.bytes.with(api, stage, "in").Add(int64(i.Size))
+		s := m.ofMessage(&i)
+		s.count.Add(1)
+		s.took.observe(i.Duration)
+		s.in.Add(int64(i.Size))
 		if i.Frame != nil {
-			kind := "reply"
-			if i.Outcome != gateway.Done {
-				kind = "error"
-			}
-			m.sent.with(api, stage, kind).Add(1)
-			m.bytes.with(api, stage, "out").Add(int64(len(i.Frame)))
+			s.sent.Add(1)
+			s.out.Add(int64(len(i.Frame)))
 		}
 		m.integration(i.Subject, i.Outcome, i.BackendStatus, i.IntegrationLatency)
 		if message != nil {
@@ -100,6 +99,50 @@ func (m *Metrics) Gateway(next gateway.EventListener) gateway.EventListener {
 		}
 	}
 	return next
+}
+
+// A messageKey is what decides in which series a message counts.
+type messageKey struct {
+	api, stage, route, outcome string
+	answered                   bool // the client was sent a frame
+}
+
+// messageSeries are the series that a message counts in, found together: there is
+// one for every message that a client sends.
+type messageSeries struct {
+	count, in *atomic.Int64
+	took      *timing
+	sent, out *atomic.Int64 // nil when the client was sent nothing
+}
+
+// ofMessage returns the series of a message.
+func (m *Metrics) ofMessage(i *gateway.MessageInfo) *messageSeries {
+	key := messageKey{i.APIID, string(i.Stage), string(i.RouteKey), string(i.Outcome), i.Frame != nil}
+	if s := (*m.known.Load())[key]; s != nil {
+		return s
+	}
+	return m.findSeries(key)
+}
+
+// findSeries is ofMessage at the first message of its kind.
+func (m *Metrics) findSeries(key messageKey) *messageSeries {
+	s := &messageSeries{
+		count: m.messages.with(key.api, key.stage, key.route, key.outcome), in: m.bytes.with(key.api, key.stage, "in"),
+		took: m.routeTime.with(key.api, key.stage, key.route),
+	}
+	if key.answered {
+		kind := "reply"
+		if key.outcome != string(gateway.Done) {
+			kind = "error"
+		}
+		s.sent, s.out = m.sent.with(key.api, key.stage, kind), m.bytes.with(key.api, key.stage, "out")
+	}
+	if known := *m.known.Load(); len(known) < maxSeries {
+		next := maps.Clone(known)
+		next[messageKey{strings.Clone(key.api), strings.Clone(key.stage), strings.Clone(key.route), strings.Clone(key.outcome), key.answered}] = s
+		m.known.Store(&next) // another's addition at the same time may be lost until its next message
+	}
+	return s
 }
 
 // integration counts a call of a backend; nothing was called when it took no
