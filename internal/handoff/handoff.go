@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"tidegate/internal/connection"
+	"tidegate/internal/transport"
 )
 
 // Protocol is the version of what both processes say. A process takes part in a
@@ -152,6 +153,7 @@ type header struct {
 
 	Protocol  int      `json:"protocol,omitempty"`  // hello, prepared
 	Frozen    int      `json:"frozen,omitempty"`    // hello, prepared: connection.FrozenVersion
+	State     int      `json:"state,omitempty"`     // hello, prepared: transport.FrozenVersion
 	Version   string   `json:"version,omitempty"`   // hello, prepared: the program's
 	PID       int      `json:"pid,omitempty"`       // hello
 	Listeners []string `json:"listeners,omitempty"` // hello: names, in the order of the files behind the link's
@@ -170,14 +172,14 @@ type passed struct {
 
 // mine is a hello or prepared of this program.
 func mine(kind, version string) header {
-	return header{Kind: kind, Protocol: Protocol, Frozen: connection.FrozenVersion, Version: version}
+	return header{Kind: kind, Protocol: Protocol, Frozen: connection.FrozenVersion, State: transport.FrozenVersion, Version: version}
 }
 
 // compatible says whether the other process's program can take part.
 func (h *header) compatible() error {
-	if h.Protocol != Protocol || h.Frozen != connection.FrozenVersion {
-		return fmt.Errorf("the programs don't understand each other: version %s speaks hand-off %d.%d, this one %d.%d; restart Tidegate instead",
-			h.Version, h.Protocol, h.Frozen, Protocol, connection.FrozenVersion)
+	if h.Protocol != Protocol || h.Frozen != connection.FrozenVersion || h.State != transport.FrozenVersion {
+		return fmt.Errorf("the programs don't understand each other: version %s speaks hand-off %d.%d.%d, this one %d.%d.%d; restart Tidegate instead",
+			h.Version, h.Protocol, h.Frozen, h.State, Protocol, connection.FrozenVersion, transport.FrozenVersion)
 	}
 	return nil
 }

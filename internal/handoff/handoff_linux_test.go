@@ -58,6 +58,11 @@ func takeOver(fault string) {
 	case "speaks another version":
 		t.channel.send(header{Kind: kindPrepared, Protocol: Protocol + 1, Version: "v9"}, nil, nil, time.Second)
 		time.Sleep(time.Minute)
+	case "has other connections":
+		h := mine(kindPrepared, "v9")
+		h.State++
+		t.channel.send(h, nil, nil, time.Second)
+		time.Sleep(time.Minute)
 	case "speaks out of turn":
 		t.channel.send(header{Kind: kindListening}, nil, nil, time.Second)
 		time.Sleep(time.Minute)
@@ -237,6 +242,7 @@ func TestFailures(t *testing.T) {
 		{fault: "dies at its start", after: Started, says: "exit status 3"},
 		{fault: "refuses", after: Started, says: "line 7"},
 		{fault: "speaks another version", after: Started, says: "version v9 speaks hand-off 2"},
+		{fault: "has other connections", after: Started, says: "restart Tidegate instead"},
 		{fault: "speaks out of turn", after: Started, says: `said "listening" where "prepared" was due`},
 		{fault: "talks nonsense", after: Started, says: "too large"},
 		{fault: "dies before it is ready", after: Closed, says: "exit status 3"},

@@ -5,6 +5,10 @@ import (
 	"os"
 )
 
+// FrozenVersion is the version of Frozen.State. A process takes connections only of
+// its own: they must agree on it before the first is passed.
+const FrozenVersion = 1
+
 // A Frozen is one connection at rest, on its way to another process. It is a
 // WebSocket connection, or one on which an HTTP request is awaited.
 type Frozen struct {

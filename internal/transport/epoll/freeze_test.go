@@ -377,6 +377,27 @@ func TestState(t *testing.T) {
 	}
 }
 
+// Two versions of this program must not take one state for different things.
+func TestStateFormat(t *testing.T) {
+	var decoder ws.Decoder
+	decoder.Next([]byte("\x01\x85\x01\x02\x03\x04\x60"), &ws.Limits{Frame: 100, Message: 100})
+	mid, _ := decoder.AppendBinary(nil)
+	s := state{
+		flags: stateWebSocket | stateMid | stateProgress, addr: address{kind: address4, ip: [16]byte{127, 0, 0, 1}, port: 8420},
+		opened: 1, active: 2, quiet: 3, deadline: 4, progress: 5, in: []byte("in"), decoder: mid, out: []byte("out"),
+		reason: transport.CloseReason{Code: 1000, Text: "text", Drop: "drop", Err: errors.New("err")},
+	}
+	const want = "\x01\bA\x01\x7f\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + " \xe4\x00" +
+		"\x00\x00\x00\x00\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x02" + "\x00\x00\x00\x00\x00\x00\x00\x03" +
+		"\x00\x00\x00\x00\x00\x00\x00\x04" + "\x00\x00\x00\x00\x00\x00\x00\x05" +
+		"\x03\xe8" + "\x00\x00\x00\x04text" + "\x00\x00\x00\x04drop" + "\x00\x00\x00\x03err" + "\x00\x00\x00\x02in" +
+		"\x00\x00\x00\x1d" + "\x01\x00\x02\x01\x01\x01\x01\x02\x03\x04" + "\x00\x00\x00\x00\x00\x00\x00\x04" + // ws.Decoder's
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01a" + "\x00\x00\x00\x03out"
+	if got := string(s.append(nil)); got != want {
+		t.Errorf("version %d of a state is\n%q, was\n%q: raise transport.FrozenVersion with the format", stateVersion, got, want)
+	}
+}
+
 func FuzzState(f *testing.F) {
 	var decoder ws.Decoder
 	decoder.Next([]byte("\x01\x85\x01\x02\x03\x04\x05"), &ws.Limits{Frame: 100, Message: 100})

@@ -12,8 +12,9 @@ import (
 	"tidegate/ws"
 )
 
-// stateVersion is the first byte of a connection's state.
-const stateVersion = 1
+// stateVersion is the first byte of a connection's state. What is written there or
+// by ws.Decoder does not change without it.
+const stateVersion = transport.FrozenVersion
 
 // What a state's strings may have at most, in bytes.
 const (
