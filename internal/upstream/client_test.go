@@ -314,6 +314,34 @@ func TestCutShortInTheQueue(t *testing.T) {
 	})
 }
 
+// A bomb is a Receiver with a fault.
+type bomb struct{ done chan struct{} }
+
+func (b bomb) Receive(*Response, error) {
+	defer close(b.done)
+	panic("a fault")
+}
+
+// TestPanicCostsOneConnection: others' calls go on.
+func TestPanicCostsOneConnection(t *testing.T) {
+	eachLine(t, func(t *testing.T, c Config) {
+		s := newScript(t, c, echo)
+		for range 3 {
+			b := bomb{make(chan struct{})}
+			s.origin.Start(t.Context(), &Request{Method: "POST", Target: "/", Host: "h", MaxBody: 100, Timeout: time.Minute}, b)
+			<-b.done
+			waitFor(t, func() bool {
+				s.origin.mu.Lock()
+				defer s.origin.mu.Unlock()
+				return len(s.origin.conns) == 0
+			})
+		}
+		if got, err := s.do(t.Context(), "POST", "x"); err != nil || got != "POST /x x" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
 func TestUnreachable(t *testing.T) {
 	s := newScript(t, Config{}, echo)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

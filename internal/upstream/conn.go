@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -209,16 +211,36 @@ func (c *conn) sweep(now int64) bool {
 	return false
 }
 
-// end ends the connection and its call, because the client is closed.
-func (c *conn) end() {
+// end ends the connection and its call.
+func (c *conn) end(err error) {
 	c.mu.Lock()
 	call := c.call
 	c.mu.Unlock()
 	if call != nil {
-		c.fail(call, ErrClosed)
+		c.fail(call, err)
 		return
 	}
 	c.drop()
+}
+
+// guard runs what serves the connection. A fault of ours costs the connection, not
+// the process.
+func (c *conn) guard(f func()) {
+	ok := false
+	defer func() {
+		if ok {
+			return
+		}
+		err := fmt.Errorf("panic: %v\n%s", recover(), debug.Stack())
+		// The lock may be held by what panicked; then it is ours to give back.
+		for i := 0; i < 1000 && !c.mu.TryLock(); i++ {
+			runtime.Gosched()
+		}
+		c.mu.Unlock()
+		c.end(err)
+	}()
+	f()
+	ok = true
 }
 
 // A stream is a line that a goroutine reads.
@@ -269,7 +291,9 @@ func (s *stream) run() {
 	buf := make([]byte, streamBuffer)
 	for {
 		n, err := s.nc.Read(buf)
-		if n > 0 && !s.read(buf[:n], nil) || err != nil && !s.read(nil, err) {
+		goes := false
+		s.conn.guard(func() { goes = (n == 0 || s.read(buf[:n], nil)) && (err == nil || s.read(nil, err)) })
+		if !goes {
 			return
 		}
 	}

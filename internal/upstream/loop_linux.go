@@ -110,7 +110,9 @@ func (l *loop) run() {
 				continue
 			}
 			events := l.events[i].Events
-			s.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|endEvents) != 0, events&endEvents != 0)
+			s.conn.guard(func() {
+				s.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|endEvents) != 0, events&endEvents != 0)
+			})
 			l.sockets[i] = nil
 		}
 	}

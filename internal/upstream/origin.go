@@ -198,7 +198,7 @@ func (o *Origin) close() {
 	o.idle, o.waiting = nil, nil
 	o.mu.Unlock()
 	for _, c := range all {
-		c.end()
+		c.end(ErrClosed)
 	}
 	for _, c := range waiting {
 		c.fail(ErrClosed)
