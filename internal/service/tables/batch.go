@@ -33,32 +33,8 @@ func (s *Service) batchGetItem(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list constraints
-	list.enum(mode, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
-	if err := list.err(); err != nil {
+	if err := s.checkBatchGet(requests, mode); err != nil {
 		return nil, err
-	}
-	if requests == nil {
-		return nil, invalid("1 validation error detected: Value null at 'requestItems' failed to satisfy constraint: Member must not be null")
-	}
-	if len(requests) == 0 {
-		return nil, invalid("1 validation error detected: Value at 'RequestItems' failed to satisfy constraint: Member must have length greater than or equal to 1")
-	}
-	total := 0
-	for _, r := range requests {
-		if len(r.keys) == 0 {
-			return nil, invalidf("1 validation error detected: Value '[]' at 'requestItems.%s.member.keys' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
-		}
-		if r.attributes != nil && len(r.attributes) == 0 {
-			return nil, invalidf("1 validation error detected: Value '[]' at 'requestItems.%s.member.attributesToGet' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
-		}
-		if len(r.keys) > maxBatchGets {
-			return nil, invalidf("1 validation error detected: Value at 'RequestItems.%s.member.Keys' failed to satisfy constraint: Member must have length less than or equal to 100", r.table)
-		}
-		total += len(r.keys)
-	}
-	if total > maxBatchGets {
-		return nil, invalid("Too many items requested for the BatchGetItem call")
 	}
 	if err := s.bindGets(c, requests); err != nil {
 		return nil, err
@@ -66,13 +42,57 @@ func (s *Service) batchGetItem(c *awshttp.Call) (any, error) {
 	return raw(answerBatchGet(requests, mode)), nil
 }
 
+// checkBatchGet is the first look at a BatchGetItem.
+func (s *Service) checkBatchGet(requests []*getRequest, mode string) error {
+	var c constraints
+	c.enum(mode, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
+	switch {
+	case requests == nil:
+		c.add("Value null at 'requestItems' failed to satisfy constraint: Member must not be null")
+	case len(requests) == 0:
+		c.add("Value at 'RequestItems' failed to satisfy constraint: Member must have length greater than or equal to 1")
+	}
+	total, named := 0, true
+	for _, r := range requests {
+		named = s.nameTable(r.table, &r.name) && named
+	}
+	if !named {
+		c.badTableNames(printGets(requests))
+	}
+	for _, r := range requests {
+		switch {
+		case r.keys == nil:
+			c.add("Value null at 'requestItems.%s.member.keys' failed to satisfy constraint: Member must not be null", r.table)
+		case len(r.keys) == 0:
+			c.add("Value '[]' at 'requestItems.%s.member.keys' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
+		case len(r.keys) > maxBatchGets:
+			c.add("Value at 'RequestItems.%s.member.Keys' failed to satisfy constraint: Member must have length less than or equal to 100", r.table)
+		}
+		if r.attributes != nil && len(r.attributes) == 0 {
+			c.add("Value '[]' at 'requestItems.%s.member.attributesToGet' failed to satisfy constraint: Member must have length greater than or equal to 1", r.table)
+		}
+		total += len(r.keys)
+	}
+	if err := c.err(); err != nil {
+		return err
+	}
+	if total > maxBatchGets {
+		return invalid("Too many items requested for the BatchGetItem call")
+	}
+	return nil
+}
+
+// nameTable notes the name of a batch's table; ok is false when no table can have
+// it.
+func (s *Service) nameTable(given string, name *string) (ok bool) {
+	var c constraints
+	*name = s.tableName(&given, &c, false)
+	return len(c) == 0 && len(*name) >= 3
+}
+
 // bindGets checks every table's part: name, permission, expressions, keys.
 func (s *Service) bindGets(c *awshttp.Call, requests []*getRequest) error {
 	for _, r := range requests {
-		var list constraints
-		if r.name = s.tableName(&r.table, &list, false); len(list) > 0 || len(r.name) < 3 {
-			return badTableNames(printGets(requests))
-		}
 		if err := s.authorize(c, "BatchGetItem", s.arn(r.name)); err != nil {
 			return err
 		}
@@ -242,6 +262,7 @@ func decodeBatchGet(body []byte) (requests []*getRequest, mode string, err error
 func (r *getRequest) member(s *scanner, name string) (err error) {
 	switch name {
 	case "Keys":
+		r.keys = []item{}
 		return s.array(func(n int) error {
 			if n > 1000 { // refused later with the right words; no reason to read on
 				return invalid("Too many items requested for the BatchGetItem call")
@@ -288,7 +309,7 @@ func (s *Service) batchWriteItem(c *awshttp.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBatchWrite(requests, mode, metrics); err != nil {
+	if err := s.checkBatchWrite(requests, mode, metrics); err != nil {
 		return nil, err
 	}
 	if err := s.bindWrites(c, requests); err != nil {
@@ -352,12 +373,24 @@ func (s *Service) batchWriteItem(c *awshttp.Call) (any, error) {
 	return raw(closeObject(dst)), nil
 }
 
-func checkBatchWrite(requests []*tableWrites, mode, metrics string) error {
+// checkBatchWrite is the first look at a BatchWriteItem.
+func (s *Service) checkBatchWrite(requests []*tableWrites, mode, metrics string) error {
 	var list constraints
 	list.enum(mode, "returnConsumedCapacity", "INDEXES, TOTAL, NONE", "INDEXES", "TOTAL", "NONE")
 	list.enum(metrics, "returnItemCollectionMetrics", "SIZE, NONE", "SIZE", "NONE")
 	if requests == nil {
 		list.add("Value null at 'requestItems' failed to satisfy constraint: Member must not be null")
+	}
+	named, filled := true, true
+	for _, r := range requests {
+		named = s.nameTable(r.table, &r.name) && named
+		filled = filled && len(r.writes) > 0 && len(r.writes) <= maxBatchWrites
+	}
+	if !named {
+		list.badTableNames(printWrites(requests))
+	}
+	if !filled {
+		list.add("Value '%s' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or equal to 1]", printWrites(requests))
 	}
 	if err := list.err(); err != nil {
 		return err
@@ -367,9 +400,6 @@ func checkBatchWrite(requests []*tableWrites, mode, metrics string) error {
 	}
 	total := 0
 	for _, r := range requests {
-		if len(r.writes) == 0 || len(r.writes) > maxBatchWrites {
-			return invalidf("1 validation error detected: Value '%s' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or equal to 1]", printWrites(requests))
-		}
 		for _, w := range r.writes {
 			switch {
 			case w.isPut == w.isDelete: // DynamoDB says so of neither too
@@ -415,10 +445,10 @@ func printGets(requests []*getRequest) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
-// badTableNames refuses a batch, printed without its values, one of whose tables
+// badTableNames notes a batch, printed without its values, one of whose tables
 // can't have its name.
-func badTableNames(printed string) error {
-	return invalidf("1 validation error detected: Value '%s' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]", printed)
+func (c *constraints) badTableNames(printed string) {
+	c.add("Value '%s' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]", printed)
 }
 
 // printNames is an item without its values, its first attributes.
@@ -441,10 +471,6 @@ func printNames(it item) string {
 // anything is wrong.
 func (s *Service) bindWrites(c *awshttp.Call, requests []*tableWrites) error {
 	for _, r := range requests {
-		var list constraints
-		if r.name = s.tableName(&r.table, &list, false); len(list) > 0 || len(r.name) < 3 {
-			return badTableNames(printWrites(requests))
-		}
 		if err := s.authorize(c, "BatchWriteItem", s.arn(r.name)); err != nil {
 			return err
 		}

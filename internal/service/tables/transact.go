@@ -115,6 +115,9 @@ func (s *Service) checkTransaction(tx *transaction) error {
 		return c.err()
 	}
 	for i, a := range tx.actions {
+		if a.kinds == 0 && tx.operation == "TransactGetItems" {
+			c.add("Value null at 'transactItems.%d.member.get' failed to satisfy constraint: Member must not be null", i+1)
+		}
 		if a.in != nil {
 			s.checkAction(a, fmt.Sprintf("transactItems.%d.member.%s%s.", i+1, strings.ToLower(a.in.operation[:1]), a.in.operation[1:]), &c)
 		}
@@ -122,10 +125,8 @@ func (s *Service) checkTransaction(tx *transaction) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	for i, a := range tx.actions {
+	for _, a := range tx.actions {
 		switch {
-		case a.kinds == 0 && tx.operation == "TransactGetItems":
-			return invalidf("1 validation error detected: Value null at 'transactItems.%d.member.get' failed to satisfy constraint: Member must not be null", i+1)
 		case a.kinds == 0:
 			return invalid("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
 		case a.kinds > 1:
