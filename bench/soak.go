@@ -22,7 +22,7 @@ const (
 	soakMost    = 2000 // at once
 	soakPushers = 8
 	soakLinger  = 40 * time.Second // for the gateway to notice a client
-	soakRest    = 3 * time.Minute  // until everything has been noticed, at most
+	soakRest    = 5 * time.Minute  // until everything has been noticed, at most
 	soakQuiet   = 95 * time.Second // idle connections to backends are kept for 90 s
 )
 
