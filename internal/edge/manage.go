@@ -56,7 +56,7 @@ func splitCall(target string) (p callPath, ok bool) {
 	}
 	switch rest[digits:] {
 	case "=":
-		p.id = rest
+		p.id = strings.Clone(rest) // who listens may keep it, and not the whole head
 	case "%3D", "%3d":
 		p.id = rest[:digits] + "="
 	default:

@@ -161,6 +161,10 @@ func TestPushesAreTold(t *testing.T) {
 	if n := next(t, notices); n.Text != "dev  to id=  3 bytes  gone  0µs  (it left)" || n.Detail != nil || n.Level != slog.LevelWarn || n.Attr("why") == "" {
 		t.Errorf("gone: %+v", n)
 	}
+	l.PushEnd(cluster.PushInfo{Stage: "dev", ConnectionID: "id=", Size: 128, Outcome: cluster.PushQueued, Duration: 1200 * time.Microsecond, Origin: "theirs=", RequestID: "r"})
+	if n := next(t, notices); n.Text != "dev  to id=  128 bytes  queued  1.2ms  [theirs=]" || n.Level != slog.LevelInfo || n.Attr(OriginAttr) != "theirs=" || n.Attr("requestId") != "r" || n.Attr("bytes") != "128" {
+		t.Errorf("queued: %+v", n)
+	}
 	l.PushEnd(cluster.PushInfo{Outcome: cluster.PushFailed, Err: errors.New("the reason")})
 	if n := next(t, notices); len(n.Detail) != 1 || n.Detail[0] != "the reason" {
 		t.Errorf("failed: %+v", n)

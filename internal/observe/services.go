@@ -19,13 +19,12 @@ import (
 // Cluster hears pushes.
 func (o *Observer) Cluster() cluster.EventListener {
 	return cluster.EventListener{FanOutEnd: func(i cluster.FanOutInfo) { o.Note(fanOut(i)) }, PushEnd: func(i cluster.PushInfo) {
-		n := Notice{Kind: KindPush, Level: slog.LevelInfo,
-			Text: fmt.Sprintf("%s  to %s  %d bytes  %s  %s", i.Stage, i.ConnectionID, i.Size, i.Outcome, Short(i.Duration)),
-			Attrs: []slog.Attr{slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
+		n := Notice{Kind: KindPush, Level: slog.LevelInfo, Text: pushText(&i),
+			Attrs: append(make([]slog.Attr, 0, 11), // with room for three more
+				slog.String("apiId", i.APIID), slog.String("stage", string(i.Stage)), slog.String("connectionId", i.ConnectionID),
 				slog.String("caller", i.Caller), slog.Int("bytes", i.Size), slog.String("status", string(i.Outcome)), slog.Duration("ms", i.Duration),
-				slog.String("requestId", i.RequestID)}}
+				slog.String("requestId", i.RequestID))}
 		if i.Origin != "" {
-			n.Text += "  [" + i.Origin + "]"
 			n.Attrs = append(n.Attrs, slog.String(OriginAttr, i.Origin))
 		}
 		if i.Err != nil {
@@ -42,6 +41,18 @@ func (o *Observer) Cluster() cluster.EventListener {
 		}
 		o.Note(n)
 	}}
+}
+
+// pushText is the line of one push, and costs one allocation as messageText does.
+func pushText(i *cluster.PushInfo) string {
+	var buf [256]byte
+	text := append(append(append(buf[:0], i.Stage...), "  to "...), i.ConnectionID...)
+	text = append(strconv.AppendInt(append(text, "  "...), int64(i.Size), 10), " bytes  "...)
+	text = appendShort(append(append(text, i.Outcome...), "  "...), i.Duration)
+	if i.Origin != "" {
+		text = append(append(append(text, "  ["...), i.Origin...), ']')
+	}
+	return string(text)
 }
 
 // fanOut tells of a message to many.
