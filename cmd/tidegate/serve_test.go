@@ -173,6 +173,7 @@ apis:
 // TestServe: clients talk to an HTTP backend, which learns whose message it got
 // and pushes; each listener serves what it is for; the end is told to all.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	s := startServe(t, serveHead+chatAPI(b.URL))
 	sock := s.dialURL(s.URLs[0], client.DialOptions{})
@@ -260,6 +261,7 @@ func (s *serveUnderTest) configure(configuration, want string) {
 // lets in whom the file names now; a bad file changes nothing, and the error names
 // its line.
 func TestServeReload(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	first := serveHead + chatAPI(b.URL)
 	s := startServe(t, first)
@@ -292,6 +294,7 @@ func TestServeReload(t *testing.T) {
 // TestServeListeners: each listener serves what it is for and says where the rest
 // is; nothing is served to who isn't let in.
 func TestServeListeners(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	s := startServe(t, serveHead+"management: {public: false}\n"+chatAPI(b.URL))
 	sock := s.dialURL(s.URLs[0], client.DialOptions{})
@@ -373,6 +376,7 @@ func TestServeListeners(t *testing.T) {
 // first; after kill -9 the next one serves the file as it is then, and what was
 // made through the API.
 func TestServeAgain(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	s := startServe(t, serveHead+chatAPI(b.URL))
 	if status, body := s.call("ops", "apigateway", "POST", s.Admin, "/v2/apis", `{"name":"made","protocolType":"WEBSOCKET","routeSelectionExpression":"$request.body.a","tags":{"_custom_id_":"made"}}`); status != 201 {
@@ -399,6 +403,7 @@ func TestServeAgain(t *testing.T) {
 // TestServeDrains: at SIGTERM who waits for an answer gets it before the close, and
 // nobody new is let in.
 func TestServeDrains(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	b := newBackend(t, func(w http.ResponseWriter, path, body string) {
 		if path == "/say" {
@@ -433,6 +438,7 @@ func TestServeDrains(t *testing.T) {
 // TestServeTLS: with a certificate the public listener speaks TLS alone, and a
 // reload takes a new one.
 func TestServeTLS(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	dir := folder(t, map[string]string{"tidegate.yaml": serveHead + "tls: {certificate_file: a.crt, private_key_file: a.key}\n" + chatAPI(b.URL)})
 	first := writeCertificate(t, filepath.Join(dir, "a"))
@@ -494,6 +500,7 @@ func writeCertificate(t *testing.T, file string) string {
 // TestServeMistakes: a configuration that can't be served ends the program with 2
 // and all mistakes' lines, before anything is made.
 func TestServeMistakes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, text string
 		code       int
@@ -554,6 +561,7 @@ apis:
 
 // TestServeSystemd: a service manager is told of each step.
 func TestServeSystemd(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, map[string]string{"tidegate.yaml": serveHead})
 	socket := filepath.Join(t.TempDir(), "n")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -586,6 +594,7 @@ func TestServeSystemd(t *testing.T) {
 // TestServeIAM: a route with AWS_IAM lets in whose key the file names and whom it
 // allows to connect.
 func TestServeIAM(t *testing.T) {
+	t.Parallel()
 	b := newBackend(t, echo)
 	text := strings.Replace(serveHead+chatAPI(b.URL), "{route_key: $connect, target: hook}", "{route_key: $connect, target: hook, authorization_type: AWS_IAM}", 1)
 	text = strings.Replace(text, "identities:", `identities:
@@ -611,5 +620,27 @@ func TestServeIAM(t *testing.T) {
 	}
 	if hooks := b.calls("/hook"); len(hooks) == 0 || hooks[0].header.Get("Tidegate-Principal") != "arn:aws:iam::000000000000:user/anna" {
 		t.Errorf("the backend's hooks: %+v", hooks)
+	}
+}
+
+// TestServeMetrics: where others reach the admin listener, metrics are for
+// identities alone, as everything else there.
+func TestServeMetrics(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, strings.Replace(serveHead, `admin: "127.0.0.1:0"`, `admin: "0.0.0.0:0"`, 1))
+	address := "127.0.0.1" + s.Admin[strings.LastIndex(s.Admin, ":"):]
+	for token, want := range map[string]int{"": 403, "x" + serveToken: 403, serveToken: 200} {
+		header := http.Header{"Host": {"tidegate.internal.example"}}
+		if token != "" {
+			header.Set("Authorization", "Bearer "+token)
+		}
+		if status, body := get(t, "http://"+address+"/metrics", header); status != want {
+			t.Errorf("/metrics with the token %q: %d %s, want %d", token, status, body, want)
+		}
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if status, body := get(t, "http://"+address+path, nil); status != 200 {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
 	}
 }

@@ -154,7 +154,8 @@ func TestNoSecretInMistakes(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	c, remarks, err := Load(write(t, "listeners: {public: \":1\"}\nregion: eu-west-1\n"), []string{
 		"TIDEGATE_LISTENERS_PUBLIC=:2, [::1]:3", "TIDEGATE_LISTENERS_ADMIN=off", "TIDEGATE_LIMITS_IDLE=3m", "TIDEGATE_MANAGEMENT_PUBLIC=false",
-		"TIDEGATE_DRAINTIMEOUT=3s", "TIDEGATE_PORT_8420_TCP_ADDR=10.0.0.1",
+		"TIDEGATE_DRAINTIMEOUT=3s", "TIDEGATE_PORT_8420_TCP_ADDR=10.0.0.1", "TIDEGATE_SERVICE_HOST=10.0.0.1",
+		"TIDEGATE_ENDPOINT=x", "TIDEGATE_ACCESS_KEY_ID=x", "TIDEGATE_SECRET_ACCESS_KEY=x",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func (d *decoder) environment(c *Config, env map[string]string) (remarks []strin
 	})
 	var names []string
 	for name := range keys {
-		names = append(names, name)
+		names = append(names, strings.TrimPrefix(name, Prefix)) // what all begin with makes none alike
 	}
 	for name, value := range env {
 		if !strings.HasPrefix(name, Prefix) {
@@ -151,8 +151,8 @@ func (d *decoder) environment(c *Config, env map[string]string) (remarks []strin
 		}
 		v, known := keys[name]
 		if !known {
-			if near := nearest.Name(name, names); near != "" {
-				remarks = append(remarks, fmt.Sprintf("the environment variable %s means nothing here; did you mean %s?", name, near))
+			if near := nearest.Name(strings.TrimPrefix(name, Prefix), names); near != "" {
+				remarks = append(remarks, fmt.Sprintf("the environment variable %s means nothing here; did you mean %s?", name, Prefix+near))
 			}
 			continue
 		}

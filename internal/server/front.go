@@ -76,10 +76,9 @@ func (s *Server) openFronts(door edge.Config) error {
 		c := door
 		c.Face, c.TLSOnly = s.face(l.Role), l.Role == RolePublic && s.options.Serve.Certificate != nil
 		c.Guard = &edge.Guard{AllowOrigins: s.options.AllowOrigins, Addresses: addresses, Domains: &s.domains,
-			// Who comes to the public listener may know it by any name. Elsewhere a Host
-			// that isn't ours tells of a page, but where others can reach us: they have
-			// names for us, and nothing for being on this machine.
-			AnyHost: l.Role == RolePublic || l.Role != RoleAll && !loopback[l.Role]}
+			// A page that was made to come here under another name gains nothing where
+			// everything is signed. The metrics of an admin listener on loopback aren't.
+			AnyHost: l.Role != RoleAll && (l.Role != RoleAdmin || !loopback[l.Role])}
 		s.fronts[l.Role] = &front{edge: edge.New(c), handed: newMemoryListener(), returned: newMemoryListener()}
 	}
 	return nil

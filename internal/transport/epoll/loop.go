@@ -50,6 +50,8 @@ type loop struct {
 	posted []*conn
 	tasks  []func()
 	timed  []*conn // with a network deadline
+
+	late sync.Mutex // held by what do runs once the loop has ended
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -202,11 +204,14 @@ func (l *loop) post(c *conn) {
 	}
 }
 
-// do has the loop run f soon. When the loop has ended f is run here.
+// do has the loop run f soon. When the loop has ended f is run here, one at a time,
+// and calls do no more.
 func (l *loop) do(f func()) {
 	l.mu.Lock()
 	if l.ended {
 		l.mu.Unlock()
+		l.late.Lock()
+		defer l.late.Unlock()
 		f()
 		return
 	}
