@@ -22,7 +22,7 @@ func TestCommands(t *testing.T) {
 	t.Cleanup(proc.EndAll)
 	for name := range tests {
 		for _, target := range []string{tidegateName, gwsName} {
-			if !does(target, name) || name == testUpgrade { // there is no hand-off yet
+			if !does(target, name) {
 				continue
 			}
 			t.Run(name+"/"+target, func(t *testing.T) {

@@ -117,6 +117,7 @@ type bench struct {
 	warm       time.Duration
 	duration   time.Duration
 	publishers int
+	quiet      time.Duration // of a soak's rests
 	json       bool
 }
 

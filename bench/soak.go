@@ -66,7 +66,7 @@ func soakCommand(args []string) error {
 		return err
 	}
 	defer b.close()
-	b.duration = length
+	b.duration, b.quiet = length, soakQuiet
 	if b.limits == nil {
 		b.limits = soakLimits
 	}
@@ -345,10 +345,9 @@ func (k *soaker) rest(ctx context.Context) (gateway.Counts, error) {
 		}
 	}
 	k.clients = k.clients[:0]
-	quiet := min(soakQuiet, k.duration/4)
 	var least gateway.Counts
 	since := time.Now()
-	for end := time.Now().Add(soakRest); time.Now().Before(end); time.Sleep(quiet / 50) {
+	for end := time.Now().Add(soakRest); time.Now().Before(end); time.Sleep(k.quiet / 50) {
 		open, err := k.target.gateway.Metric(ctx, "tidegate_connections")
 		if err != nil {
 			return least, err
@@ -362,7 +361,7 @@ func (k *soaker) rest(ctx context.Context) (gateway.Counts, error) {
 			continue
 		}
 		least.HeapBytes = min(least.HeapBytes, now.HeapBytes)
-		if time.Since(since) > quiet {
+		if time.Since(since) > k.quiet {
 			return least, nil
 		}
 	}

@@ -127,7 +127,7 @@ func (u *upgradeRun) populate() error {
 	if _, _, err := u.connect(first, channelOf); err != nil {
 		return err
 	}
-	u.loop.ReceiveBuffer = 4096
+	u.loop.ReceiveBuffer = mutedBuffer
 	if _, _, err := u.connect(i, channelOf); err != nil {
 		return err
 	}
@@ -347,11 +347,12 @@ func missing(wanted, got []int) []int {
 
 // settle counts, and says what went wrong.
 func (u *upgradeRun) settle(ctx context.Context) error {
-	lost, pushes := 0, 0
+	lost, pushes, answers := 0, 0, 0
 	for i := range u.ledgers {
 		l := &u.ledgers[i]
 		lost += l.sent - l.answered + len(missing(l.accepted, l.arrived))
 		pushes += len(l.arrived)
+		answers += l.answered
 		last := 0
 		seen := map[int]bool{}
 		for _, n := range l.arrived {
@@ -372,7 +373,7 @@ func (u *upgradeRun) settle(ctx context.Context) error {
 			u.result.Errors[name] += n
 		}
 	}
-	v["pushes"] = float64(pushes)
+	v["pushes"], v["messages"] = float64(pushes), float64(answers)
 	open, err := u.target.gateway.Metric(ctx, "tidegate_connections")
 	v["moved"] = open
 	if err == nil && int(open) != len(u.ledgers) {
@@ -465,8 +466,9 @@ func (u *upgradeRun) cut(c *load.Conn) {
 
 // Bounds of what is sent to a client that doesn't read.
 const (
-	mutedSize  = 16 << 10
-	mutedPosts = 1000
+	mutedBuffer = 64 << 10 // of their sockets
+	mutedSize   = 16 << 10
+	mutedPosts  = 1000
 )
 
 // fillMuted pushes to the clients that don't read until the gateway refuses more:

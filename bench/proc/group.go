@@ -69,7 +69,9 @@ func (g *Group) Start(log io.Writer, dir string, env []string, program string, a
 
 // Run starts a command that the caller made.
 func (g *Group) Run(c *exec.Cmd) error {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Should the bench be killed, the processes end with it. The signal comes when the
+	// thread ends that started them; Go's don't before the process.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.Path, err)
 	}
