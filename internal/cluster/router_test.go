@@ -150,3 +150,5 @@ func BenchmarkPush(b *testing.B) {
 type discard struct{ *fakeSocket }
 
 func (discard) Send([]byte, bool) error { return nil }
+
+func (discard) SendMessage(*connection.Message) error { return nil }
