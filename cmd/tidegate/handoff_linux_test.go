@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -158,7 +159,10 @@ func newCrowdBackend(t *testing.T) *crowdBackend {
 			if text, ok := strings.CutPrefix(string(body), "wait "); ok {
 				wait, _ = time.ParseDuration(text)
 			}
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-r.Context().Done(): // who asked is no more
+			}
 			w.Write(body)
 		}
 	}))
@@ -436,9 +440,9 @@ func TestHandOff(t *testing.T) {
 	b := newCrowdBackend(t)
 	h := startHanded(t, handOffHead+b.api())
 	c := newHandOffCrowd(h)
-	c.begin()
-	waiting := c.deafen()
 	long := h.dial()
+	waiting := c.deafen() // not for long: after 30 s they are cut off
+	c.begin()
 	for round := range 3 {
 		rest := make([][]byte, len(c.halved))
 		for i, client := range c.halved {
@@ -470,7 +474,7 @@ func TestHandOff(t *testing.T) {
 		if got, err := long.hear(); err != nil || got != "wait 1s" {
 			t.Errorf("the late reply: %q, %v", got, err)
 		}
-		if round == 1 {
+		if round == 0 {
 			c.undeafen(waiting)
 		}
 		h.gone(before)
@@ -659,4 +663,69 @@ func TestHandOffWithTLS(t *testing.T) {
 	if b.disconnects[waits.id] != 1 || b.disconnects[rests.id] != 1 {
 		t.Errorf("$disconnect: %v", b.disconnects)
 	}
+}
+
+// TestHandOffUnderWS is a hand-off as Node's most used client sees it, and one whose
+// old process is killed before its last reply: that reply is lost, nothing else.
+func TestHandOffUnderWS(t *testing.T) {
+	dir := needClients(t)
+	b := newCrowdBackend(t)
+	h := startHanded(t, handOffHead+b.api())
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "numbered.mjs"), "ws://"+h.Public+"/prod", "50")
+	cmd.Stderr = os.Stderr
+	stop, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "connected" {
+		t.Fatalf("the clients said %q, %v", lines.Text(), lines.Err())
+	}
+	for range 2 {
+		if r, stderr, code := h.handOff(); code != exitDone || r.Connections+r.Left != 50 {
+			t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
+		}
+	}
+	unlucky := h.dial()
+	unlucky.say("wait 1m")
+	before := h.pid()
+	if r, stderr, code := h.handOff(); code != exitDone {
+		t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
+	}
+	time.Sleep(time.Second) // the others have their replies by then
+	syscall.Kill(before, syscall.SIGKILL)
+	h.gone(before)
+	for range 20 { // more than may be in flight
+		if err := unlucky.say("again"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := unlucky.hear(); err != nil || got != "again" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	stop.Close()
+	var seen struct{ Messages, Wrong, Closed int }
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if lines.Scan() {
+			json.Unmarshal(lines.Bytes(), &seen)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("the clients don't end")
+	}
+	if seen.Messages == 0 || seen.Wrong != 0 || seen.Closed != 0 {
+		t.Errorf("the clients noticed %+v", seen)
+	}
+	cmd.Wait()
 }

@@ -62,6 +62,10 @@ func shortWrite(n int) error {
 	return nil
 }
 
+// errFilesLost says that a message came without all of its files. What follows it can
+// be received.
+var errFilesLost = errors.New("sockets were lost on the way: the new process has no descriptors left (ulimit -n)")
+
 // receive waits for a message, decodes its header into v, and returns the rest.
 // Whoever calls owns the files, also with an error. No limit means forever.
 func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*os.File, err error) {
@@ -71,6 +75,7 @@ func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*
 	}
 	c.c.SetReadDeadline(deadline)
 	var prefix [prefixSize]byte
+	var lost error
 	oob := make([]byte, rightsSize)
 	for have := 0; have < prefixSize; {
 		n, oobn, flags, _, err := c.c.ReadMsgUnix(prefix[have:], oob)
@@ -79,6 +84,9 @@ func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*
 		}
 		got, rerr := filesOf(oob[:oobn], flags)
 		files = append(files, got...)
+		if errors.Is(rerr, errFilesLost) {
+			lost, rerr = rerr, nil
+		}
 		if err = errors.Join(err, rerr); err != nil {
 			return nil, files, plain(err)
 		}
@@ -102,7 +110,7 @@ func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*
 	if _, err := io.ReadFull(c.c, payload); err != nil {
 		return nil, files, plain(err)
 	}
-	return payload, files, nil
+	return payload, files, lost
 }
 
 // expect receives the next message of a kind; one that says why the other gave up

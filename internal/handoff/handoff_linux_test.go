@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,6 +92,10 @@ func takeOver(fault string) {
 	_, err = t.Listening(link, func(batch []transport.Frozen) error {
 		batches++
 		at(fmt.Sprintf("with batch %d", batches))
+		if fault == "has no descriptors left" && batches == 2 {
+			highest := uint64(batch[0].File.Fd()) // the next one has this number, and one is needed more
+			syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: highest + 1, Max: highest + 1})
+		}
 		for _, f := range batch { // shows that the very socket came
 			fmt.Fprintf(f.File, "%s %s %s", f.Listener, f.State, f.Data)
 			f.File.Close()
@@ -274,6 +279,29 @@ func TestFailures(t *testing.T) {
 				t.Error("the new process still runs")
 			}
 		})
+	}
+}
+
+// TestRefusedBatch holds that a new process which can take no more keeps what it has,
+// and the old one what is left.
+func TestRefusedBatch(t *testing.T) {
+	o := newOld(t, "has no descriptors left")
+	s, err := o.giver.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Moved != 4 || s.Left.Movable != 2 || s.Refused == nil || !strings.Contains(s.Refused.Error(), "no descriptors left") {
+		t.Errorf("%d moved, %v, refused: %v", s.Moved, s.Left, s.Refused)
+	}
+	if o.count("resume") != 0 || o.count("join false") != 0 || o.count("data4 moved false") != 1 || o.count("data5 moved false") != 1 {
+		t.Errorf("it went %q", o.said)
+	}
+	if err := s.Done(); err != nil {
+		t.Error(err)
+	}
+	<-s.process.ended
+	if state := *s.process.state.Load(); state != "exit status 0" {
+		t.Error(state)
 	}
 }
 

@@ -39,7 +39,7 @@ func rights(files []*os.File) ([]byte, error) {
 // filesOf returns the files that came with a read. They close themselves on exec.
 func filesOf(oob []byte, flags int) (files []*os.File, err error) {
 	if flags&syscall.MSG_CTRUNC != 0 {
-		err = errors.New("files were lost on the way: this process has no descriptors left")
+		err = errFilesLost
 	}
 	if len(oob) == 0 {
 		return nil, err

@@ -133,7 +133,7 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 	for {
 		var h header
 		payload, files, err := t.channel.receive(&h, 0)
-		if err != nil {
+		if err != nil && !errors.Is(err, errFilesLost) {
 			closeAll(files)
 			return total, err
 		}
@@ -141,7 +141,10 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 			closeAll(files)
 			return total, nil
 		}
-		batch, err := batchOf(&h, payload, files)
+		var batch []transport.Frozen
+		if err == nil {
+			batch, err = batchOf(&h, payload, files)
+		}
 		if err != nil {
 			closeAll(files)
 			if err := t.channel.send(header{Kind: kindFailed, Why: err.Error()}, nil, nil, callTime); err != nil {
