@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -17,13 +16,14 @@ import (
 
 // The load of a soak.
 const (
-	soakTick    = 50 * time.Millisecond
-	soakStart   = 10   // clients a tick
-	soakMost    = 2000 // at once
-	soakPushers = 8
-	soakLinger  = 40 * time.Second // for the gateway to notice a client
-	soakRest    = 5 * time.Minute  // until everything has been noticed, at most
-	soakQuiet   = 95 * time.Second // idle connections to backends are kept for 90 s
+	soakTick     = 50 * time.Millisecond
+	soakStart    = 10   // clients a tick
+	soakMost     = 2000 // at once
+	soakPushers  = 8
+	soakLinger   = 40 * time.Second // for the gateway to notice a client
+	soakRest     = 5 * time.Minute  // until everything has been noticed, at most
+	soakQuiet    = 95 * time.Second // idle connections to backends are kept for 90 s
+	restReadings = 5
 )
 
 // soakLimits have the gateway notice clients that hang or vanished within the soak:
@@ -330,8 +330,8 @@ func (k *soaker) pushed(conn *load.Conn, status int, body []byte) {
 	k.next(q)
 }
 
-// rest drops all clients and waits until the gateway holds nothing of theirs, and no
-// less than before.
+// rest drops all clients, waits until the gateway has noticed and its idle connections
+// to backends have ended, and returns the least of some readings.
 func (k *soaker) rest(ctx context.Context) (gateway.Counts, error) {
 	k.resting = true
 	k.loop.Spin(k.settle)
@@ -345,25 +345,33 @@ func (k *soaker) rest(ctx context.Context) (gateway.Counts, error) {
 		}
 	}
 	k.clients = k.clients[:0]
-	var least gateway.Counts
-	since := time.Now()
-	for end := time.Now().Add(soakRest); time.Now().Before(end); time.Sleep(k.quiet / 50) {
+	for end := time.Now().Add(soakRest); ; time.Sleep(50 * time.Millisecond) {
 		open, err := k.target.gateway.Metric(ctx, "tidegate_connections")
 		if err != nil {
-			return least, err
+			return gateway.Counts{}, err
 		}
+		if open == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			return gateway.Counts{}, fmt.Errorf("the gateway holds %v connections long after every client has gone", open)
+		}
+	}
+	time.Sleep(k.quiet)
+	var least gateway.Counts
+	for i := range restReadings {
 		now, err := k.target.gateway.Free(ctx)
 		if err != nil {
 			return least, err
 		}
-		if open > 0 || least.OpenFiles == 0 || now.OpenFiles < least.OpenFiles || now.Goroutines < least.Goroutines {
-			least, since = now, time.Now()
-			continue
+		if i == 0 {
+			least = now
 		}
-		least.HeapBytes = min(least.HeapBytes, now.HeapBytes)
-		if time.Since(since) > k.quiet {
-			return least, nil
+		least = gateway.Counts{
+			Goroutines: min(least.Goroutines, now.Goroutines), OpenFiles: min(least.OpenFiles, now.OpenFiles),
+			HeapBytes: min(least.HeapBytes, now.HeapBytes), StackBytes: min(least.StackBytes, now.StackBytes),
 		}
+		k.loop.Spin(k.settle)
 	}
-	return least, errors.New("the gateway comes to no rest long after every client has gone")
+	return least, nil
 }
