@@ -156,6 +156,10 @@ func (s *story) fresh(dataDir string) error {
 	return nil
 }
 
+// settleTime is how long after the start what starting took is given back to the
+// system: a garbage collection then costs nobody anything.
+const settleTime = 500 * time.Millisecond
+
 // A run is one template on one server.
 type run struct {
 	Options
@@ -183,6 +187,8 @@ func (r *run) serve(ctx context.Context) error {
 	r.server.SetReady()
 	r.announce(result)
 	r.inspected.tell(r.tale)
+	settled := time.AfterFunc(settleTime, func() { observe.FreeMemory() })
+	defer settled.Stop()
 	r.watch(ctx)
 	return nil
 }
