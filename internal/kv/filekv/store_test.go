@@ -57,6 +57,61 @@ func TestLocked(t *testing.T) {
 	open(t, dir).Close()
 }
 
+// TestSuspend holds that another process can have the file in between, and that a
+// watch goes on behind it.
+func TestSuspend(t *testing.T) {
+	dir := t.TempDir()
+	ctx := t.Context()
+	s := open(t, dir)
+	b, err := s.Bucket(ctx, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := b.Watch(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-watch // there is nothing yet
+	if err := s.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(ctx, "k", nil); !errors.Is(err, kv.ErrClosed) {
+		t.Errorf("Put while it is suspended: %v", err)
+	}
+	if _, err := b.Get(ctx, "k"); !errors.Is(err, kv.ErrClosed) {
+		t.Errorf("Get while it is suspended: %v", err)
+	}
+	other := open(t, dir)
+	if err := s.Resume(); !errors.Is(err, filekv.ErrLocked) {
+		t.Errorf("Resume while another has it: %v", err)
+	}
+	theirs, err := other.Bucket(ctx, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Put(ctx, "k", []byte("theirs")); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := b.Get(ctx, "k"); err != nil || string(e.Value) != "theirs" {
+		t.Errorf("Get behind it: %q, %v", e.Value, err)
+	}
+	if _, err := b.Put(ctx, "k", []byte("ours")); err != nil {
+		t.Error(err)
+	}
+	if e := <-watch; string(e.Value) != "ours" {
+		t.Errorf("the watch sent %q", e.Value)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	junk := filepath.Join(dir, "junk")
