@@ -136,10 +136,11 @@ type crowdBackend struct {
 	connects     map[string]int // by connection id
 	disconnects  map[string]int
 	longestDelay time.Duration
+	release      chan struct{} // closed when messages "hold" may be answered
 }
 
 func newCrowdBackend(t *testing.T) *crowdBackend {
-	b := &crowdBackend{connects: map[string]int{}, disconnects: map[string]int{}, longestDelay: 40 * time.Millisecond}
+	b := &crowdBackend{connects: map[string]int{}, disconnects: map[string]int{}, longestDelay: 40 * time.Millisecond, release: make(chan struct{})}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		id := r.Header.Get("Tidegate-Connection-Id")
@@ -154,6 +155,12 @@ func newCrowdBackend(t *testing.T) *crowdBackend {
 			}
 		case string(body) == "who":
 			io.WriteString(w, id)
+		case string(body) == "hold":
+			select {
+			case <-b.release:
+			case <-r.Context().Done(): // who asked is no more
+			}
+			w.Write(body)
 		default:
 			wait := rand.N(b.longestDelay)
 			if text, ok := strings.CutPrefix(string(body), "wait "); ok {
@@ -631,7 +638,7 @@ func TestHandOffWithTLS(t *testing.T) {
 		return dialBytes(t, c, h.Public)
 	}
 	waits, rests := dial(), dial()
-	waits.say("wait 1s")
+	waits.say("hold")
 	before := h.pid()
 	r, stderr, code := h.handOff()
 	if code != exitDone || r.Connections != 0 {
@@ -640,7 +647,10 @@ func TestHandOffWithTLS(t *testing.T) {
 	if err := h.push(waits.id, "by the new process, to the old one"); err != nil { // its message is under way: it is still there
 		t.Error(err)
 	}
-	for _, want := range []string{"by the new process, to the old one", "wait 1s"} {
+	for _, want := range []string{"by the new process, to the old one", "hold"} {
+		if want == "hold" {
+			close(b.release)
+		}
 		if got, err := waits.hear(); err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
@@ -694,7 +704,7 @@ func TestHandOffUnderWS(t *testing.T) {
 		}
 	}
 	unlucky := h.dial()
-	unlucky.say("wait 1m")
+	unlucky.say("hold")
 	before := h.pid()
 	if r, stderr, code := h.handOff(); code != exitDone {
 		t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
