@@ -54,7 +54,7 @@ func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary b
 	var queued, refused atomic.Int64
 	var mu sync.Mutex // of away
 	var working sync.WaitGroup
-	for _, share := range n.Registry.Shares(writers()) {
+	for _, share := range n.Registry.Shares(runtime.GOMAXPROCS(0)) {
 		working.Go(func() {
 			sent, full := 0, 0
 			defer func() { queued.Add(int64(sent)); refused.Add(int64(full)) }()
@@ -81,11 +81,6 @@ func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary b
 	working.Wait()
 	return Delivery{Queued: int(queued.Load()), Refused: int(refused.Load())}, away, ctx.Err()
 }
-
-// writers is how many write to many clients at a time: every other processor is left
-// to those that read, and to the kernel's side of the clients. More deliver no
-// faster, and each delivery costs more.
-func writers() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // A FanOutInfo tells of one message to many.
 type FanOutInfo struct {
