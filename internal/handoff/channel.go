@@ -18,6 +18,26 @@ type channel struct {
 	c *net.UnixConn
 
 	sending sync.Mutex
+
+	reading     sync.Mutex // of what follows, and the read deadline
+	interrupted bool
+}
+
+// interrupt ends the wait of receive, and of every later one.
+func (c *channel) interrupt() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.interrupted = true
+	c.c.SetReadDeadline(time.Now())
+}
+
+// readUntil sets the read deadline, unless the channel was interrupted.
+func (c *channel) readUntil(deadline time.Time) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if !c.interrupted {
+		c.c.SetReadDeadline(deadline)
+	}
 }
 
 // prefixSize is a message's beginning: the lengths of header and payload. The files
@@ -73,7 +93,7 @@ func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*
 	if limit > 0 {
 		deadline = time.Now().Add(limit)
 	}
-	c.c.SetReadDeadline(deadline)
+	c.readUntil(deadline)
 	var prefix [prefixSize]byte
 	var lost error
 	oob := make([]byte, rightsSize)
@@ -97,7 +117,7 @@ func (c *channel) receive(v any, limit time.Duration) (payload []byte, files []*
 		return nil, files, fmt.Errorf("a message of %d and %d bytes is too large", head, size)
 	}
 	if limit == 0 { // it has begun: now it must end
-		c.c.SetReadDeadline(time.Now().Add(batchTime))
+		c.readUntil(time.Now().Add(batchTime))
 	}
 	body := make([]byte, head)
 	if _, err := io.ReadFull(c.c, body); err != nil {

@@ -204,7 +204,7 @@ func (r *run) start() error {
 
 // expect waits for what the new process has to say; its end, or ctx's, is an error.
 func (s *Successor) expect(ctx context.Context, kind string, limit time.Duration) (header, error) {
-	stop := context.AfterFunc(ctx, func() { s.channel.c.SetReadDeadline(time.Now()) })
+	stop := context.AfterFunc(ctx, s.channel.interrupt)
 	defer stop()
 	h, _, files, err := s.channel.expect(kind, limit)
 	closeAll(files)
