@@ -149,7 +149,7 @@ func FuzzSplitCall(f *testing.F) {
 			return
 		}
 		if _, err := url.ParseRequestURI(target); err != nil {
-			t.Skip() // net/http refuses it, as the engines' parser does
+			t.Skip("net/http refuses it, as the engines' parser does")
 		}
 		path, query := splitTarget(target)
 		m, managed := splitManaged(path)
