@@ -146,3 +146,55 @@ func serveOne(t *testing.T, e *Engine) (net.Conn, handler) {
 	transporttest.Open(t, c)
 	return c, h
 }
+
+// TestSweepInParts has a loop with many connections look at some of them, serve
+// others, and go on by itself, without waiting for the next time that it looks.
+func TestSweepInParts(t *testing.T) {
+	limits := transport.DefaultLimits()
+	limits.Ping = 30 * time.Minute
+	limits.Idle, limits.Lifetime = 2*time.Hour, 0
+	moved := clock.NewManual(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	e, err := New(Config{Limits: limits, Clock: moved, Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.tick = time.Hour // the test says when
+	l := e.loops[0]
+	silent := make([]*conn, 2*restsATurn+5) // they are in front of the client that comes
+	for i := range silent {
+		silent[i] = &conn{l: l}
+		silent[i].opened.Store(moved.Now().UnixNano())
+		silent[i].active.Store(moved.Now().UnixNano())
+	}
+	l.slots = append(l.slots, silent...)
+	c, _ := serveOne(t, e)
+	moved.Advance(31 * time.Minute)
+	due := moved.Now().UnixNano()
+	looked := func() (n int) {
+		for _, s := range silent {
+			if s.quiet == due {
+				n++
+			}
+		}
+		return n
+	}
+	onLoop(l, func() {
+		l.rested = -e.rest
+		l.sweep()
+		if n := looked(); n != restsATurn || l.resting != restsATurn {
+			t.Errorf("it looked at %d connections at once, want %d, and goes on at slot %d", n, restsATurn, l.resting)
+		}
+		l.rested = -e.rest
+		l.sweep() // comes while one is under way
+		if n := looked(); n != restsATurn {
+			t.Errorf("a second sweep began: %d were looked at", n)
+		}
+	})
+	expect(t, c, ws.AppendFrame(nil, ws.OpPing, true, nil)) // it has the last slot
+	onLoop(l, func() {
+		if n := looked(); n != len(silent) || l.resting != 0 {
+			t.Errorf("%d connections of %d were looked at, and it goes on at slot %d", n, len(silent), l.resting)
+		}
+		clear(l.slots[:len(silent)]) // none of them has a socket
+	})
+}

@@ -22,6 +22,7 @@ const (
 	acceptsATurn  = 64       // so that a storm of clients doesn't starve those that are here
 	readsATurn    = 16       // so that one client doesn't starve the others
 	acceptBackoff = 5 * time.Millisecond
+	restsATurn    = 8192 // idle connections looked at: less than a millisecond
 )
 
 // A loop serves its share of the connections, on one goroutine.
@@ -38,7 +39,8 @@ type loop struct {
 	decoder    ws.Decoder        // of a connection that is between messages
 	request    transport.Request // that was parsed last
 	now        int64             // the engine's clock at this turn
-	rested     int64             // the machine's time when idle connections were looked at
+	rested     int64             // the machine's time when idle connections were begun to be looked at
+	resting    int               // the slot at which that goes on; 0: it isn't under way
 	again      []*conn           // read from for as long as a turn allows
 	stopping   bool
 
@@ -67,7 +69,7 @@ func (l *loop) run() {
 	defer l.finish()
 	var posted []*conn // reused
 	for !l.stopping {
-		if l.poller.poll() == 0 && !l.pending.Load() && len(l.again) == 0 {
+		if l.poller.poll() == 0 && !l.pending.Load() && len(l.again) == 0 && l.resting == 0 {
 			if l.poller.wait() != nil {
 				return
 			}
@@ -84,6 +86,9 @@ func (l *loop) run() {
 				l.serve(c)
 			}
 			l.again = append(l.again[:0], l.again[n:]...)
+		}
+		if l.resting > 0 {
+			l.sweepIdle()
 		}
 		if l.sweepDue.Swap(false) {
 			l.sweep()

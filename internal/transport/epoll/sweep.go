@@ -27,7 +27,7 @@ func (l *loop) sweep() {
 	l.mu.Lock()
 	l.timed = append(kept, l.timed...)
 	l.mu.Unlock()
-	if now-l.rested >= l.e.rest {
+	if l.resting == 0 && now-l.rested >= l.e.rest {
 		l.rested = now
 		l.sweepIdle()
 	}
@@ -87,17 +87,23 @@ func (c *conn) overdue(now int64) bool {
 	return still
 }
 
-// sweepIdle ends what is idle for too long or too old, and pings who is silent.
+// sweepIdle ends what is idle for too long or too old, and pings who is silent. It
+// looks at as many connections as a turn allows, and goes on in the loop's next
+// turn: messages shall not wait until a million were looked at.
 func (l *loop) sweepIdle() {
 	limits := &l.e.limits
 	if limits.Idle == 0 && limits.Lifetime == 0 && limits.Ping == 0 {
 		return
 	}
 	now := l.e.now()
-	for _, c := range l.slots {
+	end := min(l.resting+restsATurn, len(l.slots))
+	for _, c := range l.slots[l.resting:end] {
 		if c != nil {
 			l.rests(c, now)
 		}
+	}
+	if l.resting = end; end == len(l.slots) {
+		l.resting = 0
 	}
 }
 
