@@ -38,10 +38,7 @@ const (
 
 // announce sets the headers of one request.
 func (a *Announcer) announce(h *fields, r *Request) {
-	*h = slices.DeleteFunc(*h, func(f event.Field) bool {
-		return hasPrefixFold(f.Name, "Tidegate-") || strings.EqualFold(f.Name, headerWebhookID) ||
-			strings.EqualFold(f.Name, headerWebhookTimestamp) || strings.EqualFold(f.Name, headerWebhookSignature)
-	})
+	*h = slices.DeleteFunc(*h, func(f event.Field) bool { return reserved(f.Name) })
 	c := r.Context
 	h.Add(headerConnectionID, c.ConnectionID)
 	h.Add(headerEvent, string(c.EventType))
@@ -63,8 +60,38 @@ func (a *Announcer) announce(h *fields, r *Request) {
 	h.Add(headerWebhookSignature, signWebhook(a.Secret, c.RequestID, at, r.Payload))
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+// reserved says whether a backend could take name for a header that an Announcer sets.
+// CGI, and with it WSGI, Rack and PHP, makes HTTP_TIDEGATE_PRINCIPAL of Tidegate-Principal
+// and of Tidegate_Principal alike, and some servers of Tidegate.Principal too.
+func reserved(name string) bool {
+	const prefix = "Tidegate-"
+	return len(name) >= len(prefix) && sameVariable(name[:len(prefix)], prefix) ||
+		sameVariable(name, headerWebhookID) || sameVariable(name, headerWebhookTimestamp) || sameVariable(name, headerWebhookSignature)
+}
+
+// sameVariable compares two headers' names by the name of their variable: letters have no
+// case, and what is neither letter nor digit is all the same.
+func sameVariable(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if variableByte(a[i]) != variableByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func variableByte(c byte) byte {
+	switch {
+	case 'a' <= c && c <= 'z':
+		return c - 'a' + 'A'
+	case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return c
+	default:
+		return '_'
+	}
 }
 
 // principal is who the client is, as far as it was authorized.

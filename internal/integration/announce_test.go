@@ -38,7 +38,10 @@ func TestParseWebhookSecret(t *testing.T) {
 func TestAnnounce(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0)
 	secret := []byte("012345678901234567890123")
-	forged := []event.Field{{Name: "tidegate-principal", Value: "admin"}, {Name: "Tidegate-Anything", Value: "x"}, {Name: "webhook-id", Value: "x"}, {Name: "webhook-signature", Value: "v1,x"}, {Name: "X-Kept", Value: "x"}}
+	forged := []event.Field{{Name: "tidegate-principal", Value: "admin"}, {Name: "Tidegate-Anything", Value: "x"}, {Name: "webhook-id", Value: "x"}, {Name: "webhook-signature", Value: "v1,x"},
+		// What CGI and WSGI, Rack and PHP take for the same.
+		{Name: "Tidegate_Principal", Value: "admin"}, {Name: "tidegate.event", Value: "x"}, {Name: "Webhook_Id", Value: "x"}, {Name: "WEBHOOK_TIMESTAMP", Value: "1"}, {Name: "webhook_signature", Value: "v1,x"},
+		{Name: "Tidegates", Value: "x"}, {Name: "X-Kept", Value: "x"}}
 	named := event.NewAuthorizerContext("caf\u00e9 7", "", 0, nil)
 	for _, tt := range []struct {
 		name      string
@@ -51,7 +54,8 @@ func TestAnnounce(t *testing.T) {
 			"Webhook-Id": "r=", "Webhook-Timestamp": "1700000000", "Webhook-Signature": "v1,*"}},
 		{"a handshake of a client that forges, unsigned", &Announcer{}, connect(), map[string]string{
 			"Tidegate-Connection-Id": "c=", "Tidegate-Event": "CONNECT", "Tidegate-Route-Key": "$connect", "Tidegate-Principal": "", "Tidegate-Anything": "",
-			"Webhook-Id": "", "Webhook-Signature": "", "X-Kept": "x"}},
+			"Webhook-Id": "", "Webhook-Signature": "", "X-Kept": "x", "Tidegates": "x",
+			"Tidegate_principal": "", "Tidegate.event": "", "Webhook_id": "", "Webhook_timestamp": "", "Webhook_signature": ""}},
 		{"as AWS", nil, message("x"), map[string]string{"Tidegate-Connection-Id": "", "Tidegate-Event": "", "Webhook-Id": ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
