@@ -178,6 +178,78 @@ func TestStale(t *testing.T) {
 	})
 }
 
+// TestStaleTogether: what is sent a second time isn't sent on another kept connection,
+// which a backend that was restarted has forgotten as well.
+func TestStaleTogether(t *testing.T) {
+	eachLine(t, func(t *testing.T, c Config) {
+		const kept = 3
+		var together sync.WaitGroup
+		together.Add(kept)
+		s := newScript(t, c, func(n int, nc net.Conn, r *bufio.Reader) {
+			if n >= kept {
+				echo(n, nc, r)
+				return
+			}
+			take(r)
+			together.Done()
+			together.Wait()
+			io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			take(r) // and hangs up without an answer
+		})
+		var first sync.WaitGroup
+		for range kept {
+			first.Go(func() {
+				if _, err := s.do(t.Context(), "GET", "first"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		first.Wait()
+		if got, err := s.do(t.Context(), "GET", "second"); err != nil || got != "GET /x second" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+// TestKeepAliveIsHeeded: a kept connection isn't used when the backend is about to
+// close it, by what it said itself.
+func TestKeepAliveIsHeeded(t *testing.T) {
+	eachLine(t, func(t *testing.T, c Config) {
+		for _, tt := range []struct {
+			name, says string
+			idle       time.Duration
+			conns      int32
+		}{
+			{"in time", "Keep-Alive: timeout=5\r\n", 3900 * time.Millisecond, 1},
+			{"too late", "Keep-Alive: timeout=5\r\n", 4 * time.Second, 2},
+			{"with more", "Connection: keep-alive\r\nKeep-Alive: max=100, Timeout=20\r\n", 19 * time.Second, 2},
+			{"said otherwise", "Keep-Alive: timeout=soon, max=0\r\n", 80 * time.Second, 1},
+			{"not said", "", 80 * time.Second, 1},
+		} {
+			s := newScript(t, c, func(_ int, nc net.Conn, r *bufio.Reader) {
+				for take(r) != nil {
+					io.WriteString(nc, "HTTP/1.1 200 OK\r\n"+tt.says+"Content-Length: 0\r\n\r\n")
+				}
+			})
+			for range 2 {
+				if _, err := s.do(t.Context(), "POST", "x"); err != nil {
+					t.Fatal(err)
+				}
+				s.origin.mu.Lock()
+				for _, idle := range s.origin.idle {
+					idle.mu.Lock()
+					idle.idleAt -= int64(tt.idle)
+					idle.mu.Unlock()
+				}
+				s.origin.mu.Unlock()
+			}
+			if n := s.conns.Load(); n != tt.conns {
+				t.Errorf("%s: %d connections, want %d", tt.name, n, tt.conns)
+			}
+		}
+	})
+}
+
 // TestFreshIsNotRepeated: a backend that hangs up on a new connection is asked once.
 func TestFreshIsNotRepeated(t *testing.T) {
 	eachLine(t, func(t *testing.T, c Config) {

@@ -35,7 +35,8 @@ type conn struct {
 	closed  bool
 	used    bool  // for a call before
 	writing bool  // a goroutine writes a request
-	idleAt  int64 // when its last call ended
+	idleAt  int64 // when its last call ended, or somewhat before
+	rest    int64 // how long the backend keeps it idle, as far as it may be relied on; 0: not said
 	call    *call // nil: idle
 	answer  answer
 	sent    int // bytes of the call's request that were written
@@ -68,11 +69,16 @@ func (o *Origin) open(ctx context.Context) (*conn, error) {
 }
 
 // begin sends a call's request. It returns false when the connection has ended
-// before, and the call needs another.
+// before, or the backend is about to end it, and the call needs another.
 func (c *conn) begin(call *call) bool {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		return false
+	}
+	if c.rest > 0 && call.began-c.idleAt >= c.rest {
+		c.mu.Unlock()
+		c.drop()
 		return false
 	}
 	if call.settled.Load() { // cut short while it waited
@@ -122,7 +128,8 @@ func (c *conn) deliver(ended bool) {
 	c.answer.response = Response{}
 	keep := c.answer.keep && !ended && !c.writing && c.sent == len(*call.request) // else it was answered before it was heard
 	c.call, c.used = nil, true
-	c.idleAt = c.origin.client.sweep.latest.Load()
+	c.idleAt = max(call.began, c.origin.client.sweep.latest.Load())
+	c.rest = int64(c.answer.rest)
 	c.mu.Unlock()
 	// Another call may have the connection while this one's answer is dealt with:
 	// its own is read on this goroutine, and not before.
@@ -138,8 +145,8 @@ func (c *conn) deliver(ended bool) {
 	clear(call.response.Header) // an idle connection shall not hold what was said in it
 }
 
-// fail ends the connection, whose call failed. The call is sent once more on a
-// new one when this one was stale: it had been used, nothing of an answer has
+// fail ends the connection, whose call failed. The call is sent once more on
+// another when this one was stale: it had been used, nothing of an answer has
 // come, and sending again can't do anything twice.
 func (c *conn) fail(call *call, err error) {
 	c.mu.Lock()
@@ -188,7 +195,7 @@ func (c *conn) drop() {
 func (c *conn) rested(now int64, config *Config) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Duration(now-c.idleAt) >= config.IdleTimeout || time.Duration(now-c.born) >= config.Lifetime
+	return time.Duration(now-c.idleAt) >= config.IdleTimeout || c.rest > 0 && now-c.idleAt >= c.rest || time.Duration(now-c.born) >= config.Lifetime
 }
 
 // sweep fails the connection's call if it is late. It returns true if there is a

@@ -32,7 +32,8 @@ type Origin struct {
 	closed  bool
 }
 
-// assign gives a call a connection: an idle one, or the next that there is.
+// assign gives a call a connection: an idle one, or the next that there is. A call
+// that is sent a second time takes no idle one: what ended the first may have ended all.
 func (o *Origin) assign(c *call) {
 	for {
 		o.mu.Lock()
@@ -42,7 +43,7 @@ func (o *Origin) assign(c *call) {
 			return
 		}
 		n := len(o.idle)
-		if n == 0 {
+		if n == 0 || c.repeated {
 			break
 		}
 		free := o.idle[n-1]

@@ -6,6 +6,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"time"
 
 	"tidegate/internal/event"
 )
@@ -40,7 +41,8 @@ type answer struct {
 
 	part     part
 	response Response
-	keep     bool // the connection may be used again
+	keep     bool          // the connection may be used again
+	rest     time.Duration // after it, idle, it had better not be; 0: that wasn't said
 	informal int
 
 	header []event.Field // memory of the last answer's, to be used again
@@ -269,6 +271,7 @@ type framing struct {
 	length      int // -1: not said
 	chunked     bool
 	close, keep bool // said of the connection
+	rest        time.Duration
 }
 
 // note adds a field to the header, and heeds those that frame the answer.
@@ -298,6 +301,8 @@ func (f *framing) note(header []event.Field, field event.Field) ([]event.Field, 
 			f.close = f.close || strings.EqualFold(option, "close")
 			f.keep = f.keep || strings.EqualFold(option, "keep-alive")
 		}
+	case "Keep-Alive":
+		f.rest = parseRest(field.Value)
 	}
 	return append(header, field), nil
 }
@@ -316,9 +321,24 @@ func parseLength(s string) (n int, ok bool) {
 	return n, true
 }
 
+// parseRest reads how long a backend keeps a connection without a request, as Node.js,
+// Apache and Tomcat say it: Keep-Alive: timeout=5, max=100, in seconds. What is
+// returned is somewhat less: a request that crosses the backend's close is lost, and
+// nobody knows whether it was heard.
+func parseRest(value string) time.Duration {
+	for option := range strings.SplitSeq(value, ",") {
+		name, seconds, _ := strings.Cut(strings.Trim(option, " \t"), "=")
+		if n, ok := parseLength(seconds); ok && n > 0 && n < 1e6 && strings.EqualFold(name, "timeout") {
+			said := time.Duration(n) * time.Second
+			return said - min(said/2, time.Second)
+		}
+	}
+	return 0
+}
+
 // frame decides how the body is read (RFC 9112, section 6.3).
 func (a *answer) frame(status, minor int, f *framing) error {
-	a.keep = !f.close && (minor > 0 || f.keep)
+	a.keep, a.rest = !f.close && (minor > 0 || f.keep), f.rest
 	switch {
 	case f.chunked && minor == 0:
 		return malformed("it is chunked, in HTTP/1.0")

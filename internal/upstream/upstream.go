@@ -287,9 +287,10 @@ func (o *Origin) start(ctx context.Context, r *Request, to Receiver) (*call, err
 		putBuffer(buf)
 		return nil, err
 	}
+	now := o.client.now()
 	c := &call{
 		origin: o, request: buf, ctx: ctx, to: to, head: r.Method == http.MethodHead, maxBody: r.MaxBody,
-		repeatable: repeatable(r.Method), deadline: o.client.now() + int64(r.Timeout),
+		repeatable: repeatable(r.Method), began: now, deadline: now + int64(r.Timeout),
 	}
 	o.client.sweep.hurry()
 	o.assign(c)
@@ -319,7 +320,8 @@ type call struct {
 	request    *[]byte // from buffers
 	ctx        context.Context
 	to         Receiver
-	deadline   int64 // on the client's clock
+	began      int64 // on the client's clock
+	deadline   int64 // the same
 	maxBody    int
 	head       bool // answered without a body
 	repeatable bool
