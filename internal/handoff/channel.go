@@ -170,6 +170,20 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// channelPair returns a channel, and the file of its other end.
+func channelPair() (*channel, *os.File, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := channelOf(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return c, theirs, nil
+}
+
 // channelOf returns the channel over a socket's file, which it closes.
 func channelOf(f *os.File) (*channel, error) {
 	defer f.Close()

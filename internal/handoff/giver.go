@@ -152,26 +152,18 @@ func (r *run) run(ctx context.Context) (*Successor, error) {
 // start starts the new process and greets it.
 func (r *run) start() error {
 	g := r.giver
-	ours, theirs, err := socketPair()
+	c, theirs, err := channelPair()
 	if err != nil {
 		return err
 	}
 	defer theirs.Close()
-	c, err := channelOf(ours)
+	link, linkTheirs, err := channelPair()
 	if err != nil {
-		return err
-	}
-	r.successor = &Successor{channel: c, giver: g}
-	linkOurs, linkTheirs, err := socketPair()
-	if err != nil {
+		c.c.Close()
 		return err
 	}
 	defer linkTheirs.Close()
-	link, err := channelOf(linkOurs)
-	if err != nil {
-		return err
-	}
-	r.successor.Link = newLink(link, g.Home, true)
+	r.successor = &Successor{channel: c, giver: g, Link: newLink(link, g.Home, true)}
 	go r.successor.Link.serve()
 	listeners, err := g.Listeners()
 	files := []*os.File{linkTheirs}
@@ -291,16 +283,6 @@ func (r *run) undo(err error) error {
 		g.Accept()
 	}
 	return failed
-}
-
-// hasEnded says whether the process is no more.
-func (p *process) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // kill ends the process and waits until it has.

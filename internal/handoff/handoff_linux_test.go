@@ -3,8 +3,10 @@ package handoff
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -128,7 +130,6 @@ type old struct {
 	said    []string
 	clients []*os.File
 	next    int // which client goes next
-	fails   int // the batch that isn't passed on, counted from 1; 0: none
 }
 
 func (o *old) note(format string, args ...any) {
@@ -316,6 +317,59 @@ func TestCommandThatIsNone(t *testing.T) {
 	}
 }
 
+// TestNoDescriptors holds that a hand-off for which the process has no descriptors
+// fails, at whichever of them, and leaves none behind.
+func TestNoDescriptors(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	open := descriptors(t)
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := uint64(file.Fd())
+	file.Close()
+	for extra := range uint64(32) {
+		o := newOld(t, "refuses")
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: free + extra, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := o.giver.Run(t.Context())
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+		var failed *Error
+		if !errors.As(err, &failed) {
+			t.Fatalf("with %d descriptors left: %v", extra, err)
+		}
+		if n := descriptors(t); n != open {
+			t.Errorf("with %d descriptors left, %d are open behind it, %d before: %v", extra, n, open, err)
+		}
+		if failed.After == Started {
+			if extra < 6 { // two pairs of sockets, a listener and its copy
+				t.Errorf("%d descriptors were enough", extra)
+			}
+			return
+		}
+		if !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("with %d descriptors left: %v", extra, err)
+		}
+	}
+	t.Error("32 descriptors were not enough")
+}
+
+// descriptors counts the process's open ones.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
 // TestGivenUp holds that a hand-off whose process is told to end stops at once.
 func TestGivenUp(t *testing.T) {
 	o := newOld(t, "hangs before it is ready")
@@ -390,6 +444,7 @@ func TestChannel(t *testing.T) {
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x0f\x00\x00\x00\x01{\"kind\":\"took\"}x"))
 	f.Add([]byte("\x00\x00\x00\x02\xff\xff\xff\xff{}"))
+	f.Add([]byte("\x00\x00\x00\x36\x00\x00\x00\x03{\"kind\":\"batch\",\"connections\":[{\"l\":\"x\",\"s\":1,\"d\":2}]}abc"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 4096 {
 			return
@@ -400,8 +455,51 @@ func FuzzReceive(f *testing.F) {
 		var h header
 		payload, files, err := c.receive(&h, time.Second)
 		closeAll(files)
-		if err == nil {
-			batchOf(&h, payload, nil)
+		if err != nil {
+			return
+		}
+		batch, err := batchOf(&h, payload, make([]*os.File, len(h.Connections)))
+		if err != nil {
+			return
+		}
+		var whole []byte
+		for _, f := range batch {
+			whole = append(append(whole, f.State...), f.Data...)
+		}
+		if !bytes.Equal(whole, payload) {
+			t.Errorf("of %q came %q", payload, whole)
+		}
+	})
+}
+
+// FuzzLink gives a process what isn't the other's to say: it ends the link, and no
+// more.
+func FuzzLink(f *testing.F) {
+	message := func(head, payload string) []byte {
+		b := binary.BigEndian.AppendUint32(nil, uint32(len(head)))
+		return append(binary.BigEndian.AppendUint32(b, uint32(len(payload))), head+payload...)
+	}
+	home := newHome(1)
+	home.Release = func(connection.ID, int, int) error { return cluster.ErrNotHere }
+	for _, op := range []string{opPush, opGet, opDelete, opRelease, opFind, opAll, opAllHere, "dance", ""} {
+		f.Add(message(`{"n":1,"op":"`+op+`","id":"AAAAAAAAAAAAAAA=","api":"a","stage":"s","ended":1}`, "hello"), op == opAll)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, giver bool) {
+		if len(b) > 4096 {
+			return
+		}
+		a, c := channels(t)
+		l := newLink(c, home, giver)
+		go func() {
+			a.c.Write(b)
+			a.c.CloseWrite()
+			io.Copy(io.Discard, a.c)
+		}()
+		l.serve()
+		<-l.Ended()
+		// What it was asked, it has answered or given up.
+		for range maxCalls {
+			l.slots <- struct{}{}
 		}
 	})
 }

@@ -121,9 +121,10 @@ func (t *Taker) Link(home Home) (*Link, error) {
 }
 
 // Listening says that clients are accepted, and takes connections until the old
-// process has none left. thaw makes each batch this process's own; what it can't
-// take has been told so by thaw. It returns how many WebSocket connections came; the error is of the old
-// process's end before it was done.
+// process has none left. thaw makes each batch this process's own and closes the
+// files; it has told the clients that it couldn't take, so its error stops nothing.
+// Listening returns how many WebSocket connections came; the error is of the
+// old process's end before it was done.
 func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int, error) {
 	defer t.channel.c.Close()
 	if err := t.channel.send(header{Kind: kindListening}, nil, nil, callTime); err != nil {
