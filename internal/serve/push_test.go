@@ -45,13 +45,13 @@ apis:
               response_templates: { $default: '$context.connectionId' }
 `
 
-// servePush serves pushConfig and returns where, and one client with its id.
-func servePush(b *testing.B) (host string, c net.Conn, id string) {
+// serveFile serves a configuration, and returns where its first listener is.
+func serveFile(b *testing.B, text string) (host string) {
 	b.Helper()
 	dir := b.TempDir()
 	b.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 	file := filepath.Join(dir, "tidegate.yaml")
-	if err := os.WriteFile(file, []byte(pushConfig), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	conf, _, err := config.Load(file, nil)
@@ -63,8 +63,15 @@ func servePush(b *testing.B) (host string, c net.Conn, id string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { p.server.Close(); p.observer.Close() })
-	host = p.server.Listeners()[0].Open.Addr().String()
-	if c, err = net.Dial("tcp", host); err != nil {
+	return p.server.Listeners()[0].Open.Addr().String()
+}
+
+// servePush serves pushConfig and returns where, and one client with its id.
+func servePush(b *testing.B) (host string, client net.Conn, id string) {
+	b.Helper()
+	host = serveFile(b, pushConfig)
+	c, err := net.Dial("tcp", host)
+	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.Close() })

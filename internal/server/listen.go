@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -42,7 +43,7 @@ func (o *Options) listen() ([]Listener, error) {
 
 // listenOn opens a listener on HOST:PORT.
 func listenOn(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := listenTCP(address)
 	if err == nil {
 		return l, nil
 	}
@@ -54,6 +55,16 @@ func listenOn(address string) (net.Listener, error) {
 		}
 	}
 	return nil, fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// listenTCP opens a listener on HOST:PORT that speaks TCP alone. Package net would
+// have Linux offer Multipath TCP too: that costs time and memory of the kernel for
+// each client that comes over plain TCP, as nearly all do. One that asks for more than
+// that falls back.
+func listenTCP(address string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	return c.Listen(context.Background(), "tcp", address)
 }
 
 // listen opens a listener on each host and port. Where several hosts share port
@@ -70,7 +81,7 @@ func listen(hosts []string, ports []int) ([]net.Listener, error) {
 	for _, port := range ports {
 		got := port
 		for i, host := range hosts {
-			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(got)))
+			l, err := listenTCP(net.JoinHostPort(host, strconv.Itoa(got)))
 			if err != nil && i > 0 && optionalFamily(err) {
 				continue // a machine without IPv6 still serves 127.0.0.1
 			}
