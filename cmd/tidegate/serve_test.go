@@ -175,7 +175,7 @@ apis:
 func TestServe(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, echo)
-	s := startServe(t, serveHead+chatAPI(b.URL))
+	s := startServe(t, serveHead+"access_log: true\n"+chatAPI(b.URL))
 	sock := s.dialURL(s.URLs[0], client.DialOptions{})
 	sock.say(`{"action":"ping"}`)
 	sock.want("pong")
@@ -218,8 +218,19 @@ func TestServe(t *testing.T) {
 	if len(hooks) != 2 || hooks[1].header.Get("Tidegate-Event") != "DISCONNECT" || hooks[1].header.Get("Tidegate-Connection-Id") != id {
 		t.Errorf("the backend's hooks: %+v", hooks)
 	}
-	if log := s.log.String(); strings.Contains(log, serveSecret) || strings.Contains(log, serveToken) {
+	log := s.log.String()
+	if strings.Contains(log, serveSecret) || strings.Contains(log, serveToken) {
 		t.Error("the log holds a secret")
+	}
+	for _, kind := range []string{"connect", "message", "push", "disconnect"} {
+		if !strings.Contains(log, `"kind":"`+kind+`"`) {
+			t.Errorf("the access log has no line of kind %s:\n%s", kind, log)
+		}
+	}
+	for _, said := range []string{"hello", "pong", "pushed by", "by token"} {
+		if strings.Contains(log, said) {
+			t.Errorf("the log repeats what was said, %q:\n%s", said, log)
+		}
 	}
 }
 
@@ -316,7 +327,7 @@ func TestServeListeners(t *testing.T) {
 		{"push, management", "backend", "execute-api", "POST", s.Management, path, "x", 200, ""},
 		{"push to all, management", "backend", "execute-api", "POST", s.Management, "/prod/@all", "x", 200, `"queued":1`},
 		{"AWS's APIs, management", "ops", "apigateway", "GET", s.Management, "/v2/apis", "", 403, "admin listener"},
-		{"a stage's URL, management", "", "", "GET", s.Management, "/prod", "", 403, "public one"},
+		{"a stage's URL, management", "", "", "GET", s.Management, "/prod", "", 403, "Nothing is served at this path"},
 		{"probes, admin", "", "", "GET", s.Admin, "/readyz", "", 200, "ready"},
 		{"metrics, admin", "", "", "GET", s.Admin, "/metrics", "", 200, "tidegate_connections"},
 		{"own pages, admin", "ops", "tidegate", "GET", s.Admin, "/_tidegate/connections", "", 200, `"connectionId"`},

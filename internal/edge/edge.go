@@ -257,7 +257,8 @@ func (e *Edge) serveService(w http.ResponseWriter, r *http.Request, service stri
 
 // serveStageURL answers a plain request where a handshake belongs.
 func (e *Edge) serveStageURL(w http.ResponseWriter, r *http.Request) {
-	if e.elsewhere(w, r, Clients) {
+	if e.face&Clients == 0 {
+		e.refuse(w, r, nothingHere())
 		return
 	}
 	s, no := e.resolve(r.Host, r.URL.Path)

@@ -38,6 +38,14 @@ func misplaced(asked Face) *refusal {
 	return &refusal{status: http.StatusForbidden, reason: WrongListener, text: text, why: "another listener serves it"}
 }
 
+// nothingHere is the refusal of a plain request for what no listener serves, or for a
+// stage where clients don't connect.
+func nothingHere() *refusal {
+	return &refusal{status: http.StatusForbidden, reason: WrongListener,
+		text: "Nothing is served at this path here. Backends push to /{stage}/@connections/{id}; WebSocket clients connect to the public listener.",
+		why:  "the path is none of this listener's"}
+}
+
 // refusalPlain is the refusal of who comes without TLS.
 func refusalPlain() *refusal {
 	return &refusal{status: http.StatusForbidden, reason: NoTLS, text: "This listener speaks TLS alone. Use wss:// or https://.", why: "the connection is plain text"}

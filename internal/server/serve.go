@@ -147,7 +147,16 @@ func (s *Server) settle(ctx context.Context) {
 // gatewayNotices are the lines about handshakes, messages and disconnects.
 func (s *Server) gatewayNotices() gateway.EventListener {
 	told := s.options.Observer.Gateway(s.options.Display)
-	if s.options.Serve != nil && !s.options.Serve.AccessLog {
+	if s.options.Serve == nil {
+		return told
+	}
+	// What people say to each other is not for the log of those who run the service.
+	whole := told.MessageEnd
+	told.MessageEnd = func(i gateway.MessageInfo) {
+		i.Frame = nil
+		whole(i)
+	}
+	if !s.options.Serve.AccessLog {
 		return troubles(told)
 	}
 	return told
