@@ -580,6 +580,79 @@ func TestHandOffThatFails(t *testing.T) {
 	}
 }
 
+// killAt begins a hand-off, kills the old process when a step is told of, and returns
+// what was told.
+func (h *handed) killAt(step handoff.Step) handoff.Progress {
+	h.t.Helper()
+	before := h.pid()
+	cmd := tidegate(h.t.Context(), h.dir, "handoff", "--data-dir", "data", "--json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	var last handoff.Progress
+	for d := json.NewDecoder(out); last.Step != step; {
+		if err := d.Decode(&last); err != nil {
+			h.t.Fatalf("the hand-off ended behind %q: %v", last.Step, err)
+		}
+	}
+	if step == handoff.Started { // it shall not have spoken yet
+		syscall.Kill(last.PID, syscall.SIGSTOP)
+		defer syscall.Kill(last.PID, syscall.SIGCONT)
+	}
+	syscall.Kill(before, syscall.SIGKILL)
+	h.gone(before)
+	io.Copy(io.Discard, out)
+	cmd.Wait()
+	return last
+}
+
+// TestHandOffWhoseOldProcessDies kills the old process at each step. The new one
+// goes on with the listeners, so that nobody who comes is refused, and with the
+// connections that went over.
+func TestHandOffWhoseOldProcessDies(t *testing.T) {
+	b := newCrowdBackend(t)
+	h := startHanded(t, handOffHead+b.api())
+	for _, step := range []handoff.Step{handoff.Started, handoff.Prepared, handoff.Closed, handoff.Ready, handoff.Listening, handoff.Moving} {
+		clients := []*byteClient{h.dial()}
+		if step == handoff.Moving {
+			for range handoff.BatchSize {
+				clients = append(clients, h.dial())
+			}
+		}
+		before := h.pid()
+		gone := h.killAt(step)
+		came := h.dial() // has waited in the listener's queue, if need be
+		h.await("the new process to have the data dir", func() bool { return h.pid() != before })
+		if err := h.push(came.id, "push"); err != nil {
+			t.Errorf("after %s: %v", step, err)
+		}
+		if got, err := came.hear(); err != nil || got != "push" {
+			t.Errorf("after %s: the client got %q, %v", step, got, err)
+		}
+		alive := 0
+		for _, c := range clients {
+			c.say("still there") // to a socket that is closed, perhaps
+		}
+		for _, c := range clients {
+			if got, err := c.hear(); err == nil && got == "still there" {
+				alive++
+			}
+			c.c.Close()
+		}
+		if alive < gone.Connections || step == handoff.Moving && alive == 0 {
+			t.Errorf("%d clients are still there, and %d had gone over", alive, gone.Connections)
+		}
+		came.c.Close()
+	}
+	if r, stderr, code := h.handOff(); code != exitDone { // the last of them can hand off itself
+		t.Errorf("%+v, %s, exit code %d", r, stderr, code)
+	}
+}
+
 // TestHandOffUnderSystemd holds what the service manager hears: ready once, then
 // that the service goes on in another process, from the one it knows.
 func TestHandOffUnderSystemd(t *testing.T) {

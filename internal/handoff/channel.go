@@ -17,7 +17,8 @@ import (
 type channel struct {
 	c *net.UnixConn
 
-	sending sync.Mutex
+	sending sync.Mutex // of what follows, and writing
+	half    error      // why a message went half: none can follow
 
 	reading     sync.Mutex // of what follows, and the read deadline
 	interrupted bool
@@ -63,23 +64,23 @@ func (c *channel) send(v any, payload [][]byte, files []*os.File, limit time.Dur
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
+	if c.half != nil {
+		return c.half
+	}
 	c.c.SetWriteDeadline(time.Now().Add(limit))
 	var prefix [prefixSize]byte
 	binary.BigEndian.PutUint32(prefix[:4], uint32(len(head)))
 	binary.BigEndian.PutUint32(prefix[4:], uint32(size))
-	if n, _, err := c.c.WriteMsgUnix(prefix[:], oob, nil); err != nil || n != prefixSize {
-		return plain(errors.Join(err, shortWrite(n)))
+	n, _, err := c.c.WriteMsgUnix(prefix[:], oob, nil)
+	if err == nil && n != prefixSize {
+		err = io.ErrShortWrite
 	}
-	parts := net.Buffers(append([][]byte{head}, payload...))
-	_, err = parts.WriteTo(c.c)
-	return plain(err)
-}
-
-func shortWrite(n int) error {
-	if n != prefixSize {
-		return io.ErrShortWrite
+	if err == nil {
+		parts := net.Buffers(append([][]byte{head}, payload...))
+		_, err = parts.WriteTo(c.c)
 	}
-	return nil
+	c.half = plain(err)
+	return c.half
 }
 
 // errFilesLost says that a message came without all of its files. What follows it can
@@ -161,7 +162,7 @@ func plain(err error) error {
 	case errors.Is(err, net.ErrClosed):
 		return err
 	}
-	return fmt.Errorf("%w: %v", errGone, err)
+	return fmt.Errorf("%w: %v", ErrGone, err)
 }
 
 func closeAll(files []*os.File) {

@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ type Giver struct {
 	Join func(*Link)
 	// Tell hears of each step.
 	Tell func(Progress)
+
+	batchTime, moveTime time.Duration // instead of the constants, for tests
 }
 
 // A Successor is the process that has taken over.
@@ -57,6 +60,7 @@ type Successor struct {
 	giver   *Giver
 	channel *channel
 	process *process
+	failed  error // what a batch failed with that is not this process's any more
 }
 
 // A process is the new one, seen from the old.
@@ -85,6 +89,7 @@ type run struct {
 	successor *Successor
 	suspended bool
 	frozen    bool // the engine has stopped accepting
+	left      bool // the hand-off is done, and what was left over follows
 }
 
 // reached notes and tells a step.
@@ -134,13 +139,16 @@ func (r *run) run(ctx context.Context) (*Successor, error) {
 	r.reached(Listening)
 	r.frozen = true
 	// Those that wait for an answer go later; see Finish.
-	moving, cancel := context.WithTimeout(ctx, 5*time.Second)
+	moving, cancel := context.WithTimeout(ctx, cmp.Or(r.giver.moveTime, moveTime))
 	defer cancel()
 	s.Left, err = r.giver.Freeze(moving, BatchSize, r.pass)
+	if s.failed != nil {
+		err = s.failed // of the last batch, which nothing followed
+	}
 	switch {
 	case errors.As(err, new(refusal)) && s.Moved > 0:
 		s.Refused = err // it has the stores, the listeners and some clients, and works
-	case err != nil && moving.Err() == nil:
+	case err != nil && (moving.Err() == nil || !errors.Is(err, moving.Err())):
 		return nil, s.why(err)
 	case ctx.Err() != nil && s.Moved == 0:
 		return nil, context.Cause(ctx)
@@ -183,6 +191,12 @@ func (r *run) start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
+	r.successor.process, r.successor.PID = watch(cmd), cmd.Process.Pid
+	return r.successor.why(c.send(h, nil, files, callTime))
+}
+
+// watch waits for the end of a process that was started.
+func watch(cmd *exec.Cmd) *process {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	go func() {
 		cmd.Wait()
@@ -190,8 +204,7 @@ func (r *run) start() error {
 		p.state.Store(&state)
 		close(p.ended)
 	}()
-	r.successor.process, r.successor.PID = p, cmd.Process.Pid
-	return r.successor.why(c.send(h, nil, files, callTime))
+	return p
 }
 
 // expect waits for what the new process has to say; its end, or ctx's, is an error.
@@ -208,7 +221,7 @@ func (s *Successor) expect(ctx context.Context, kind string, limit time.Duration
 
 // why adds to the end of a conversation how the new process ended.
 func (s *Successor) why(err error) error {
-	if !errors.Is(err, errGone) {
+	if !errors.Is(err, ErrGone) {
 		return err
 	}
 	select {
@@ -219,12 +232,21 @@ func (s *Successor) why(err error) error {
 	}
 }
 
-// pass sends a batch and waits until it is taken.
+// pass sends a batch and waits until it is taken. Behind an error the batch is this
+// process's, and surely no other's.
 func (r *run) pass(batch []transport.Frozen) error {
 	s := r.successor
+	if s.failed != nil {
+		return s.failed
+	}
 	s.Link.still.Lock()
 	defer s.Link.still.Unlock()
-	err := s.pass(batch)
+	sent, err := s.pass(batch)
+	if err != nil && sent && !errors.As(err, new(refusal)) {
+		if r.settle(err) {
+			s.failed, err = err, nil
+		}
+	}
 	n := 0
 	for i := range batch {
 		if batch[i].Data != nil {
@@ -241,7 +263,24 @@ func (r *run) pass(batch []transport.Frozen) error {
 	return nil
 }
 
-func (s *Successor) pass(batch []transport.Frozen) error {
+// settle decides whose a batch is that was sent and not acknowledged: it returns
+// whether it is the new process's. That may be slow, not dead, and about to take the
+// batch, so this one doesn't go on with it as long as the other lives.
+func (r *run) settle(err error) (theirs bool) {
+	s := r.successor
+	if r.left { // the other one has everything else: it isn't ended for these
+		return !errors.Is(err, ErrGone)
+	}
+	s.process.kill()
+	_, _, files, err := s.channel.expect(kindTook, callTime) // said in the last moment
+	closeAll(files)
+	return err == nil
+}
+
+// pass sends a batch and waits for the acknowledgement. sent says that all of it
+// went: else it can't be taken.
+func (s *Successor) pass(batch []transport.Frozen) (sent bool, err error) {
+	limit := cmp.Or(s.giver.batchTime, batchTime)
 	h := header{Kind: kindBatch, Connections: make([]passed, len(batch))}
 	payload := make([][]byte, 0, 2*len(batch))
 	files := make([]*os.File, len(batch))
@@ -250,12 +289,12 @@ func (s *Successor) pass(batch []transport.Frozen) error {
 		payload = append(payload, f.State, f.Data)
 		files[i] = f.File
 	}
-	if err := s.channel.send(h, payload, files, batchTime); err != nil {
-		return err
+	if err := s.channel.send(h, payload, files, limit); err != nil {
+		return false, err
 	}
-	_, _, got, err := s.channel.expect(kindTook, batchTime)
+	_, _, got, err := s.channel.expect(kindTook, limit)
 	closeAll(got)
-	return err
+	return true, err
 }
 
 // undo ends what was begun: the new process, with what it took, if anything; and
@@ -294,10 +333,10 @@ func (p *process) kill() {
 // Pass passes on connections that couldn't go before, until none of that kind is
 // left or ctx ends; the error is then ctx's.
 func (s *Successor) Pass(ctx context.Context) error {
-	r := &run{giver: s.giver, successor: s, step: Moved}
+	r := &run{giver: s.giver, successor: s, step: Moved, left: true}
 	left, err := s.giver.Freeze(ctx, BatchSize, r.pass)
 	s.Left = left
-	return err
+	return errors.Join(err, s.failed)
 }
 
 // Done tells the other process that no connection comes any more.

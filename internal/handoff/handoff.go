@@ -19,9 +19,11 @@
 //	… and so on
 //	done →
 //
-// Whatever fails before the first took, the new process is ended, the old one
-// opens its stores and goes on. What fails later leaves each connection where it
-// was last acknowledged to be.
+// Whatever fails in the new process before the first took, that is ended, the old
+// one opens its stores and goes on. What fails later leaves each connection where it
+// was last acknowledged to be. When the old process ends by itself, the new one goes
+// on alone from wherever it is: it has the listeners from hello on, and the stores
+// are as free as their lock says.
 //
 // The second socket is a Link: what one process is asked about a connection that
 // the other has, it asks there, until the old one ends.
@@ -55,7 +57,8 @@ const (
 	startTime  = 30 * time.Second // from the start of the new process to prepared
 	openTime   = 60 * time.Second // to open the stores and compile every stage
 	listenTime = 30 * time.Second // to apply its configuration and accept
-	batchTime  = 15 * time.Second // to pass a batch and have it acknowledged
+	batchTime  = 15 * time.Second // to pass a batch, and again to have it acknowledged
+	moveTime   = 5 * time.Second  // to move all that doesn't wait for an answer
 	callTime   = 10 * time.Second // of a Link
 )
 
@@ -129,8 +132,10 @@ type refusal struct{ why string }
 
 func (r refusal) Error() string { return r.why }
 
-// errGone says that the other process has ended.
-var errGone = errors.New("the other process has ended")
+// ErrGone says that the other process has ended. To a Taker it means that what that
+// process had is nobody's any more: whoever gives up ends the new process before it
+// closes its end.
+var ErrGone = errors.New("the other process has ended")
 
 // A message's kinds.
 const (

@@ -30,10 +30,41 @@ const faultVariable = "HANDOFF_TEST_FAULT"
 
 func TestMain(m *testing.M) {
 	if fault, ok := os.LookupEnv(faultVariable); ok {
+		if step, ok := strings.CutPrefix(fault, "dies as old at "); ok {
+			handOver(Step(step))
+		}
 		takeOver(fault)
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// handOver is an old process, which is killed at a step. What it started tells on
+// standard output how it went.
+func handOver(last Step) {
+	o := newOld(nil, "tells")
+	o.giver.Tell = func(p Progress) {
+		if p.Step == last {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // another thread may notice first
+		}
+	}
+	fmt.Println(o.giver.Run(context.Background()))
+	os.Exit(10)
+}
+
+// alone tells that the old process has ended, and shows that clients can come.
+func alone(after string, t *Taker, l net.Listener) {
+	if l == nil {
+		l = t.Listener("public")
+	}
+	t.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err == nil {
+		c, err = l.Accept()
+	}
+	fmt.Printf("alone after %s: %v, %v\n", after, c != nil, err)
+	os.Exit(0)
 }
 
 // takeOver is a new process, up to its fault.
@@ -74,7 +105,10 @@ func takeOver(fault string) {
 		t.channel.c.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
 		time.Sleep(time.Minute)
 	}
-	if t.Prepared() != nil {
+	switch err := t.Prepared(); {
+	case errors.Is(err, ErrGone) && fault == "tells":
+		alone(kindPrepared, t, nil)
+	case err != nil:
 		os.Exit(6)
 	}
 	at("before it is ready")
@@ -83,7 +117,10 @@ func takeOver(fault string) {
 		os.Exit(1)
 	}
 	l := t.Listener("public")
-	if l == nil || t.Ready() != nil {
+	switch err := t.Ready(); {
+	case errors.Is(err, ErrGone) && fault == "tells":
+		alone(kindReady, t, l)
+	case l == nil || err != nil:
 		os.Exit(7)
 	}
 	at("before it listens")
@@ -92,9 +129,12 @@ func takeOver(fault string) {
 		os.Exit(8)
 	}
 	batches := 0
-	_, err = t.Listening(link, func(batch []transport.Frozen) error {
+	n, err := t.Listening(link, func(batch []transport.Frozen) error {
 		batches++
 		at(fmt.Sprintf("with batch %d", batches))
+		if fault == fmt.Sprintf("stops behind batch %d", batches) {
+			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
 		if fault == "has no descriptors left" && batches == 2 {
 			highest := uint64(batch[0].File.Fd()) // the next one has this number, and one is needed more
 			syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: highest + 1, Max: highest + 1})
@@ -105,7 +145,10 @@ func takeOver(fault string) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errGone) {
+	if fault == "tells" {
+		fmt.Printf("took %d: %v\n", n, errors.Is(err, ErrGone))
+	}
+	if err != nil && !errors.Is(err, ErrGone) {
 		os.Exit(9)
 	}
 }
@@ -284,6 +327,123 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestSilence holds what is left when the new process stops answering between two
+// batches and still lives: it is ended before the old one goes on with what it sent.
+func TestSilence(t *testing.T) {
+	o := newOld(t, "stops behind batch 1")
+	o.giver.batchTime, o.giver.moveTime = 300*time.Millisecond, 100*time.Millisecond
+	_, err := o.giver.Run(t.Context())
+	var failed *Error
+	if !errors.As(err, &failed) || failed.After != Moving || failed.Lost != 2 || !strings.Contains(err.Error(), "in time") {
+		t.Fatalf("it ended with %v", err)
+	}
+	if o.count("data1 moved true") != 1 || o.count("data2 moved false") != 1 || o.count("data3 moved false") != 1 || o.next != 2 {
+		t.Errorf("it went %q", o.said)
+	}
+	if o.count("resume") != 1 || o.count("accept") != 1 {
+		t.Errorf("the old process doesn't go on: %q", o.said)
+	}
+	if o.giver.Command.ProcessState == nil {
+		t.Error("the silent process still lives")
+	}
+	if n, err := o.clients[2].Read(make([]byte, 64)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the new process wrote %d bytes to a client that it didn't take, %v", n, err)
+	}
+}
+
+// A silentRun is the old process at a batch, and the other end of its channel.
+func silentRun(t *testing.T) (*run, *old, *channel) {
+	o := newOld(t, "")
+	o.giver.batchTime = 50 * time.Millisecond
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := channels(t)
+	s := &Successor{giver: o.giver, channel: ours, process: watch(cmd), Link: newLink(nil, Home{}, true)}
+	t.Cleanup(s.process.kill)
+	return &run{giver: o.giver, successor: s}, o, theirs
+}
+
+// TestLastWords has an acknowledgement come when its time is over: the connections
+// were the new process's, which has been ended, and not the old one's as well.
+func TestLastWords(t *testing.T) {
+	r, o, theirs := silentRun(t)
+	go func() {
+		<-r.successor.process.ended
+		theirs.send(header{Kind: kindTook}, nil, nil, time.Second)
+	}()
+	left, err := o.freeze(t.Context(), 0, r.pass)
+	if err == nil || !strings.Contains(err.Error(), "in time") || left.Movable != 4 || r.successor.Moved != 2 {
+		t.Errorf("%+v, %v, %d moved", left, err, r.successor.Moved)
+	}
+	if o.count("data1 moved true") != 1 || o.count("data2 moved true")+o.count("data2 moved false") != 0 {
+		t.Errorf("it went %q", o.said)
+	}
+}
+
+// TestSilenceBehindTheHandOff holds that a new process which has all but a few
+// connections isn't ended because of those, and that the old one lets go of what it
+// may take yet.
+func TestSilenceBehindTheHandOff(t *testing.T) {
+	r, o, theirs := silentRun(t)
+	s := r.successor
+	if err := s.Pass(t.Context()); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("it ended with %v", err)
+	}
+	if o.count("data0 moved true") != 1 || o.count("data1 moved true") != 1 || s.Left.Movable != 4 || s.process.state.Load() != nil {
+		t.Errorf("it went %q, %v", o.said, s.Left)
+	}
+	s.failed = nil
+	theirs.c.Close() // what isn't acknowledged by now never is
+	if err := s.Pass(t.Context()); !errors.Is(err, ErrGone) || o.count("data2 moved false") != 1 {
+		t.Errorf("it ended with %v, %q", err, o.said)
+	}
+}
+
+// TestOldProcessEnds kills the old process at each step. The new one goes on from
+// where it is, with the listeners, and has what it took.
+func TestOldProcessEnds(t *testing.T) {
+	for step, want := range map[Step]string{
+		Started:   "alone after prepared: true, <nil>\n",
+		Prepared:  "alone after prepared: true, <nil>\n",
+		Closed:    "alone after ready: true, <nil>\n",
+		Ready:     "alone after ready: true, <nil>\n",
+		Listening: "took 0: true\n",
+		Moving:    "took 2: true\n",
+		Moved:     "took 6: true\n",
+	} {
+		t.Run(string(step), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), faultVariable+"=dies as old at "+string(step))
+			cmd.WaitDelay = 20 * time.Second // for the new process, which writes on
+			out, err := cmd.Output()
+			var killed *exec.ExitError
+			if !errors.As(err, &killed) || killed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Errorf("the old process: %v", err)
+			}
+			if string(out) != want {
+				t.Errorf("the new process said %q, want %q", out, want)
+			}
+		})
+	}
+}
+
+// TestBatchOfTheDead holds that a batch which came whole is taken although nobody
+// hears so: the old process has ended, and the connections are nobody else's.
+func TestBatchOfTheDead(t *testing.T) {
+	from, to := channels(t)
+	from.c.Close()
+	thawed := 0
+	err := (&Taker{channel: to}).take(newLink(nil, Home{}, false), make([]transport.Frozen, 2), func(batch []transport.Frozen) error {
+		thawed += len(batch)
+		return nil
+	})
+	if thawed != 2 || err != nil {
+		t.Errorf("%d thawed, %v", thawed, err)
+	}
+}
+
 // TestRefusedBatch holds that a new process which can take no more keeps what it has,
 // and the old one what is left.
 func TestRefusedBatch(t *testing.T) {
@@ -429,11 +589,11 @@ func TestChannel(t *testing.T) {
 		}
 		closeAll(files)
 	}
-	if _, _, err := b.receive(&header{}, 0); !errors.Is(err, errGone) {
+	if _, _, err := b.receive(&header{}, 0); !errors.Is(err, ErrGone) {
 		t.Errorf("after the end: %v", err)
 	}
 	c, _ := channels(t)
-	if _, _, err := c.receive(&header{}, time.Millisecond); err == nil || errors.Is(err, errGone) {
+	if _, _, err := c.receive(&header{}, time.Millisecond); err == nil || errors.Is(err, ErrGone) {
 		t.Errorf("a silent peer: %v", err)
 	}
 	if err := c.send(header{Kind: strings.Repeat("x", maxHeader)}, nil, nil, time.Second); err == nil {

@@ -67,11 +67,13 @@ func (t *Taker) Listener(name string) net.Listener {
 }
 
 // Prepared says that this process can take over, and waits until the old one has
-// closed its stores.
+// closed its stores. ErrGone says that it has ended instead: then this process may
+// go on alone, with the listeners, if it can open the stores.
 func (t *Taker) Prepared() error { return t.say(mine(kindPrepared, t.own), kindClosed, openTime) }
 
 // Ready says that the stores are open and every stage is compiled, and waits until
-// clients are to be accepted. Listeners that nobody asked for are closed.
+// clients are to be accepted. Listeners that nobody asked for are closed. ErrGone is
+// as for Prepared: this process may accept clients alone.
 func (t *Taker) Ready() error {
 	for name, l := range t.listeners {
 		l.Close()
@@ -98,6 +100,12 @@ func (t *Taker) say(h header, next string, limit time.Duration) error {
 // returns the error.
 func (t *Taker) Fail(err error) error {
 	t.channel.send(header{Kind: kindFailed, Why: err.Error()}, nil, nil, callTime)
+	t.Close()
+	return err
+}
+
+// Close ends the conversation, and closes the listeners that nobody asked for.
+func (t *Taker) Close() {
 	t.channel.c.Close()
 	for _, l := range t.listeners {
 		l.Close()
@@ -105,7 +113,6 @@ func (t *Taker) Fail(err error) error {
 	if t.link != nil {
 		t.link.Close()
 	}
-	return err
 }
 
 // Link returns the link to the old process. It must be asked before Listening,
@@ -166,11 +173,12 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 
 // take acknowledges a batch, and makes it this process's own. It is the other way
 // round on purpose: nothing of a connection may be read or written by a process
-// that could still be told that the other goes on with it.
+// while the other might go on with it. That doesn't hear the acknowledgement if it
+// has ended: then nobody else has the connections.
 func (t *Taker) take(link *Link, batch []transport.Frozen, thaw func([]transport.Frozen) error) error {
 	link.still.Lock()
 	defer link.still.Unlock()
-	if err := t.channel.send(header{Kind: kindTook}, nil, nil, callTime); err != nil {
+	if err := t.channel.send(header{Kind: kindTook}, nil, nil, callTime); err != nil && !errors.Is(err, ErrGone) {
 		for _, f := range batch {
 			f.File.Close()
 		}

@@ -52,11 +52,29 @@ func (p *process) inherit(o *server.Options) error {
 	if p.taker == nil {
 		return nil
 	}
-	if err := p.taker.Prepared(); err != nil {
+	err := p.taker.Prepared()
+	if err != nil && !errors.Is(err, handoff.ErrGone) {
 		return err
 	}
 	server.Inherit(o.Serve.Listeners, p.taker.Listener)
+	if err != nil {
+		p.goOnAlone(err)
+		o.Patience = letGoTime
+	}
 	return nil
+}
+
+// letGoTime is how long a process that has ended may take to let go of its stores:
+// the system closes its sockets, too.
+const letGoTime = 10 * time.Second
+
+// goOnAlone has this process serve without the old one, which has ended by itself:
+// it has the listeners, the stores are free, and nobody else would serve.
+func (p *process) goOnAlone(err error) {
+	p.note(slog.LevelWarn, "the old process of the hand-off has ended by itself, and its connections with it; this one serves instead: "+err.Error(),
+		slog.Int("from", p.taker.PID), slog.String("fromVersion", p.taker.Version))
+	p.taker.Close()
+	p.taker = nil
 }
 
 // succeed waits until clients may be accepted.
@@ -64,7 +82,12 @@ func (p *process) succeed() (err error) {
 	if p.taker == nil {
 		return nil
 	}
-	if err = p.taker.Ready(); err != nil {
+	err = p.taker.Ready()
+	if errors.Is(err, handoff.ErrGone) {
+		p.goOnAlone(err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	p.link, err = p.server.Succeed(p.taker)

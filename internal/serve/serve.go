@@ -58,7 +58,11 @@ func Run(ctx context.Context, o Options) error {
 	if err := p.open(ctx); err != nil {
 		return p.fail(err)
 	}
-	if p.taker == nil { // else the process that systemd knows tells it
+	switch {
+	case p.taker != nil: // the process that systemd knows tells it
+	case o.HandOff.Descriptor != 0: // that has ended
+		p.tell(p.Systemd.MainPID(os.Getpid(), p.status()))
+	default:
 		p.tell(p.Systemd.Ready(p.status()))
 	}
 	p.announce()

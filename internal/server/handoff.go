@@ -222,6 +222,11 @@ func (s *Server) TakeOver(t *handoff.Taker, link *handoff.Link) (int, error) {
 		s.handing.Store(false)
 	}()
 	n, err := t.Listening(link, s.thaw)
+	select {
+	case <-link.Ended(): // perhaps before the last batch was thawed
+		s.gateway.ReleaseAll()
+	default:
+	}
 	s.metrics.HandOff("taken-over", "in", n)
 	return n, err
 }

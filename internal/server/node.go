@@ -11,14 +11,16 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"tidegate/internal/connection"
 	"tidegate/internal/kv"
 	"tidegate/internal/kv/filekv"
 )
 
-// openData makes the data dir and opens its store, which one process holds.
-func openData(dir string) (*filekv.Store, error) {
+// openData makes the data dir and opens its store, which one process holds; patience
+// is Options.Patience.
+func openData(dir string, patience time.Duration) (*filekv.Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data dir: %w", err)
 	}
@@ -28,7 +30,7 @@ func openData(dir string) (*filekv.Store, error) {
 			return nil, fmt.Errorf("write into the data dir: %w", err)
 		}
 	}
-	store, err := openUnused(dir)
+	store, err := openUnused(dir, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +53,8 @@ func writePID(dir string) error {
 }
 
 // openUnused opens a data dir's store, unless another process has it.
-func openUnused(dir string) (*filekv.Store, error) {
-	store, err := filekv.Open(filepath.Join(dir, "tidegate.db"))
+func openUnused(dir string, patience time.Duration) (*filekv.Store, error) {
+	store, err := filekv.OpenWithin(filepath.Join(dir, "tidegate.db"), patience)
 	if errors.Is(err, filekv.ErrLocked) {
 		pid, _ := os.ReadFile(pidFile(dir))
 		return nil, fmt.Errorf("the data dir %s is in use by another Tidegate (pid %s); stop it, or choose another (--data-dir, or data_dir of a configuration)", dir, strings.TrimSpace(string(pid)))

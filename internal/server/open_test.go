@@ -97,7 +97,7 @@ func TestIDsAcrossRestarts(t *testing.T) {
 	dir := t.TempDir()
 	old := map[string]uint32{} // with the incarnation that gave it
 	for run := range 3 {
-		store, err := openData(dir)
+		store, err := openData(dir, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

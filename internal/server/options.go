@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"tidegate/internal/apigw"
 	"tidegate/internal/awshttp"
@@ -58,6 +59,9 @@ type Options struct {
 	// Serve makes it a server in production; nil: it is up's. Hosts, Ports, IAM,
 	// Loopback and what belongs to functions then mean nothing.
 	Serve *Serve
+	// Patience is how long to wait for another process to let go of the data dir; 0 is
+	// long enough for one that is just exiting.
+	Patience time.Duration
 	// Hold opens everything and accepts nobody until Accept is called.
 	Hold bool
 	// Display turns a function's or rule's name into what a person calls it.

@@ -45,7 +45,7 @@ func Rehearse(ctx context.Context, o Options) (_ *Rehearsal, err error) {
 	if r.dir, err = os.MkdirTemp("", "tidegate-validate-"); err != nil {
 		return nil, err
 	}
-	if r.store, err = openData(r.dir); err != nil {
+	if r.store, err = openData(r.dir, 0); err != nil {
 		return nil, err
 	}
 	resources, err := catalog.Open(ctx, r.store)

@@ -27,7 +27,7 @@ func State(dir string) ([]StatePart, error) {
 	if _, err := os.Stat(filepath.Join(dir, "tidegate.db")); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrNoState, dir)
 	}
-	store, err := openUnused(dir)
+	store, err := openUnused(dir, 0)
 	if err != nil {
 		return nil, err
 	}

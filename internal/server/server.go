@@ -119,7 +119,7 @@ func Open(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.listeners, err = o.listen(); err != nil {
 		return nil, err
 	}
-	if s.store, err = openData(o.DataDir); err != nil {
+	if s.store, err = openData(o.DataDir, o.Patience); err != nil {
 		return nil, err
 	}
 	gate := &awshttp.Gate{Mode: o.IAM, Account: o.Account, Region: o.Region, Events: s.metrics.AWS(o.Observer.AWS())}

@@ -7,6 +7,7 @@ package filekv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -57,8 +58,12 @@ type Store struct {
 
 // Open opens the file, made with mode 0600 when it doesn't exist; its folder
 // must exist. A file that another process holds is ErrLocked, and the error names it.
-func Open(path string) (*Store, error) {
-	db, err := openFile(path)
+func Open(path string) (*Store, error) { return OpenWithin(path, 0) }
+
+// OpenWithin is Open that waits for another process to let go of the file, for as
+// long as patience; 0 is Open's own.
+func OpenWithin(path string, patience time.Duration) (*Store, error) {
+	db, err := openFile(path, cmp.Or(patience, lockTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +80,9 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-func openFile(path string) (*bbolt.DB, error) {
+func openFile(path string, patience time.Duration) (*bbolt.DB, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: lockTimeout,
+		Timeout: patience,
 		// The list of free pages is rebuilt at the start instead of being
 		// written whole with each commit, and kept in a map.
 		NoFreelistSync: true,
@@ -104,7 +109,7 @@ func (s *Store) Suspend() error {
 // Resume opens the file again, or returns ErrLocked. What another process changed
 // meanwhile is there, but watches don't tell of it.
 func (s *Store) Resume() error {
-	db, err := openFile(s.path)
+	db, err := openFile(s.path, lockTimeout)
 	if err != nil {
 		return err
 	}
