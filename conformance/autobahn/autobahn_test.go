@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tidegate/internal/transport"
 	"tidegate/internal/transport/goconn"
@@ -104,9 +105,10 @@ type echoer struct{ transport.Handler }
 func (echoer) OnUpgrade(_ *transport.Request, u transport.Upgrade) {
 	u.Accept(nil, func(transport.Conn) {})
 }
-func (echoer) OnRequest(*transport.Request, transport.Reply) bool { return false }
-func (echoer) OnMessage(c transport.Conn, m transport.Message)    { c.Send(m.Payload, m.Binary) }
-func (echoer) OnClose(transport.Conn, transport.CloseReason)      {}
+func (echoer) OnRequest(*transport.Request, transport.Reply) bool           { return false }
+func (echoer) OnMessage(c transport.Conn, m transport.Message)              { c.Send(m.Payload, m.Binary) }
+func (echoer) OnClose(transport.Conn, transport.CloseReason)                {}
+func (echoer) OnBreach(transport.Conn, transport.CloseReason) time.Duration { return 0 }
 
 // engineLimits are those within which the suite's largest messages are echoed.
 func engineLimits() transport.Limits {

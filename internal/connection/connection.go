@@ -100,10 +100,10 @@ type Connection struct {
 	holds    int16 // guarded by mu
 	paused   bool  // guarded by mu
 	frozen   bool  // guarded by mu
+	last     bool  // no message follows those in flight; guarded by mu
 
-	inRow   atomic.Bool // refused isn't 0
-	refused int32       // throttled messages in a row; guarded by mu
-	rowAt   int64       // when the first of them came, ms since 1970; guarded by mu
+	refused atomic.Int32 // throttled messages in a row; written under mu
+	rowAt   int64        // when the first of them came, ms since 1970; guarded by mu
 }
 
 // An origin is where clients came in: few for many connections.
@@ -262,13 +262,28 @@ func (c *Connection) Begin(bound int) {
 // ErrMoved: then nothing was counted.
 func (c *Connection) End(bound int) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.frozen {
+		c.mu.Unlock()
 		return ErrMoved
 	}
 	c.inFlight--
 	c.pace(bound)
+	over := c.last && c.inFlight == 0
+	c.mu.Unlock()
+	if over {
+		c.Close(0, "") // an error: somebody else was first, or is told the same where it is now
+	}
 	return nil
+}
+
+// CloseAnswered closes a client that broke the protocol, for which the socket has
+// its own words, when what it has in flight is dealt with. It returns false when
+// that is nothing: then the caller closes.
+func (c *Connection) CloseAnswered() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = c.inFlight > 0
+	return c.last
 }
 
 // Hold pauses reads until as many calls of Unhold, whatever is in flight.
@@ -332,21 +347,19 @@ func (c *Connection) Held() int {
 func (c *Connection) Refused(now time.Time, window time.Duration) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ms := now.UnixMilli(); c.refused == 0 || ms-c.rowAt > window.Milliseconds() {
-		c.refused, c.rowAt = 0, ms
+	if ms := now.UnixMilli(); c.refused.Load() == 0 || ms-c.rowAt > window.Milliseconds() {
+		c.refused.Store(0)
+		c.rowAt = ms
 	}
-	c.refused++
-	c.inRow.Store(true)
-	return int(c.refused)
+	return int(c.refused.Add(1))
 }
 
 // Admitted ends a row of refused messages.
 func (c *Connection) Admitted() {
-	if !c.inRow.Load() {
+	if c.refused.Load() == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refused = 0
-	c.inRow.Store(false)
+	c.refused.Store(0)
 }

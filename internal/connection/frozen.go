@@ -48,7 +48,7 @@ func (c *Connection) Freeze() ([]byte, error) {
 	b = binary.AppendVarint(b, c.connectedAt)
 	b = binary.AppendUvarint(b, uint64(max(c.inFlight, 0)))
 	b = binary.AppendUvarint(b, uint64(max(c.holds, 0)))
-	b = binary.AppendUvarint(b, uint64(max(c.refused, 0)))
+	b = binary.AppendUvarint(b, uint64(max(c.refused.Load(), 0)))
 	b = binary.AppendVarint(b, c.rowAt)
 	for _, text := range []string{c.APIID(), string(c.Stage()), c.DomainName(), c.userAgent.Value(), c.sourceIP, string(grant)} {
 		b = binary.AppendUvarint(b, uint64(len(text)))
@@ -164,9 +164,8 @@ func parseFrozen(b []byte) (*Connection, State, error) {
 	}}
 	c.connectedAt = r.signed()
 	c.inFlight, c.holds = int32(r.number(math.MaxInt32)), int16(r.number(math.MaxInt16))
-	c.refused = int32(r.number(math.MaxInt32))
+	c.refused.Store(int32(r.number(math.MaxInt32)))
 	c.rowAt = r.signed()
-	c.inRow.Store(c.refused > 0)
 	from := origin{apiID: r.text(), stage: apigw.StageName(r.text()), domainName: r.text()}
 	c.origin, c.userAgent = unique.Make(from), unique.Make(r.text())
 	c.sourceIP = r.text()

@@ -145,6 +145,15 @@ func (e *Edge) OnMessage(conn transport.Conn, m transport.Message) {
 	e.gateway.Start(e.ctx, e.gateway.Plan(c, m.Payload, m.Binary))
 }
 
+// OnBreach implements transport.Handler.
+func (e *Edge) OnBreach(conn transport.Conn, _ transport.CloseReason) time.Duration {
+	c, ok := conn.Data().(*connection.Connection)
+	if !ok {
+		return 0
+	}
+	return e.gateway.Breached(c)
+}
+
 // OnClose implements transport.Handler.
 func (e *Edge) OnClose(conn transport.Conn, why transport.CloseReason) {
 	c, ok := conn.Data().(*connection.Connection)

@@ -223,7 +223,8 @@ func (s *client) leave(code int, reason string) {
 	s.rig.gateway.Disconnect(context.Background(), s.c, event.CloseReason{Code: code, Text: reason})
 }
 
-func (s *client) got() []string { s.mu.Lock(); defer s.mu.Unlock(); return s.frames }
+func (s *client) closedBy() string { s.mu.Lock(); defer s.mu.Unlock(); return s.closed }
+func (s *client) got() []string    { s.mu.Lock(); defer s.mu.Unlock(); return s.frames }
 
 func (g *rig) connect() *client {
 	g.t.Helper()

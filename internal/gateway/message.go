@@ -81,6 +81,17 @@ func (g *Gateway) inFlight(c *connection.Connection) int {
 	return g.perConnection
 }
 
+// Breached is told that a client broke the protocol. It returns how long its
+// closing may wait for answers to the messages that it has in flight; it is closed
+// when they have left. On AWS nobody has seen such answers: in mode aws nothing
+// waits, and nothing does when nothing is in flight: 0.
+func (g *Gateway) Breached(c *connection.Connection) time.Duration {
+	if g.limits.Mode != apigw.ModeExtended || !c.CloseAnswered() {
+		return 0
+	}
+	return g.wait + g.limits.IntegrationTimeout // what a message takes at the longest
+}
+
 // Run does what the plan says and sends the client what it is to get. When the
 // plan calls out it blocks until that is done; ctx ending cuts it short.
 func (g *Gateway) Run(ctx context.Context, p Plan) {

@@ -215,8 +215,9 @@ type Conn interface {
 	// Close queues a close frame behind what is queued, and lets no further
 	// message in or out. OnClose follows when the client has answered, or after
 	// Limits.CloseTimeout. A code that may not be sent (1005, 1006) closes
-	// without a status; text beyond 123 bytes is cut. Later calls do nothing. The
-	// error is ErrMoved, or ErrQueueFull as above: nothing was closed.
+	// without a status; text beyond 123 bytes is cut. Later calls do nothing.
+	// After OnBreach the close frame is the breach's. The error is ErrMoved, or
+	// ErrQueueFull as above: nothing was closed.
 	Close(code ws.CloseCode, text string) error
 	// RemoteAddr is the client's address as the socket says.
 	RemoteAddr() net.Addr
@@ -245,6 +246,14 @@ type Handler interface {
 	OnRequest(*Request, Reply) bool
 	// OnMessage takes one message. Its payload is valid until it returns.
 	OnMessage(Conn, Message)
+	// OnBreach is called when the client has broken the protocol or a limit, with
+	// what it will be told. Nothing of it will be read any more, and no OnMessage
+	// follows. It returns how long the close frame may wait for answers to what the
+	// client sent before, 0 for not at all: meanwhile messages may be sent, and once
+	// the last is, the handler calls Close. A client that leaves, or must go for
+	// another reason, is not waited for. It is called again after a Thaw, in the
+	// process that takes the connection; the time is then what was left of the first.
+	OnBreach(Conn, CloseReason) (wait time.Duration)
 	// OnClose is called exactly once for every accepted connection, after its
 	// last OnMessage.
 	OnClose(Conn, CloseReason)

@@ -31,10 +31,11 @@ func (h handler) OnRequest(_ *transport.Request, w transport.Reply) bool {
 	w.Respond(204, nil, nil)
 	return true
 }
-func (h handler) OnMessage(c transport.Conn, m transport.Message)   { c.Send(m.Payload, m.Binary) }
-func (h handler) OnClose(_ transport.Conn, w transport.CloseReason) { h.closes <- w }
-func (h handler) Freeze(transport.Conn) ([]byte, error)             { return nil, nil }
-func (h handler) Thaw(transport.Conn, []byte) error                 { return nil }
+func (h handler) OnMessage(c transport.Conn, m transport.Message)            { c.Send(m.Payload, m.Binary) }
+func (h handler) OnClose(_ transport.Conn, w transport.CloseReason)          { h.closes <- w }
+func (handler) OnBreach(transport.Conn, transport.CloseReason) time.Duration { return 0 }
+func (h handler) Freeze(transport.Conn) ([]byte, error)                      { return nil, nil }
+func (h handler) Thaw(transport.Conn, []byte) error                          { return nil }
 
 // serve starts an engine on a port of this machine until the test ends.
 func serve(t testing.TB, cfg Config, h transport.Handler) (*Engine, string) {

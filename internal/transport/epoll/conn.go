@@ -279,6 +279,9 @@ func (c *conn) closeLocked(why transport.CloseReason) {
 	if c.phase != phaseOpen {
 		return
 	}
+	if c.answeringLocked() {
+		why, c.shutting = c.more.reason, true
+	}
 	if !why.Code.Sendable() {
 		why.Code, why.Text = ws.CloseNoStatusReceived, ""
 	}
@@ -333,6 +336,12 @@ func (c *conn) settleLocked(why transport.CloseReason) {
 	}
 }
 
+// answeringLocked says that the client broke the protocol and isn't told yet: what
+// it sends is thrown away, while the answers to what it sent before may leave.
+func (c *conn) answeringLocked() bool {
+	return c.phase == phaseOpen && c.more != nil && c.more.ended
+}
+
 // enterLocked changes the phase; d is its deadline, 0 for none.
 func (c *conn) enterLocked(p phase, d time.Duration) {
 	c.phase = p
@@ -373,7 +382,7 @@ func (c *conn) brokenLocked() {
 	m := c.moreLocked()
 	m.out.drop()
 	c.hint(stalled, false)
-	if m.deadline == 0 {
+	if m.deadline == 0 || c.answeringLocked() {
 		m.deadline = c.l.e.machine() + int64(c.l.e.limits.CloseTimeout)
 		c.l.time(c)
 	}
@@ -413,7 +422,9 @@ func (c *conn) step() bool {
 		c.mu.Unlock()
 		return c.begin()
 	case phaseOpen:
-		return c.stepOpen() // unlocks
+		if c.end == endNone {
+			return c.stepOpen() // unlocks
+		}
 	}
 	c.mu.Unlock()
 	switch p {

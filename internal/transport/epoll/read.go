@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"tidegate/internal/transport"
 	"tidegate/ws"
@@ -223,11 +224,26 @@ func (c *conn) failed(err error) {
 	c.mu.Lock()
 	first := !c.moreLocked().ended
 	c.settleLocked(why)
-	c.queueCloseLocked(why.Code, why.Text)
 	c.mu.Unlock()
-	if first {
-		c.dropped(transport.DropInfo{Reason: why.Drop, Code: why.Code, Err: err})
+	if !first {
+		return // our close frame is out
 	}
+	wait := c.breached(why)
+	c.mu.Lock()
+	switch {
+	case wait <= 0 || c.broken:
+		c.queueCloseLocked(why.Code, why.Text)
+	case c.answeringLocked(): // it was not closed meanwhile
+		c.enterLocked(phaseOpen, wait)
+	}
+	c.mu.Unlock()
+	c.dropped(transport.DropInfo{Reason: why.Drop, Code: why.Code, Err: err})
+}
+
+// breached asks the handler how long the close frame waits for answers.
+func (c *conn) breached(why transport.CloseReason) (wait time.Duration) {
+	c.guard("OnBreach", func() { wait = c.served.handler.OnBreach(c, why) })
+	return wait
 }
 
 // settled is the end of decoding without a fault of the socket.
@@ -274,7 +290,8 @@ func (c *conn) stepClosing() bool {
 	case endLinger:
 		p, err := c.read()
 		if err != nil {
-			c.end = endFlush // a client that shut its direction first still gets the answer
+			c.closeWith(transport.CloseReason{}) // what waits for answers waits no longer
+			c.end = endFlush                     // a client that shut its direction first still gets the answer
 			return true
 		}
 		return len(p) > 0
@@ -293,6 +310,9 @@ func (c *conn) stepClosing() bool {
 // until the client does the same, or the phase's deadline.
 func (c *conn) lingerLocked() {
 	c.end = endLinger
+	if c.answeringLocked() {
+		return // closing it shuts
+	}
 	c.shutting = true
 	if c.queuedLocked() == 0 {
 		c.flushedLocked()

@@ -133,6 +133,11 @@ func (c *conn) stateLocked(p phase) state {
 	return s
 }
 
+// answering is as of conn.answeringLocked.
+func (s *state) answering() bool {
+	return s.end == endLinger && s.has(stateEnded) && s.has(stateDeadline) && !s.has(stateCloseSent)
+}
+
 // append appends the state's bytes.
 //
 //	1 version · 2 flags · 1 address kind · 16 IP · 2 port · 1 end
@@ -216,8 +221,9 @@ func (s *state) check() error {
 	case !websocket && s.flags&^(stateKeptAlive|stateDeadline|stateProgress) != 0,
 		websocket && s.has(stateKeptAlive),
 		s.has(stateMid) != (len(s.decoder) > 0),
-		s.end != endNone && !s.has(stateCloseSent),
-		s.has(stateCloseSent) && !s.has(stateEnded):
+		s.end != endNone && !s.has(stateCloseSent) && !s.answering(),
+		s.has(stateCloseSent) && !s.has(stateEnded),
+		s.has(stateEnded) && !s.has(stateCloseSent) && !s.answering():
 		return errState
 	}
 	if s.has(stateMid) {

@@ -66,6 +66,10 @@ func (c *conn) overdue(now int64) bool {
 			c.l.post(c)
 			break
 		}
+		if c.answeringLocked() && !c.broken {
+			c.closeLocked(transport.CloseReason{}) // the answers took too long
+			break
+		}
 		if c.phase == phaseClosing && c.closeSent {
 			drop = transport.DropCloseTimeout
 			if m.reason.Err == nil && !c.closeRecv && !m.reason.ByClient {

@@ -77,6 +77,9 @@ func (e *Engine) thaw(served *served, f *transport.Frozen) (*conn, error) {
 	c.mu.Lock()
 	c.bound = err == nil
 	c.mu.Unlock()
+	if err == nil && s.answering() && c.breached(s.reason) <= 0 {
+		c.closeWith(transport.CloseReason{})
+	}
 	if err != nil {
 		err = fmt.Errorf("client %v: %w", c.RemoteAddr(), err)
 		c.closeWith(transport.CloseReason{Code: ws.CloseInternalError, Drop: transport.DropThaw, Err: err})

@@ -180,8 +180,15 @@ func (c *conn) Close(code ws.CloseCode, text string) error {
 func (c *conn) closeWith(why transport.CloseReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closeLocked(why)
+}
+
+func (c *conn) closeLocked(why transport.CloseReason) {
 	if c.phase != phaseOpen {
 		return
+	}
+	if c.answeringLocked() {
+		why, c.shutting = c.reason, true
 	}
 	if !why.Code.Sendable() {
 		why.Code, why.Text = ws.CloseNoStatusReceived, ""
@@ -207,6 +214,10 @@ func (c *conn) settleLocked(why transport.CloseReason) {
 		c.ended, c.reason = true, why
 	}
 }
+
+// answeringLocked says that the client broke the protocol and isn't told yet: what
+// it sends is thrown away, while the answers to what it sent before may leave.
+func (c *conn) answeringLocked() bool { return c.phase == phaseOpen && c.ended }
 
 // enterLocked changes the phase; d is its deadline, 0 for none.
 func (c *conn) enterLocked(p phase, d time.Duration) {
@@ -253,7 +264,7 @@ func (c *conn) brokenLocked() {
 	}
 	c.broken = true
 	c.out.drop()
-	if c.deadline.IsZero() {
+	if c.deadline.IsZero() || c.answeringLocked() {
 		c.deadline = time.Now().Add(c.e.limits.CloseTimeout)
 	}
 }
@@ -336,7 +347,11 @@ func (c *conn) sweep(now, moved time.Time) {
 				drop = transport.DropCloseTimeout
 			}
 			c.abortLocked()
-		default: // broken
+		default:
+			if c.answeringLocked() && !c.broken {
+				c.closeLocked(transport.CloseReason{}) // the answers took too long
+				break
+			}
 			c.abortLocked()
 		}
 	case c.phase == phaseOpen && !c.accepting:

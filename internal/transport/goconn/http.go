@@ -200,9 +200,11 @@ func (c *conn) respondLast(r transport.Response) {
 // does the same, or the phase's deadline.
 func (c *conn) linger() {
 	c.mu.Lock()
-	c.shutting = true
-	if c.out.size() == 0 && !c.out.writing {
-		c.flushedLocked()
+	if !c.answeringLocked() { // closing that shuts
+		c.shutting = true
+		if c.out.size() == 0 && !c.out.writing {
+			c.flushedLocked()
+		}
 	}
 	c.mu.Unlock()
 	for {
@@ -213,7 +215,8 @@ func (c *conn) linger() {
 		}
 	}
 	c.mu.Lock()
-	c.waitFlushedLocked() // a client that shut its direction first still gets the answer
+	c.closeLocked(transport.CloseReason{}) // what waits for answers waits no longer
+	c.waitFlushedLocked()                  // a client that shut its direction first still gets the answer
 	c.mu.Unlock()
 }
 

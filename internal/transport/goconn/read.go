@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"tidegate/internal/transport"
 	"tidegate/ws"
@@ -163,12 +164,22 @@ func (c *conn) failed(err error) {
 	c.mu.Lock()
 	first := !c.ended
 	c.settleLocked(why)
-	c.queueCloseLocked(why.Code, why.Text)
-	c.flushLocked()
 	c.mu.Unlock()
-	if first {
-		c.dropped(transport.DropInfo{Reason: why.Drop, Code: why.Code, Err: err})
+	if !first {
+		return // our close frame is out
 	}
+	var wait time.Duration
+	c.guard("OnBreach", func() { wait = c.h.OnBreach(c, why) })
+	c.mu.Lock()
+	switch {
+	case wait <= 0 || c.broken:
+		c.queueCloseLocked(why.Code, why.Text)
+		c.flushLocked()
+	case c.answeringLocked(): // it was not closed meanwhile
+		c.enterLocked(phaseOpen, wait)
+	}
+	c.mu.Unlock()
+	c.dropped(transport.DropInfo{Reason: why.Drop, Code: why.Code, Err: err})
 }
 
 // finish ends a connection on which nothing more is decoded; err is the read's.

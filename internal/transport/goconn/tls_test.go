@@ -60,7 +60,8 @@ func (h echoHandler) OnRequest(r *transport.Request, w transport.Reply) bool {
 	w.Respond(200, nil, fmt.Append(nil, r.TLS))
 	return true
 }
-func (h echoHandler) OnMessage(c transport.Conn, m transport.Message) { c.Send(m.Payload, m.Binary) }
+func (h echoHandler) OnMessage(c transport.Conn, m transport.Message)            { c.Send(m.Payload, m.Binary) }
+func (echoHandler) OnBreach(transport.Conn, transport.CloseReason) time.Duration { return 0 }
 func (h echoHandler) OnClose(_ transport.Conn, why transport.CloseReason) {
 	if h.closes != nil {
 		h.closes <- why

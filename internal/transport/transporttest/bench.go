@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"tidegate/internal/transport"
 	"tidegate/ws"
@@ -17,11 +18,12 @@ type echoer struct{}
 func (echoer) OnUpgrade(_ *transport.Request, u transport.Upgrade) {
 	u.Accept(nil, func(transport.Conn) {})
 }
-func (echoer) OnRequest(*transport.Request, transport.Reply) bool { return false }
-func (echoer) OnMessage(c transport.Conn, m transport.Message)    { c.Send(m.Payload, m.Binary) }
-func (echoer) OnClose(transport.Conn, transport.CloseReason)      {}
-func (echoer) Freeze(transport.Conn) ([]byte, error)              { return nil, nil }
-func (echoer) Thaw(transport.Conn, []byte) error                  { return nil }
+func (echoer) OnRequest(*transport.Request, transport.Reply) bool           { return false }
+func (echoer) OnMessage(c transport.Conn, m transport.Message)              { c.Send(m.Payload, m.Binary) }
+func (echoer) OnClose(transport.Conn, transport.CloseReason)                {}
+func (echoer) OnBreach(transport.Conn, transport.CloseReason) time.Duration { return 0 }
+func (echoer) Freeze(transport.Conn) ([]byte, error)                        { return nil, nil }
+func (echoer) Thaw(transport.Conn, []byte) error                            { return nil }
 
 // serveEcho starts an echoing engine on a port of this machine.
 func serveEcho(b *testing.B, newEngine NewEngine) (addr string, stop func()) {

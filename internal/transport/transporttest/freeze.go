@@ -35,6 +35,7 @@ func testFreeze(t *testing.T, e env) {
 		{"UnsentOutput", testFreezeUnsentOutput},
 		{"ServerCloses", testFreezeServerCloses},
 		{"ClientCloses", testFreezeClientCloses},
+		{"Breach", testFreezeBreach},
 		{"PausedReads", testFreezePausedReads},
 		{"PausedInFreeze", testFreezePausedInFreeze},
 		{"Moved", testFreezeMoved},

@@ -18,10 +18,12 @@ type recorder struct {
 	upgrade  func(*transport.Request, transport.Upgrade)    // nil: accept
 	request  func(*transport.Request, transport.Reply) bool // nil: false
 	message  func(transport.Conn, transport.Message)        // nil: echo
+	breach   func(transport.Conn) time.Duration             // nil: 0
 	freeze   func(transport.Conn) ([]byte, error)           // nil: as it is
 	thaw     func(transport.Conn, []byte) error             // nil: bind
 	requests chan *transport.Request                        // of OnUpgrade
 	messages chan transport.Message                         // retained
+	breaches chan transport.CloseReason                     // of OnBreach
 	closes   chan transport.CloseReason
 	conns    chan transport.Conn // bound ones
 
@@ -42,6 +44,7 @@ func newRecorder(t testing.TB) *recorder {
 		t:        t,
 		requests: make(chan *transport.Request, room),
 		messages: make(chan transport.Message, room),
+		breaches: make(chan transport.CloseReason, room),
 		closes:   make(chan transport.CloseReason, room),
 		conns:    make(chan transport.Conn, room),
 		states:   map[transport.Conn]*connState{},
@@ -112,6 +115,16 @@ func (h *recorder) OnMessage(c transport.Conn, m transport.Message) {
 	if err := c.Send(m.Payload, m.Binary); err != nil && !errors.Is(err, transport.ErrClosed) {
 		h.t.Errorf("Send: %v", err)
 	}
+}
+
+func (h *recorder) OnBreach(c transport.Conn, why transport.CloseReason) time.Duration {
+	s := h.enter(c, "OnBreach")
+	defer h.leave(s)
+	h.breaches <- why
+	if h.breach == nil {
+		return 0
+	}
+	return h.breach(c)
 }
 
 func (h *recorder) OnClose(c transport.Conn, why transport.CloseReason) {

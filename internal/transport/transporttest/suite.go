@@ -66,6 +66,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"CloseBehindABrokenPipe", testCloseBehindABrokenPipe},
 		{"ServerCloses", testServerCloses},
 		{"Breaches", testBreaches},
+		{"AnswersBeforeBreach", testAnswersBeforeBreach},
 		{"QueueFull", testQueueFull},
 		{"WriteTimeout", testWriteTimeout},
 		{"PauseReads", testPauseReads},
