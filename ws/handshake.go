@@ -12,18 +12,25 @@ const Version = "13"
 // acceptGUID is what section 1.3 appends to the client's key.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
+// keyLen is the length of a Sec-WebSocket-Key.
+const keyLen = 24
+
 // AcceptKey returns the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key.
-func AcceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + acceptGUID))
-	return base64.StdEncoding.EncodeToString(sum[:])
+func AcceptKey(key string) string { return string(AppendAcceptKey(nil, key)) }
+
+// AppendAcceptKey appends what AcceptKey returns.
+func AppendAcceptKey(dst []byte, key string) []byte {
+	text := make([]byte, 0, keyLen+len(acceptGUID))
+	sum := sha1.Sum(append(append(text, key...), acceptGUID...))
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
 // ValidKey reports whether a Sec-WebSocket-Key is the base64 of 16 bytes.
 func ValidKey(key string) bool {
-	if len(key) != 24 {
+	if len(key) != keyLen {
 		return false
 	}
-	var b [18]byte // what DecodedLen(24) asks for
+	var b [18]byte // what DecodedLen(keyLen) asks for
 	n, err := base64.StdEncoding.Decode(b[:], []byte(key))
 	return err == nil && n == 16
 }

@@ -1,17 +1,20 @@
 package edge
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -26,7 +29,8 @@ import (
 var _ transport.Handler = (*Edge)(nil)
 
 // OnUpgrade implements transport.Handler: it finds the stage, lets the gateway
-// decide on a goroutine of its own, and answers the handshake.
+// decide, on a goroutine of its own if that may take waiting, and answers the
+// handshake.
 func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 	path, query := splitTarget(r.Target)
 	var s *stage.Stage
@@ -49,8 +53,21 @@ func (e *Edge) OnUpgrade(r *transport.Request, u transport.Upgrade) {
 	if strings.Trim(path, "/") == "" && s.Name != apigw.StageName(apigw.RouteDefault) && e.domains.Lookup(r.Host) == nil {
 		e.stageOmitted(StageOmittedInfo{Method: r.Method, Host: r.Host, Path: path, WebSocket: true})
 	}
-	go e.connect(newConnectRequest(r, s, query), u)
+	q := connectRequests.Get().(*event.ConnectRequest)
+	fillConnectRequest(q, r, s, query)
+	if !e.connectAtOnce(q, u) {
+		go e.connect(q, u)
+		return
+	}
+	header, fields := q.Header, q.Query
+	clear(header)
+	clear(fields)
+	*q = event.ConnectRequest{Header: header[:0], Query: fields[:0]}
+	connectRequests.Put(q)
 }
+
+// connectRequests are those of handshakes that were decided at once, for the next.
+var connectRequests = sync.Pool{New: func() any { return new(event.ConnectRequest) }}
 
 // The statuses of handshakes that are too large. AWS documents the quotas and
 // neither status; these are the ones that RFC 9110 and RFC 6585 have for it.
@@ -92,19 +109,39 @@ func (e *Edge) admissible(host, path string) (*stage.Stage, *refusal) {
 	return e.resolve(host, path)
 }
 
+// connectAtOnce asks the gateway and answers the handshake, unless somebody else
+// would have to be asked.
+func (e *Edge) connectAtOnce(r *event.ConnectRequest, u transport.Upgrade) (done bool) {
+	defer e.contain(r.DomainName, u, &done)
+	admission, ok, err := e.gateway.ConnectAtOnce(e.ctx, r)
+	if ok {
+		e.answerUpgrade(u, admission, err)
+	}
+	return ok
+}
+
 // connect asks the gateway and answers the handshake.
 func (e *Edge) connect(r *event.ConnectRequest, u transport.Upgrade) {
-	defer func() {
-		if v := recover(); v != nil {
-			// A fault of ours must not end the process, nor leave the client waiting.
-			requestID := newUUID()
-			e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())}, RefusedInfo{RequestID: requestID, Host: r.DomainName, WebSocket: true})
-			reject(u, http.StatusInternalServerError, "InternalServerErrorException", requestID, "Internal server error")
-		}
-	}()
+	defer e.contain(r.DomainName, u, new(bool))
 	// The integration goes on when the client leaves: what it answers decides
 	// whether a $disconnect is owed.
 	admission, err := e.gateway.Connect(e.ctx, r)
+	e.answerUpgrade(u, admission, err)
+}
+
+// contain is deferred where a handshake is decided: a fault of ours must not end the
+// process, nor leave the client waiting.
+func (e *Edge) contain(host string, u transport.Upgrade, done *bool) {
+	if v := recover(); v != nil {
+		*done = true
+		requestID := newUUID()
+		e.report(&refusal{status: http.StatusInternalServerError, reason: Panicked, why: fmt.Sprintf("%v\n%s", v, debug.Stack())}, RefusedInfo{RequestID: requestID, Host: host, WebSocket: true})
+		reject(u, http.StatusInternalServerError, "InternalServerErrorException", requestID, "Internal server error")
+	}
+}
+
+// answerUpgrade answers the handshake as the gateway has decided.
+func (e *Edge) answerUpgrade(u transport.Upgrade, admission *gateway.Admission, err error) {
 	if err != nil {
 		var no *gateway.Rejection
 		if !errors.As(err, &no) {
@@ -236,18 +273,19 @@ func (s socket) Close(code int, reason string) error {
 
 var _ connection.Socket = socket{}
 
-// newConnectRequest is the handshake in the words of $connect.
-func newConnectRequest(r *transport.Request, s *stage.Stage, query string) *event.ConnectRequest {
-	c := &event.ConnectRequest{
+// fillConnectRequest writes the handshake in the words of $connect, over the fields
+// of a request that is no longer used.
+func fillConnectRequest(c *event.ConnectRequest, r *transport.Request, s *stage.Stage, query string) {
+	*c = event.ConnectRequest{
 		APIID: s.APIID, Stage: s.Name, DomainName: r.Host,
-		Header:   make([]event.Field, len(r.Header)),
-		Query:    parseQuery(query),
+		Header:   slices.Grow(c.Header[:0], len(r.Header)),
+		Query:    appendQuery(c.Query[:0], query),
 		Target:   r.Target,
 		Identity: event.Identity{SourceIP: addressOf(r.RemoteAddr), UserAgent: r.Get("User-Agent")},
 		TraceID:  r.Get("X-Amzn-Trace-Id"), ForwardedProto: "http",
 	}
-	for i, f := range r.Header {
-		c.Header[i] = event.Field{Name: f.Name, Value: f.Value}
+	for i := range r.Header {
+		c.Header = append(c.Header, event.Field(r.Header[i]))
 	}
 	if c.TraceID == "" {
 		c.TraceID = newTraceID(time.Now())
@@ -259,7 +297,6 @@ func newConnectRequest(r *transport.Request, s *stage.Stage, query string) *even
 	if a, ok := r.LocalAddr.(*net.TCPAddr); ok {
 		c.ForwardedPort = strconv.Itoa(a.Port)
 	}
-	return c
 }
 
 // addressOf returns an address without its port.
@@ -267,16 +304,17 @@ func addressOf(a net.Addr) string {
 	switch a := a.(type) {
 	case nil:
 		return ""
-	case *net.TCPAddr: // an IPv6 zone means nothing elsewhere
-		return a.AddrPort().Addr().Unmap().WithZone("").String()
+	case interface{ AddrPort() netip.AddrPort }:
+		if ip := a.AddrPort().Addr(); ip.IsValid() {
+			return ip.Unmap().WithZone("").String() // an IPv6 zone means nothing elsewhere
+		}
 	}
 	return a.String()
 }
 
-// parseQuery decodes a query in the client's order. What can't be decoded is
+// appendQuery decodes a query in the client's order. What can't be decoded is
 // taken as it is.
-func parseQuery(query string) []event.Field {
-	var fields []event.Field
+func appendQuery(fields []event.Field, query string) []event.Field {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
 			continue
@@ -294,12 +332,14 @@ func unescape(s string) string {
 	return s
 }
 
-// newTraceID returns an X-Ray trace header: version, seconds, 96 random bits.
+// newTraceID returns an X-Ray trace header: version, seconds, 96 random bits. They
+// identify and authorize nothing, and come from the runtime's ChaCha8 generator.
 func newTraceID(now time.Time) string {
-	var b [16]byte
+	var b [20]byte
 	binary.BigEndian.PutUint32(b[:], uint32(now.Unix()))
-	rand.Read(b[4:]) // never fails: crypto/rand aborts the program instead
+	binary.BigEndian.PutUint64(b[4:], rand.Uint64())
+	binary.BigEndian.PutUint64(b[12:], rand.Uint64())
 	id := append(make([]byte, 0, 64), "Root=1-"...)
 	id = append(hex.AppendEncode(id, b[:4]), '-')
-	return string(hex.AppendEncode(id, b[4:]))
+	return string(hex.AppendEncode(id, b[4:16]))
 }

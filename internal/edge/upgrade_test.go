@@ -297,6 +297,44 @@ func TestConnectRequest(t *testing.T) {
 	})
 }
 
+// A handshake that nobody has to be asked about is answered before OnUpgrade returns;
+// one that waits for a function doesn't hold its caller up.
+func TestUpgradeWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil, "aaa/one")
+		for range 2 { // the second has what the first one used
+			u := &fakeUpgrade{}
+			f.edge.OnUpgrade(handshake("localhost", "/one?a=b"), u)
+			if u.answer != "101" || f.registry.Len() == 0 {
+				t.Errorf("answered %q when OnUpgrade returned, want 101", u.answer)
+			}
+		}
+		answer := make(chan struct{})
+		publishRoutes(t, f.gateway, slowly{&calls{}, answer}, "aaa", "two", "$connect=yes")
+		u := &fakeUpgrade{}
+		f.edge.OnUpgrade(handshake("localhost", "/two"), u) // else this never returns
+		close(answer)
+		synctest.Wait()
+		if u.answer != "101" {
+			t.Errorf("answered %q, want 101", u.answer)
+		}
+	})
+}
+
+// slowly has functions wait before they answer.
+type slowly struct {
+	*calls
+	answer chan struct{}
+}
+
+func (s slowly) Lambda(i *apigw.Integration, arn string) (integration.Invoker, error) {
+	f, err := s.calls.Lambda(i, arn)
+	return invokerFunc(func(ctx context.Context, r *integration.Request) (*integration.Response, error) {
+		<-s.answer
+		return f.Invoke(ctx, r)
+	}), err
+}
+
 func TestRejectedByFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, nil)
@@ -603,7 +641,7 @@ func FuzzUpgradeTarget(f *testing.F) {
 			t.Fatalf("stage %v and refusal %v", s, no)
 		}
 		if s != nil {
-			newConnectRequest(handshake(host, target), s, query)
+			fillConnectRequest(new(event.ConnectRequest), handshake(host, target), s, query)
 		}
 	})
 }

@@ -32,19 +32,46 @@ type Admission struct {
 // has left meanwhile. Connect does not stop when that happens: the backend's
 // answer decides whether a $disconnect is owed.
 func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admission, error) {
+	s, _ := g.Lookup(r.APIID, r.Stage)
+	return g.connect(ctx, s, r)
+}
+
+// ConnectAtOnce is Connect where that waits for nobody: $connect is refused, has no
+// route, or its answer is known beforehand. It keeps nothing of r but strings. With
+// ok false nothing was done, and Connect has to be called, which may wait.
+func (g *Gateway) ConnectAtOnce(ctx context.Context, r *event.ConnectRequest) (admission *Admission, ok bool, err error) {
+	s, _ := g.Lookup(r.APIID, r.Stage)
+	if s != nil && waits(s.Connect()) {
+		return nil, false, nil
+	}
+	admission, err = g.connect(ctx, s, r)
+	return admission, true, err
+}
+
+// waits says that deciding on a handshake may take asking somebody.
+func waits(route *stage.Route) bool {
+	if route == nil {
+		return false
+	}
+	_, constant := route.Constant()
+	return !constant || route.Authorizer != nil || route.RequiresAPIKey()
+}
+
+// connect is Connect to a stage, nil where there is none.
+func (g *Gateway) connect(ctx context.Context, s *stage.Stage, r *event.ConnectRequest) (*Admission, error) {
 	start := g.now()
 	info := ConnectInfo{
 		Subject:  Subject{APIID: r.APIID, Stage: r.Stage, RouteKey: apigw.RouteConnect, RequestID: event.NewRequestID()},
 		SourceIP: r.Identity.SourceIP, Status: http.StatusSwitchingProtocols, Outcome: Done,
 	}
 	var x backendCall
-	admission, answer, rejection := g.admit(ctx, r, start, &info, &x)
+	admission, answer, rejection := g.admit(ctx, s, r, start, &info, &x)
 	if rejection != nil {
 		rejection.RequestID, rejection.Type = info.RequestID, errorType(rejection.Status)
 		info.Status, info.Outcome, info.Err = rejection.Status, rejection.Outcome, rejection.Err
 	}
 	info.Duration, info.IntegrationLatency = g.now().Sub(start), x.latency
-	g.logConnect(r, start, &info, rejection, x)
+	g.logConnect(s, r, start, &info, rejection, x)
 	if g.events.ConnectEnd != nil {
 		g.events.ConnectEnd(info)
 	}
@@ -64,12 +91,11 @@ func (g *Gateway) Connect(ctx context.Context, r *event.ConnectRequest) (*Admiss
 
 // admit is Connect without its report. answer is what the $connect route's
 // integration answered, nil when it wasn't called or didn't.
-func (g *Gateway) admit(ctx context.Context, r *event.ConnectRequest, start time.Time, info *ConnectInfo, x *backendCall) (*Admission, *stage.Answer, *Rejection) {
+func (g *Gateway) admit(ctx context.Context, s *stage.Stage, r *event.ConnectRequest, start time.Time, info *ConnectInfo, x *backendCall) (*Admission, *stage.Answer, *Rejection) {
 	if g.draining.Load() {
 		return nil, nil, &Rejection{Status: http.StatusServiceUnavailable, Text: drainingRejection, Outcome: Draining}
 	}
-	s, ok := g.Lookup(r.APIID, r.Stage)
-	if !ok {
+	if s == nil {
 		return nil, nil, &Rejection{Status: http.StatusForbidden, Text: textForbidden, Outcome: UnknownStage, Err: errUnknownStage}
 	}
 	route := s.Connect()
@@ -161,8 +187,7 @@ func (g *Gateway) ask(ctx context.Context, s *stage.Stage, route *stage.Route, c
 }
 
 // logConnect logs a handshake, admitted or not.
-func (g *Gateway) logConnect(r *event.ConnectRequest, start time.Time, info *ConnectInfo, rejection *Rejection, x backendCall) {
-	s, _ := g.Lookup(r.APIID, r.Stage)
+func (g *Gateway) logConnect(s *stage.Stage, r *event.ConnectRequest, start time.Time, info *ConnectInfo, rejection *Rejection, x backendCall) {
 	var route *stage.Route
 	if s != nil {
 		route = s.Connect()

@@ -322,6 +322,76 @@ func TestHandshakeWithoutConnectRoute(t *testing.T) {
 	}
 }
 
+// Only what waits for nobody is decided at once, and what isn't leaves no trace.
+func TestConnectAtOnce(t *testing.T) {
+	function := map[string]backend{"f": func(context.Context, *integration.Request) (*integration.Response, error) {
+		return &integration.Response{Status: 200}, nil
+	}}
+	for _, tt := range []struct {
+		name   string
+		routes []string
+		change func(*apigw.Definition)
+		stage  apigw.StageName
+		once   bool
+		status int
+	}{
+		{name: "without $connect", once: true, status: 101},
+		{name: "unknown stage", stage: "other", once: true, status: 403},
+		{name: "constant answer", routes: []string{"$connect=f"}, change: constantAnswer, once: true, status: 101},
+		{name: "function", routes: []string{"$connect=f"}},
+		{name: "constant answer behind an API key", routes: []string{"$connect=f"}, change: func(d *apigw.Definition) {
+			constantAnswer(d)
+			d.Routes[0].APIKeyRequired = true
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newRig(t, Config{}, function)
+			d := definition(tt.routes...)
+			if tt.change != nil {
+				tt.change(d)
+			}
+			g.compile(d, &apigw.Stage{Name: "Prod"})
+			r := request()
+			if tt.stage != "" {
+				r.Stage = tt.stage
+			}
+			a, once, err := g.gateway.ConnectAtOnce(t.Context(), r)
+			if once != tt.once {
+				t.Fatalf("decided at once: %v, want %v", once, tt.once)
+			}
+			if !once {
+				if a != nil || err != nil || g.registry.Len() != 0 || len(g.connects) != 0 || len(g.events) != 0 {
+					t.Errorf("%v, %v; %d connections, told %v, called %v, want nothing", a, err, g.registry.Len(), g.connects, g.events)
+				}
+				return
+			}
+			if len(g.connects) != 1 || g.connects[0].Status != tt.status || (err == nil) != (tt.status == 101) {
+				t.Errorf("%v, told %v, want %d", err, g.connects, tt.status)
+			}
+		})
+	}
+	t.Run("constant answer behind an authorizer", func(t *testing.T) {
+		g := newRig(t, Config{}, function)
+		d := definition("$connect=f")
+		constantAnswer(d)
+		g.compile(d, &apigw.Stage{Name: "Prod"})
+		s, _ := g.gateway.Lookup("abc", "Prod")
+		s.Connect().Authorizer = &stage.Authorizer{}
+		if _, once, _ := g.gateway.ConnectAtOnce(t.Context(), request()); once {
+			t.Error("an authorizer may take waiting")
+		}
+	})
+}
+
+// constantAnswer makes the integrations MOCK ones whose answer is known.
+func constantAnswer(d *apigw.Definition) {
+	for _, i := range d.Integrations {
+		i.Type, i.URI, i.TemplateSelectionExpression = apigw.IntegrationMock, "", `\$default`
+		i.RequestTemplates = map[string]string{"$default": `{"statusCode":200}`}
+		i.Responses = map[string]*apigw.IntegrationResponse{"$default": {Key: "$default"}}
+	}
+}
+
 func TestConnectEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var payload []byte

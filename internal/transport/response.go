@@ -100,7 +100,7 @@ func AppendSwitching(dst []byte, key, extensions string, header []Field) ([]byte
 		}
 	}
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(dst, ws.AcceptKey(key)...)
+	dst = ws.AppendAcceptKey(dst, key)
 	dst = append(dst, "\r\n"...)
 	if extensions != "" {
 		dst = appendField(dst, "Sec-WebSocket-Extensions", extensions)

@@ -50,17 +50,18 @@ var (
 // white space around the value.
 type Field struct{ Name, Value string }
 
-// A Request is the head of one HTTP/1.1 request, within the bounds of Limits.
-// OnUpgrade may keep it. In OnRequest it is valid until that returns, but for its
-// strings, which stay; see Retain.
+// A Request is the head of one HTTP/1.1 request, within the bounds of Limits. It is
+// valid until OnUpgrade or OnRequest returns, but for its strings, which stay; see
+// Retain.
 type Request struct {
 	Method string
 	Target string  // as sent, in origin form: /Prod?x=1
 	Host   string  // the Host field's value, its port included
 	Header []Field // every field, in the client's order and letter case
 	Body   []byte  // in OnRequest only: the whole body
-	// RemoteAddr and LocalAddr are the connection's ends, as net.Conn says. In
-	// OnRequest there may be no LocalAddr.
+	// RemoteAddr is the client's end of the connection; one of TCP has a method
+	// AddrPort, as *net.TCPAddr has. LocalAddr is ours: the listener's address, so
+	// that its IP may be the unspecified one. In OnRequest there may be none.
 	RemoteAddr, LocalAddr net.Addr
 	TLS                   bool // came over TLS
 	// MayBlock says that OnRequest may wait before it returns, for a disk or for
@@ -236,8 +237,8 @@ type Conn interface {
 // return quickly: nothing is read from that connection meanwhile. A panic ends
 // that connection alone (500, or close code 1011) and is reported.
 type Handler interface {
-	// OnUpgrade takes a valid WebSocket handshake request. The answer may come
-	// at any later time.
+	// OnUpgrade takes a valid WebSocket handshake request, which is valid until it
+	// returns. The answer may come before that, or at any later time.
 	OnUpgrade(*Request, Upgrade)
 	// OnRequest is offered each other request whose body is small and whole, and
 	// may wait where Request.MayBlock says so. The request is valid until it

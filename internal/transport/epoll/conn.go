@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"tidegate/internal/transport"
 	"tidegate/ws"
@@ -129,7 +131,7 @@ type more struct {
 	deadline int64 // of the phase, on the machine's time; 0: none
 	upgrade  *upgrade
 	reply    *reply
-	offered  bool // OnRequest runs: the loop itself looks at reply then
+	offered  bool // OnUpgrade or OnRequest runs: the loop itself looks at the answer then
 	noticed  bool // while a request waits for its answer: there is something to read
 	ended    bool // reason is settled
 	reason   transport.CloseReason
@@ -137,9 +139,8 @@ type more struct {
 
 var mores = sync.Pool{New: func() any { return new(more) }}
 
-func newConn(l *loop, s *served, fd int, sa syscall.Sockaddr) *conn {
-	c := &conn{l: l, served: s, fd: int32(fd), more: mores.Get().(*more)}
-	c.addr.set(sa)
+func newConn(l *loop, s *served, fd int, peer address) *conn {
+	c := &conn{l: l, served: s, fd: int32(fd), addr: peer, more: mores.Get().(*more)}
 	c.more.deadline = l.e.machine() + int64(l.e.limits.HandshakeTimeout)
 	return c
 }
@@ -494,7 +495,9 @@ func (c *conn) bury() {
 			upgrading, status = true, u.status
 			if !u.answered {
 				u.answered, u.left = true, true
-				close(u.gone)
+				if u.gone != nil {
+					close(u.gone)
+				}
 			}
 		}
 		m.out.drop()
@@ -539,23 +542,42 @@ const (
 	address6
 )
 
-func (a *address) set(sa syscall.Sockaddr) {
-	switch sa := sa.(type) {
-	case *syscall.SockaddrInet4:
-		copy(a.ip[:], sa.Addr[:])
-		a.port, a.kind = uint16(sa.Port), address4
-	case *syscall.SockaddrInet6:
-		a.ip, a.port, a.kind = sa.Addr, uint16(sa.Port), address6
+// addressOf reads what the kernel wrote.
+func addressOf(sa *syscall.RawSockaddrAny) (a address) {
+	switch sa.Addr.Family {
+	case syscall.AF_INET:
+		in := (*syscall.RawSockaddrInet4)(unsafe.Pointer(sa))
+		copy(a.ip[:], in.Addr[:])
+		a.port, a.kind = networkOrder(in.Port), address4
+	case syscall.AF_INET6:
+		in := (*syscall.RawSockaddrInet6)(unsafe.Pointer(sa))
+		a.ip, a.port, a.kind = in.Addr, networkOrder(in.Port), address6
 	}
+	return a
 }
 
-// net returns the address as package net has it; a zone is left out.
-func (a *address) net() net.Addr {
+// networkOrder returns the number whose two bytes in memory are p's, the higher one first.
+func networkOrder(p uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], p)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// addrPort returns the address, the zero AddrPort if it isn't TCP's; a zone is left out.
+func (a *address) addrPort() netip.AddrPort {
 	switch a.kind {
 	case address4:
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.ip[:4])), a.port))
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.ip[:4])), a.port)
 	case address6:
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(a.ip).Unmap(), a.port))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.ip).Unmap(), a.port)
+	}
+	return netip.AddrPort{}
+}
+
+// net returns the address as package net has it.
+func (a *address) net() net.Addr {
+	if at := a.addrPort(); at.IsValid() {
+		return net.TCPAddrFromAddrPort(at)
 	}
 	return &net.UnixAddr{Net: "unix"}
 }

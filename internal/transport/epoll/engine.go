@@ -151,7 +151,8 @@ type listener struct {
 type served struct {
 	handler  transport.Handler
 	fallback func(net.Conn)
-	listener string // its address
+	listener string   // its address
+	addr     net.Addr // the same
 }
 
 // Serve implements transport.Engine for TCP and Unix listeners; another's
@@ -198,7 +199,7 @@ func (e *Engine) newListener(l net.Listener, h transport.Handler, fallback func(
 		return nil, err
 	}
 	_, unix := l.(*net.UnixListener)
-	ln := &listener{served: served{h, fallback, l.Addr().String()}, l: l, file: file, failed: make(chan error, 1)}
+	ln := &listener{served: served{h, fallback, l.Addr().String(), l.Addr()}, l: l, file: file, failed: make(chan error, 1)}
 	err = control(file, func(fd int) error {
 		ln.fd = fd
 		if unix {

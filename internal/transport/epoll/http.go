@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -102,7 +103,8 @@ func (c *conn) parse(m *more, p []byte) bool {
 		head.RemoteAddr = remoteAddr{c}
 		if r.framing.Upgrade {
 			c.uncork()
-			c.upgrade(m, c.keepHead(r), p[end:])
+			head.LocalAddr = c.served.addr
+			c.upgrade(m, head, p[end:])
 			return true
 		}
 	}
@@ -130,7 +132,6 @@ func (c *conn) parse(m *more, p []byte) bool {
 func (c *conn) keepHead(r *request) *transport.Request {
 	r.head = new(transport.Request)
 	*r.head, c.l.request = c.l.request, transport.Request{}
-	r.head.RemoteAddr, r.head.LocalAddr = c.RemoteAddr(), addrOf(int(c.fd))
 	return r.head
 }
 
@@ -143,6 +144,9 @@ func (a remoteAddr) Network() string { return a.c.RemoteAddr().Network() }
 
 // String implements net.Addr.
 func (a remoteAddr) String() string { return a.c.RemoteAddr().String() }
+
+// AddrPort is as *net.TCPAddr's; the zero AddrPort where it isn't TCP.
+func (a remoteAddr) AddrPort() netip.AddrPort { return a.c.addr.addrPort() }
 
 // keep keeps a part of a request.
 func (c *conn) keep(m *more, p []byte) {
@@ -382,18 +386,21 @@ func (c *conn) upgrade(m *more, req *transport.Request, early []byte) {
 		c.respondLast(transport.ErrorResponse(status, text, time.Now()))
 		return
 	}
-	u := &upgrade{c: c, key: key, extensions: c.l.e.limits.Extensions(req), gone: make(chan struct{})}
+	u := &upgrade{c: c, key: key, extensions: c.l.e.limits.Extensions(req)}
 	m.in = append([]byte(nil), early...)
 	m.request = request{}
 	c.mu.Lock()
 	c.late = false
-	m.upgrade = u
+	m.upgrade, m.offered = u, true
 	c.enterLocked(phasePending, 0)
 	c.mu.Unlock()
 	if !c.guard("OnUpgrade", func() { c.served.handler.OnUpgrade(req, u) }) {
 		u.Reject(500, nil, nil)
 		c.closeWith(transport.CloseReason{Code: ws.CloseInternalError, Drop: transport.DropPanic})
 	}
+	c.mu.Lock()
+	m.offered = false // the connection keeps m as long as it has the upgrade, which the loop takes off
+	c.mu.Unlock()
 }
 
 // stepPending reads while a handshake waits for its answer, so that the client's
@@ -421,15 +428,32 @@ type upgrade struct {
 	c          *conn
 	key        string
 	extensions string // what was agreed
-	gone       chan struct{}
 	// Guarded by c.mu.
-	answered bool // or the client left
-	left     bool // the client left first
-	status   int  // of the answer
+	gone     chan struct{} // nil until somebody asks
+	answered bool          // or the client left
+	left     bool          // the client left first
+	status   int           // of the answer
 }
 
 // Gone implements transport.Upgrade.
-func (u *upgrade) Gone() <-chan struct{} { return u.gone }
+func (u *upgrade) Gone() <-chan struct{} {
+	u.c.mu.Lock()
+	defer u.c.mu.Unlock()
+	if u.gone == nil {
+		u.gone = make(chan struct{})
+		if u.left {
+			close(u.gone)
+		}
+	}
+	return u.gone
+}
+
+// answeredLocked has the loop go on, unless it is it that answers: within OnUpgrade.
+func (u *upgrade) answeredLocked() {
+	if m := u.c.more; m == nil || !m.offered {
+		u.c.l.post(u.c)
+	}
+}
 
 // Accept implements transport.Upgrade.
 func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) error {
@@ -471,7 +495,7 @@ func (u *upgrade) Accept(header []transport.Field, bind func(transport.Conn)) er
 			u.status = 0
 			c.abortLocked()
 		}
-		c.l.post(c)
+		u.answeredLocked()
 	}()
 	bind(c)
 	bound = true
@@ -490,7 +514,7 @@ func (u *upgrade) Reject(status int, header []transport.Field, body []byte) {
 	u.answered, u.status = true, status
 	c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
 	dropped := c.respondLocked(transport.Response{Status: status, Header: header, Body: body, Close: true, Minor: 1})
-	c.l.post(c)
+	u.answeredLocked()
 	c.mu.Unlock()
 	c.droppedFields(dropped)
 }

@@ -4,7 +4,6 @@ package epoll
 
 import (
 	"errors"
-	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -310,18 +309,18 @@ func (l *loop) accept(ln *listener, i int) {
 		return
 	}
 	for range acceptsATurn {
-		fd, sa, err := syscall.Accept4(ln.fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-			l.accepted(ln, fd, sa)
+		fd, peer, errno := acceptSocket(ln.fd)
+		switch errno {
+		case 0:
+			l.accepted(ln, fd, peer)
 		case syscall.EAGAIN:
 			return
 		case syscall.EINTR, syscall.ECONNABORTED:
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-			l.backOff(ln, i, err)
+			l.backOff(ln, i, errno)
 			return
 		default:
-			ln.fail(os.NewSyscallError("accept4", err))
+			ln.fail(os.NewSyscallError("accept4", errno))
 			return
 		}
 	}
@@ -344,12 +343,12 @@ func (l *loop) backOff(ln *listener, i int, err error) {
 	})
 }
 
-// accepted gives a new socket to the loop whose turn it is.
-func (l *loop) accepted(ln *listener, fd int, sa syscall.Sockaddr) {
+// accepted gives a new socket, whose other end is peer, to the loop whose turn it is.
+func (l *loop) accepted(ln *listener, fd int, peer address) {
 	e := l.e
 	ln.failures.Store(0)
 	owner := e.loops[e.turn.Add(1)%uint32(len(e.loops))]
-	c := newConn(owner, &ln.served, fd, sa)
+	c := newConn(owner, &ln.served, fd, peer)
 	if n := e.count.Add(1); e.limits.MaxConnections > 0 && n > int64(e.limits.MaxConnections) {
 		e.left()
 		syscall.Close(fd)
@@ -357,7 +356,7 @@ func (l *loop) accepted(ln *listener, fd int, sa syscall.Sockaddr) {
 		return
 	}
 	if f := e.events.ConnectionBegin; f != nil && !c.guard("ConnectionBegin", func() {
-		f(transport.ConnectionInfo{RemoteAddr: c.RemoteAddr(), LocalAddr: ln.l.Addr()})
+		f(transport.ConnectionInfo{RemoteAddr: c.RemoteAddr(), LocalAddr: ln.addr})
 	}) {
 		e.left()
 		syscall.Close(fd)
@@ -369,15 +368,4 @@ func (l *loop) accepted(ln *listener, fd int, sa syscall.Sockaddr) {
 	} else {
 		owner.post(c)
 	}
-}
-
-// addrOf returns a socket's own address, or nil.
-func addrOf(fd int) net.Addr {
-	sa, err := syscall.Getsockname(fd)
-	if err != nil {
-		return nil
-	}
-	var a address
-	a.set(sa)
-	return a.net()
 }

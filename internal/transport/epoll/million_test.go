@@ -175,7 +175,7 @@ func (h *millionRig) admit(ln *lane, i int) error {
 	fmt.Fprintf(ln.peer, "GET /prod HTTP/1.1\r\nHost: abcdef0123.execute-api.us-east-1.amazonaws.com\r\nUser-Agent: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	l := ln.loop
 	l.do(func() {
-		c := newConn(l, &h.served, ln.fd, &syscall.SockaddrInet4{Addr: [4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}, Port: 40000})
+		c := newConn(l, &h.served, ln.fd, address{ip: [16]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}, port: 40000, kind: address4})
 		h.engine.count.Add(1)
 		l.time(c)
 		c.phase = phaseHead

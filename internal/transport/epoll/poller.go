@@ -77,7 +77,11 @@ func (p *poller) close() {
 // add registers a descriptor; its events carry tag and generation.
 func (p *poller) add(fd int, events uint32, tag int32, generation uint32) error {
 	ev := syscall.EpollEvent{Events: events, Fd: tag, Pad: int32(generation)}
-	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, &ev))
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), syscall.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	return nil
 }
 
 func (p *poller) remove(fd int) {
@@ -111,6 +115,19 @@ func readSocket(fd int, p []byte) (int, syscall.Errno) {
 
 func writeSocket(fd int, p []byte) (int, syscall.Errno) {
 	return transfer(syscall.SYS_SENDTO, fd, p, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+}
+
+// acceptSocket takes the client of a listener that never blocks, if one waits, and
+// returns its end's address.
+func acceptSocket(listener int) (fd int, peer address, errno syscall.Errno) {
+	var sa syscall.RawSockaddrAny
+	size := uint32(syscall.SizeofSockaddrAny)
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)),
+		syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, address{}, errno
+	}
+	return int(n), addressOf(&sa), 0
 }
 
 func transfer(call uintptr, fd int, p []byte, flags uintptr) (int, syscall.Errno) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 
@@ -35,7 +36,7 @@ func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []tra
 		f := &frozen[i]
 		s := origins[f.Listener]
 		if s == nil {
-			s = &served{h, fallback, f.Listener}
+			s = &served{h, fallback, f.Listener, listenerAddr(f.Listener)}
 			origins[f.Listener] = s
 		}
 		c, err := e.thaw(s, f)
@@ -54,6 +55,14 @@ func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []tra
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// listenerAddr is the address that served.listener names.
+func listenerAddr(text string) net.Addr {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return net.TCPAddrFromAddrPort(at)
+	}
+	return &net.UnixAddr{Name: text, Net: "unix"}
 }
 
 // thaw takes one connection over and tells the handler. With an error it may

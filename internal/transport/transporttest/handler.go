@@ -61,7 +61,7 @@ func (h *recorder) bind(c transport.Conn) {
 }
 
 func (h *recorder) OnUpgrade(r *transport.Request, u transport.Upgrade) {
-	h.requests <- r
+	h.requests <- r.Retain()
 	if h.upgrade != nil {
 		h.upgrade(r, u)
 		return

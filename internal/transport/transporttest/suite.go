@@ -7,6 +7,7 @@ package transporttest
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -53,6 +54,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"SlowLoris", testSlowLoris},
 		{"HalfHandshake", testHalfHandshake},
 		{"Gone", testGone},
+		{"AnswerDuringOnUpgrade", testAnswerDuringOnUpgrade},
 		{"EarlyBytes", testEarlyBytes},
 		{"Reject", testReject},
 		{"BadField", testBadField},
@@ -119,8 +121,15 @@ func testHandshake(t *testing.T, e env) {
 	}
 	c.want(event{wsText, "first", 0})
 	r := take(t, h.requests, "the request")
-	if r.Method != "GET" || r.Target != "/Prod?x=1&x=2" || r.Host != "gateway.test:8420" || r.TLS || r.RemoteAddr == nil || r.LocalAddr == nil {
+	if r.Method != "GET" || r.Target != "/Prod?x=1&x=2" || r.Host != "gateway.test:8420" || r.TLS {
 		t.Errorf("request %+v", r)
+	}
+	from, ok := r.RemoteAddr.(interface{ AddrPort() netip.AddrPort })
+	if !ok || from.AddrPort().String() != c.LocalAddr().String() || r.RemoteAddr.String() != c.LocalAddr().String() {
+		t.Errorf("from %v, want %v", r.RemoteAddr, c.LocalAddr())
+	}
+	if to, ok := r.LocalAddr.(*net.TCPAddr); !ok || to.String() != c.RemoteAddr().String() {
+		t.Errorf("to %v, want %v", r.LocalAddr, c.RemoteAddr())
 	}
 	if got := fmt.Sprint(r.Values("X-THING")); got != "[one two]" || r.Get("x-thing") != "one" {
 		t.Errorf("X-Thing is %s, Get says %q", got, r.Get("x-thing"))
@@ -314,6 +323,39 @@ func testGone(t *testing.T, e env) {
 		}
 		none(t, h.conns, "bind")
 	}
+}
+
+// An answer may come from elsewhere while OnUpgrade still runs.
+func testAnswerDuringOnUpgrade(t *testing.T, e env) {
+	h := newRecorder(t)
+	h.upgrade = func(r *transport.Request, u transport.Upgrade) {
+		answered := make(chan struct{})
+		no := r.Target == "/no"
+		go func() {
+			defer close(answered)
+			if no {
+				u.Reject(403, nil, nil)
+			} else if err := u.Accept(nil, h.bind); err != nil {
+				t.Errorf("Accept: %v", err)
+			}
+		}()
+		<-answered
+	}
+	s := e.tcp(t, transport.DefaultLimits(), h, nil)
+	c := s.client()
+	c.write(handshake("/no"))
+	if res, _ := c.response("GET"); res.StatusCode != 403 {
+		t.Errorf("status %d, want 403", res.StatusCode)
+	}
+	c.wantEnd()
+	c = s.client()
+	c.open("/")
+	c.write(text("hello"))
+	if m := take(t, h.messages, "the message"); string(m.Payload) != "hello" {
+		t.Errorf("message %q", m.Payload)
+	}
+	c.Close()
+	take(t, h.closes, "OnClose")
 }
 
 func testEarlyBytes(t *testing.T, e env) {
