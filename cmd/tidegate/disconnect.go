@@ -22,11 +22,11 @@ func disconnectCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := c.Disconnect(cmd.Context(), args[0]); err != nil {
+		if err := c.Disconnect(cmd.Context(), idArgument(args[0])); err != nil {
 			return err
 		}
 		if isTerminal(os.Stdout) {
-			fmt.Println("Disconnected", args[0]+".")
+			fmt.Println("Disconnected", idArgument(args[0])+".")
 		}
 		return nil
 	}

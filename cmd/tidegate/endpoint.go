@@ -31,8 +31,11 @@ func findRun(flag string) (client.Run, error) {
 	}
 	// An identity of tidegate serve; up needs none. The shell's AWS keys are left
 	// alone: they are most often those of a real account.
-	if id, secret := os.Getenv("TIDEGATE_ACCESS_KEY_ID"), os.Getenv("TIDEGATE_SECRET_ACCESS_KEY"); id != "" && secret != "" {
+	switch id, secret := os.Getenv("TIDEGATE_ACCESS_KEY_ID"), os.Getenv("TIDEGATE_SECRET_ACCESS_KEY"); {
+	case id != "" && secret != "":
 		run.AccessKeyID, run.Secret = id, secret
+	case id != "" || secret != "":
+		return run, usage("TIDEGATE_ACCESS_KEY_ID and TIDEGATE_SECRET_ACCESS_KEY go together: one of them is not set")
 	}
 	return run, err
 }

@@ -30,7 +30,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx := untilInterrupted()
 	root := rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(markIDs(args))
 	err := root.ExecuteContext(ctx)
 	var coded *exitError
 	switch {

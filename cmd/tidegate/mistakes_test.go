@@ -42,8 +42,8 @@ func TestMistakes(t *testing.T) {
 		{empty, "connections --endpoint localhost:8420", 2, "is not a URL such as http://localhost:8420"},
 		{empty, "connect localhost:8420/dev", 2, "is not a WebSocket URL such as ws://localhost:8420/dev"},
 		{empty, "connect ws://127.0.0.1:1/dev", 1, "is `tidegate up` running there?"},
-		{stale, "connections", 1, "is `tidegate up` still running?"},
-		{stale, "env", 1, "is `tidegate up` still running?"},
+		{stale, "connections", 1, "is Tidegate still running?"},
+		{stale, "env", 1, "is Tidegate still running?"},
 	} {
 		stdout, stderr, code := output(t, tt.dir, "", strings.Fields(tt.args)...)
 		if code != tt.code || stdout != "" || !strings.Contains(stderr, tt.want) {

@@ -16,7 +16,7 @@ func postCommand() *cobra.Command {
 	}
 	endpoint := endpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		data, err := dataArgument(args[1])
+		data, err := dataArgument(idArgument(args[1]))
 		if err != nil {
 			return err
 		}
@@ -24,7 +24,7 @@ func postCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.Post(cmd.Context(), args[0], data)
+		return c.Post(cmd.Context(), idArgument(args[0]), data)
 	}
 	return cmd
 }

@@ -63,7 +63,7 @@ only; --no-record turns that off.`,
 		if len(args) == 0 {
 			return listRecordings(cmd, c, *limit, raw)
 		}
-		r, err := c.Replay(cmd.Context(), args[0], *dry)
+		r, err := c.Replay(cmd.Context(), idArgument(args[0]), *dry)
 		if err != nil {
 			return err
 		}

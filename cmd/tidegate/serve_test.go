@@ -358,10 +358,23 @@ func TestServeListeners(t *testing.T) {
 			}
 		})
 	}
-	ops := tidegate(t.Context(), t.TempDir(), "post", strings.TrimPrefix(path, "/prod/@connections/"), "by command")
-	ops.Env = append(ops.Env, "TIDEGATE_ENDPOINT=http://"+s.Admin, "TIDEGATE_ACCESS_KEY_ID=ops", "TIDEGATE_SECRET_ACCESS_KEY="+serveSecret)
-	if said, err := ops.CombinedOutput(); err != nil {
-		t.Errorf("tidegate post: %v %s", err, said)
+	admin := []string{"TIDEGATE_ENDPOINT=http://" + s.Admin, "TIDEGATE_ACCESS_KEY_ID=ops", "TIDEGATE_SECRET_ACCESS_KEY=" + serveSecret}
+	for _, c := range []struct {
+		env  []string
+		args []string
+		want string // of what it says
+	}{
+		{admin, []string{"post", strings.TrimPrefix(path, "/prod/@connections/"), "by command"}, ""},
+		{admin, []string{"post", "-hAAAAAAAAAAAAA=", "x"}, `GoneException: no client holds the connection "-hAAAAAAAAAAAAA="`},
+		{admin, []string{"disconnect", "-AAAAAAAAAAAAAA="}, `GoneException: no client holds the connection "-AAAAAAAAAAAAAA="`},
+		{admin[:1], []string{"connections"}, "name it in TIDEGATE_ACCESS_KEY_ID and TIDEGATE_SECRET_ACCESS_KEY"},
+		{admin[:2], []string{"connections"}, "TIDEGATE_ACCESS_KEY_ID and TIDEGATE_SECRET_ACCESS_KEY go together"},
+	} {
+		cmd := tidegate(t.Context(), t.TempDir(), c.args...)
+		cmd.Env = append(cmd.Env, c.env...)
+		if said, err := cmd.CombinedOutput(); (err == nil) != (c.want == "") || !strings.Contains(string(said), c.want) {
+			t.Errorf("tidegate %s: %v %s, want %q", strings.Join(c.args, " "), err, said, c.want)
+		}
 	}
 	for _, text := range []string{"x", "x", "x", "by command"} { // management, to all, admin
 		sock.want(text)

@@ -136,7 +136,7 @@ func (s *Service) guard(p awshttp.Protocol, fn awshttp.HandlerFunc) http.Handler
 	if s.Gate.Mode == awshttp.Enforce {
 		return p.REST(func(c *awshttp.Call) (any, error) {
 			if c.Principal.Kind != awshttp.Root {
-				return nil, awshttp.Errorf(http.StatusForbidden, "AccessDeniedException", "only the root key may see Tidegate's own pages")
+				return nil, awshttp.Errorf(http.StatusForbidden, "AccessDeniedException", "only the root key, or an identity with admin: true of tidegate serve, may see Tidegate's own pages")
 			}
 			return fn(c)
 		})
@@ -155,7 +155,7 @@ func (s *Service) guardRaw(fn http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.Gate.Open(r, SigningName, 0)
 		if err != nil || c.Principal.Kind != awshttp.Root {
-			say(w, http.StatusForbidden, "only the root key may see Tidegate's own pages")
+			say(w, http.StatusForbidden, "only the root key, or an identity with admin: true of tidegate serve, may see Tidegate's own pages")
 			return
 		}
 		fn(w, r)

@@ -188,6 +188,9 @@ func answerError(resp *http.Response, body []byte) error {
 	if text == "" {
 		return errors.New(code)
 	}
+	if code == "UnrecognizedClientException" {
+		text += " A `tidegate serve` lets in an identity of its configuration that is admin: name it in TIDEGATE_ACCESS_KEY_ID and TIDEGATE_SECRET_ACCESS_KEY."
+	}
 	return errors.New(code + ": " + text)
 }
 

@@ -88,7 +88,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, tell func(LogLine) error)
 
 // unreachable words that nobody answers.
 func (c *Client) unreachable(err error) error {
-	return fmt.Errorf("Tidegate does not answer at %s (%v); is `tidegate up` still running?", c.Run.Endpoint, errors.Unwrap(err))
+	return fmt.Errorf("Tidegate does not answer at %s (%v); is Tidegate still running?", c.Run.Endpoint, errors.Unwrap(err))
 }
 
 // Disconnect closes a client's connection, through the public @connections API.
