@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -204,9 +205,15 @@ type byteClient struct {
 // dialBytes connects over a connection and, unless it is to stay silent, learns its id.
 func dialBytes(t *testing.T, c net.Conn, host string) *byteClient {
 	t.Helper()
+	return dialStage(t, c, host, "prod")
+}
+
+// dialStage is dialBytes to a stage.
+func dialStage(t *testing.T, c net.Conn, host, stage string) *byteClient {
+	t.Helper()
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(c, "GET /prod HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", host)
+	fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", stage, host)
 	r := &byteClient{c: c, in: bufio.NewReaderSize(c, 4096)}
 	resp, err := http.ReadResponse(r.in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -568,7 +575,9 @@ func TestHandOffThatFails(t *testing.T) {
 			t.Errorf("%s: the data dir is process %d's", tt.name, h.pid())
 		}
 	}
-	// The stores are open again: what is in the file now can be taken over.
+	if strings.Contains(h.said(), "stores closed") {
+		t.Error("the stores were closed for a process that can't take over")
+	}
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -578,6 +587,59 @@ func TestHandOffThatFails(t *testing.T) {
 	if stdout, stderr, code := output(t, t.TempDir(), "", "handoff", "--data-dir", "."); code != exitFailed || stdout != "" || !strings.Contains(stderr, "no `tidegate serve` runs there") {
 		t.Errorf("where nothing runs: %q, %q, exit code %d", stdout, stderr, code)
 	}
+}
+
+// TestHandOffOfStoredAPIs holds that an API which no file declares goes over with
+// its clients, and that one which the new process can't serve is found before the old
+// one has closed its stores.
+func TestHandOffOfStoredAPIs(t *testing.T) {
+	b := newCrowdBackend(t)
+	head := handOffHead + `  - {name: ops, access_key_id: ops, secret_access_key: "` + serveSecret + `", admin: true}`
+	h := startHanded(t, head+b.api())
+	made := func(path, body string) string {
+		status, answer := callSigned(t, "ops", "apigateway", "POST", h.Admin, "/v2/apis"+path, body)
+		var id struct{ IntegrationID, RouteID string }
+		if err := json.Unmarshal([]byte(answer), &id); err != nil || status != http.StatusCreated {
+			t.Fatalf("make %s: %d %s", path, status, answer)
+		}
+		return cmp.Or(id.IntegrationID, id.RouteID)
+	}
+	made("", `{"name":"made","protocolType":"WEBSOCKET","routeSelectionExpression":"$request.body.action","tags":{"_custom_id_":"made"}}`)
+	say := made("/made/integrations", `{"integrationType":"HTTP_PROXY","integrationMethod":"POST","integrationUri":"`+b.URL+`/say"}`)
+	route := made("/made/routes", `{"routeKey":"$default","routeResponseSelectionExpression":"$default","target":"integrations/`+say+`"}`)
+	made("/made/routes/"+route+"/routeresponses", `{"routeResponseKey":"$default"}`)
+	made("/made/stages", `{"stageName":"live"}`)
+	made("/made/deployments", `{"stageName":"live"}`)
+	c, err := net.Dial("tcp", h.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := dialStage(t, c, h.Public, "live")
+	there := func(when string) {
+		t.Helper()
+		if err := client.say(when); err != nil {
+			t.Error(err)
+		}
+		if got, err := client.hear(); err != nil || got != when {
+			t.Errorf("%s, the client got %q, %v", when, got, err)
+		}
+	}
+	if r, stderr, code := h.handOff(); code != exitDone || r.Connections != 1 {
+		t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
+	}
+	there("handed off")
+	takes := head + strings.Replace(b.api(), "- name: crowd", "- name: crowd\n    id: made", 1)
+	if err := os.WriteFile(filepath.Join(h.dir, "tidegate.yaml"), []byte(takes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed := strings.Count(h.said(), "stores closed")
+	if r, stderr, code := h.handOff(); code != exitFailed || !strings.Contains(r.Error, "after the step started") || !strings.Contains(r.Error, "was made through the API already") {
+		t.Errorf("with an id that is taken: %+v, %s, exit code %d", r, stderr, code)
+	}
+	if n := strings.Count(h.said(), "stores closed"); n != closed {
+		t.Error("the stores were closed for a process that can't take over")
+	}
+	there("not handed off")
 }
 
 // killAt begins a hand-off, kills the old process when a step is told of, and returns

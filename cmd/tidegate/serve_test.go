@@ -87,17 +87,23 @@ func (s *serveUnderTest) ready() {
 // call sends a request signed with one of the keys and returns status and body.
 func (s *serveUnderTest) call(key, service, method, address, path, body string) (int, string) {
 	s.t.Helper()
-	run := client.Run{Endpoint: "http://" + address, Region: "us-east-1", AccessKeyID: key, SecretFile: filepath.Join(s.dir, "secret")}
+	return callSigned(s.t, key, service, method, address, path, body)
+}
+
+// callSigned is serveUnderTest.call, of whatever has that key.
+func callSigned(t *testing.T, key, service, method, address, path, body string) (int, string) {
+	t.Helper()
+	run := client.Run{Endpoint: "http://" + address, Region: "us-east-1", AccessKeyID: key, SecretFile: filepath.Join(t.TempDir(), "secret")}
 	if err := os.WriteFile(run.SecretFile, []byte(serveSecret), 0o600); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	c, err := client.New(run)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	resp, answer, err := c.Do(s.t.Context(), service, method, path, nil, []byte(body))
+	resp, answer, err := c.Do(t.Context(), service, method, path, nil, []byte(body))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return resp.StatusCode, string(answer)
 }

@@ -31,6 +31,9 @@ type Giver struct {
 	// Listeners returns them, opened anew; Run closes them.
 	Listeners func() ([]Listener, error)
 	Home      Home
+	// Stored is what the new process is to have tried before this one closes its stores,
+	// in the words of whoever reads Taker.Stored; nil: nothing.
+	Stored func(context.Context) ([]byte, error)
 	// Suspend has changes refused and closes the stores; Resume undoes it.
 	Suspend, Resume func() error
 	// Freeze gives connections away; an engine's. Accept has it take clients again
@@ -103,7 +106,7 @@ func (r *run) tell(s Step) {
 }
 
 func (r *run) run(ctx context.Context) (*Successor, error) {
-	if err := r.start(); err != nil {
+	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
 	s := r.successor
@@ -158,8 +161,12 @@ func (r *run) run(ctx context.Context) (*Successor, error) {
 }
 
 // start starts the new process and greets it.
-func (r *run) start() error {
+func (r *run) start(ctx context.Context) error {
 	g := r.giver
+	stored, err := g.Stored(ctx)
+	if err != nil {
+		return fmt.Errorf("read the stores: %w", err)
+	}
 	c, theirs, err := channelPair()
 	if err != nil {
 		return err
@@ -192,7 +199,7 @@ func (r *run) start() error {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	r.successor.process, r.successor.PID = watch(cmd), cmd.Process.Pid
-	return r.successor.why(c.send(h, nil, files, callTime))
+	return r.successor.why(c.send(h, [][]byte{stored}, files, callTime))
 }
 
 // watch waits for the end of a process that was started.

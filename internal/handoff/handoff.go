@@ -6,8 +6,10 @@
 // speak over two sockets. On the first one step follows the other:
 //
 //	Giver                                Taker
-//	hello, listeners, second socket →
-//	                                   ← prepared   it runs, and its configuration is valid
+//	hello, listeners, second socket,
+//	what is stored and served →
+//	                                   ← prepared   it runs, its configuration is valid, and
+//	                                                it can serve what is stored
 //	(writes refused, stores closed)
 //	closed →
 //	                                   ← ready      it has opened the stores

@@ -86,6 +86,9 @@ func takeOver(fault string) {
 	if err != nil {
 		os.Exit(5)
 	}
+	if string(t.Stored) != "what is stored" {
+		os.Exit(11)
+	}
 	switch fault {
 	case "refuses":
 		t.Fail(errors.New("the configuration has a mistake in line 7"))
@@ -197,6 +200,7 @@ func newOld(t *testing.T, fault string) *old {
 			f, err := l.(*net.TCPListener).File()
 			return []Listener{{"public", f}}, err
 		},
+		Stored:  func(context.Context) ([]byte, error) { return []byte("what is stored"), nil },
 		Suspend: func() error { o.note("suspend"); return nil },
 		Resume:  func() error { o.note("resume"); return nil },
 		Accept:  func() { o.note("accept") },

@@ -11,10 +11,11 @@ import (
 )
 
 // A Taker is the new process's side of a hand-off. Its methods are called in the
-// order Prepared, Ready, Listening.
+// order Listener, Prepared, Ready, Listening.
 type Taker struct {
 	PID     int    // of the old process
 	Version string // of its program
+	Stored  []byte // what is to be tried before Prepared: Giver.Stored's; empty: nothing
 
 	own       string // this program's version
 	channel   *channel
@@ -29,12 +30,12 @@ func Take(fd uintptr, version string) (*Taker, error) {
 		return nil, err
 	}
 	t := &Taker{channel: c, listeners: map[string]net.Listener{}}
-	h, _, files, err := c.expect(kindHello, startTime)
+	h, stored, files, err := c.expect(kindHello, startTime)
 	if err != nil {
 		c.c.Close()
 		return nil, fmt.Errorf("hand-off: %w", err)
 	}
-	t.PID, t.Version = h.PID, h.Version
+	t.PID, t.Version, t.Stored = h.PID, h.Version, stored
 	err = h.compatible()
 	if err == nil && len(files) != len(h.Listeners)+1 {
 		err = fmt.Errorf("%d files came, not %d", len(files), len(h.Listeners)+1)

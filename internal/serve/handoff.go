@@ -38,6 +38,14 @@ func (p *process) take() (err error) {
 	return err
 }
 
+// stored is what the old process serves beside what its configuration declares.
+func (p *process) stored() []byte {
+	if p.taker == nil {
+		return nil
+	}
+	return p.taker.Stored
+}
+
 // fail tells the old process why this one can't take over, while that still helps.
 func (p *process) fail(err error) error {
 	if p.taker != nil {
@@ -46,17 +54,21 @@ func (p *process) fail(err error) error {
 	return err
 }
 
-// inherit waits until the stores may be opened, and puts the old process's
-// listeners into the options.
+// inherit puts the old process's listeners into the options, opens those that this
+// configuration has beside them, and waits until the stores may be opened.
 func (p *process) inherit(o *server.Options) error {
 	if p.taker == nil {
 		return nil
+	}
+	p.taker.Stored = nil // was tried
+	server.Inherit(o.Serve.Listeners, p.taker.Listener)
+	if err := server.Listen(o.Serve.Listeners); err != nil {
+		return err
 	}
 	err := p.taker.Prepared()
 	if err != nil && !errors.Is(err, handoff.ErrGone) {
 		return err
 	}
-	server.Inherit(o.Serve.Listeners, p.taker.Listener)
 	if err != nil {
 		p.goOnAlone(err)
 		o.Patience = letGoTime

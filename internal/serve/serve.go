@@ -148,16 +148,21 @@ func (p *process) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// prepare does what needs neither listener nor data dir. Its error is *Invalid.
+// prepare does what needs neither listener nor data dir. Its error is *Invalid where
+// the configuration is to blame.
 func (p *process) prepare(ctx context.Context) (server.Options, []control.DeclaredAPI, error) {
 	declared := declaredAPIs(p.config)
 	options, err := p.options()
-	err = errors.Join(p.identities.set(p.config.Account, p.config.Identities), err,
-		server.CheckDeclared(ctx, p.config.AppliedLimits(), declared))
+	trial, terr := server.Try(p.config.AppliedLimits(), p.stored())
+	if terr != nil {
+		return options, nil, terr
+	}
+	defer trial.Close()
+	err = errors.Join(p.identities.set(p.config.Account, p.config.Identities), err, trial.CheckDeclared(ctx, declared))
 	if err != nil {
 		return options, nil, &Invalid{err}
 	}
-	return options, declared, nil
+	return options, declared, trial.CheckStored(ctx)
 }
 
 // options are the configuration in the server's words.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"tidegate/internal/apigw"
 	"tidegate/internal/connection"
 	"tidegate/internal/handoff"
 	"tidegate/internal/transport"
@@ -100,7 +101,7 @@ func (s *Server) HandOff(ctx context.Context, command *exec.Cmd, version string,
 		return nil, ErrHandOffUnderWay
 	}
 	g := &handoff.Giver{
-		Command: command, Version: version, Home: s.home(), Listeners: s.listenerFiles,
+		Command: command, Version: version, Home: s.home(), Listeners: s.listenerFiles, Stored: s.stored,
 		Suspend: s.suspend, Resume: s.resume, Freeze: s.loops.Freeze, Accept: s.loops.Resume,
 		Settle: s.settled, Join: s.Join, Tell: tell,
 	}
@@ -135,6 +136,14 @@ func (s *Server) Leave(ctx context.Context, to *handoff.Successor) error {
 		f.fallback.Shutdown(ctx) // streams don't end before
 	}
 	return errors.Join(errs...)
+}
+
+// stored is what was made through the API and is served.
+func (s *Server) stored(ctx context.Context) ([]byte, error) {
+	return s.catalog.Snapshot(ctx, func(api *apigw.API, name apigw.StageName) bool {
+		_, served := s.gateway.Lookup(api.ID, name)
+		return served && api.File == "" // a file's are the next configuration's to say
+	})
 }
 
 // home is what this process does for the other one of a hand-off.

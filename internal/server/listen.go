@@ -21,24 +21,33 @@ func (o *Options) listen() ([]Listener, error) {
 		return all, err
 	}
 	all := slices.Clone(o.Serve.Listeners)
+	if err := Listen(all); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Listen opens those listeners that aren't open. When one can't be, none is any more.
+func Listen(all []Listener) error {
 	var err error
 	for i := range all {
 		if all[i].Open != nil {
 			continue
 		}
 		if all[i].Open, err = listenOn(all[i].Address); err != nil {
+			all[i].Open = nil
 			break
 		}
 	}
 	if err != nil {
-		for _, l := range all {
-			if l.Open != nil {
-				l.Open.Close()
+		for i := range all {
+			if all[i].Open != nil {
+				all[i].Open.Close()
+				all[i].Open = nil
 			}
 		}
-		return nil, err
 	}
-	return all, nil
+	return err
 }
 
 // listenOn opens a listener on HOST:PORT.

@@ -3,7 +3,11 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"tidegate/internal/apigw"
@@ -11,6 +15,7 @@ import (
 	"tidegate/internal/awshttp"
 	"tidegate/internal/cluster"
 	"tidegate/internal/control"
+	"tidegate/internal/control/catalog"
 	"tidegate/internal/gateway"
 	"tidegate/internal/observe"
 	"tidegate/internal/stage"
@@ -39,16 +44,63 @@ func (s *Server) CheckDeclared(ctx context.Context, apis []control.DeclaredAPI) 
 	return s.plane.CheckDeclared(ctx, apis)
 }
 
-// CheckDeclared is Server.CheckDeclared without a server or anything that is kept.
-func CheckDeclared(ctx context.Context, limits apigw.Limits, apis []control.DeclaredAPI) error {
-	backends := upstream.New(upstream.Config{})
-	defer backends.Close()
-	bind := &binder{alone: true, limits: limits, backends: backends, iam: &authorizer.IAM{}}
-	plane := control.New(control.Config{Limits: limits, Check: func(d *apigw.Definition, st *apigw.Stage) error {
-		_, err := stage.Compile(d, st, bind)
-		return err
-	}})
-	return plane.CheckDeclared(ctx, apis)
+// A Trial says what a server of these limits would refuse, without one and without
+// anything that is kept.
+type Trial struct {
+	limits   apigw.Limits
+	catalog  *catalog.Catalog // nil: nothing is stored
+	backends *upstream.Client
+	bind     *binder
+}
+
+// Try returns a trial beside what another process has stored and serves, as that
+// told (handoff.Taker.Stored); empty: nothing. Close it.
+func Try(limits apigw.Limits, stored []byte) (*Trial, error) {
+	t := &Trial{limits: limits, backends: upstream.New(upstream.Config{})}
+	t.bind = &binder{alone: true, limits: limits, backends: t.backends, iam: &authorizer.IAM{}}
+	if len(stored) > 0 {
+		var err error
+		if t.catalog, err = catalog.OpenSnapshot(stored); err != nil {
+			t.Close()
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Close ends the trial.
+func (t *Trial) Close() { t.backends.Close() }
+
+func (t *Trial) compile(d *apigw.Definition, st *apigw.Stage) error {
+	_, err := stage.Compile(d, st, t.bind)
+	return err
+}
+
+// CheckDeclared is Server.CheckDeclared.
+func (t *Trial) CheckDeclared(ctx context.Context, apis []control.DeclaredAPI) error {
+	return control.New(control.Config{Limits: t.limits, Catalog: t.catalog, Check: t.compile}).CheckDeclared(ctx, apis)
+}
+
+// CheckStored says which of the stored stages can't be served here, and why.
+func (t *Trial) CheckStored(ctx context.Context) error {
+	if t.catalog == nil {
+		return nil
+	}
+	apis, err := t.catalog.List(ctx)
+	errs := []error{err}
+	for _, api := range apis {
+		for _, name := range slices.Sorted(maps.Keys(api.Stages)) {
+			st := api.Stages[name]
+			def, err := t.catalog.Definition(ctx, api.ID, st.DeploymentID)
+			if err == nil {
+				err = t.compile(def, st)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("stage %s of the API %s, which was made through the API and is served: %w", name, api.ID, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Declare serves just these of the APIs that files declare. Those made through the

@@ -88,6 +88,7 @@ type Server struct {
 	keys      *usage.Service
 	domains   edge.Domains
 	admin     *admin.Service
+	catalog   *catalog.Catalog
 	plane     *control.Service
 	handlers  map[string]http.Handler // of services, by signing name
 	fronts    map[Role]*front
@@ -412,13 +413,12 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 	s.router = cluster.NewRouter(cluster.Node{Registry: s.registry}, s.metrics.Cluster(s.pushNotices()))
 	s.gateway = gateway.New(gateway.Config{Registry: s.registry, Elsewhere: s.router, Now: s.options.Clock.Now, Keys: s.keys, Limits: s.options.Limits, Events: s.gatewayEvents(), Logs: s.logsOfStages()})
 
-	resources, err := catalog.Open(ctx, s.store)
-	if err != nil {
+	if s.catalog, err = catalog.Open(ctx, s.store); err != nil {
 		return err
 	}
 	bind := s.newBinder(gate, handlers)
 	follower := rollout.New(rollout.Config{
-		Catalog:  resources,
+		Catalog:  s.catalog,
 		Compile:  func(d *apigw.Definition, st *apigw.Stage) (*stage.Stage, error) { return stage.Compile(d, st, bind) },
 		Publish:  s.gateway.Publish,
 		Withdraw: s.gateway.Withdraw,
@@ -433,7 +433,7 @@ func (s *Server) openGateway(ctx context.Context, gate *awshttp.Gate, handlers m
 		return errors.New("the stages of the data dir could not be read in time; try again, or choose another --data-dir")
 	}
 	s.plane = control.New(control.Config{
-		Catalog: resources, Region: s.options.Region, Clock: s.options.Clock, Limits: s.options.Limits,
+		Catalog: s.catalog, Region: s.options.Region, Clock: s.options.Clock, Limits: s.options.Limits,
 		Check: func(d *apigw.Definition, st *apigw.Stage) error {
 			_, err := stage.Compile(d, st, bind)
 			return err

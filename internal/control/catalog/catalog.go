@@ -50,11 +50,16 @@ func Open(ctx context.Context, store kv.Store) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
+	return over(b), nil
+}
+
+// over returns the catalog that a bucket holds.
+func over(b kv.Bucket) *Catalog {
 	return &Catalog{
 		Collection: apis(b),
 		Domains:    Collection[apigw.Domain]{b, "domains/", "domain", "domain", func(d *apigw.Domain) string { return d.Name }},
 		VPCLinks:   Collection[apigw.VPCLink]{b, "vpclinks/", "VPC link", "link", func(l *apigw.VPCLink) string { return l.ID }},
-	}, nil
+	}
 }
 
 func apis(b kv.Bucket) Collection[apigw.API] {
