@@ -93,7 +93,7 @@ func (s *script) do(ctx context.Context, method, body string) (string, error) {
 // eachLine runs a test with connections that a loop reads, where there are loops,
 // and with ones that goroutines read.
 func eachLine(t *testing.T, f func(t *testing.T, c Config)) {
-	if havePoller {
+	if haveLoops {
 		t.Run("loop", func(t *testing.T) { f(t, Config{}) })
 	}
 	t.Run("goroutine", func(t *testing.T) { f(t, Config{streams: true}) })

@@ -61,7 +61,7 @@ func (o *Origin) open(ctx context.Context) (*conn, error) {
 		}
 		startStream(c, over, nc)
 		return c, nil
-	case havePoller && !o.client.config.streams:
+	case haveLoops && !o.client.config.streams:
 		return c, newSocket(c, nc)
 	}
 	startStream(c, nc, nc)

@@ -1,71 +1,60 @@
 package upstream
 
 import (
-	"os"
 	"runtime"
 	"sync"
 	"syscall"
-	"unsafe"
+
+	"tidegate/internal/netpoll"
 )
 
-const (
-	// What a connection is registered for, once: edges of bytes, of room, of the end.
-	connEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31
-	endEvents  = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+const haveLoops = true
 
-	eventsPerTurn = 128
-	scratchSize   = 64 << 10 // what one read takes at most
-)
+const scratchSize = 64 << 10 // what one read takes at most
 
-// A poller watches sockets on a few loops. The zero value has none yet.
-type poller struct {
+// A loops are a few loops that watch sockets. The zero value has none yet.
+type loops struct {
 	mu     sync.Mutex
-	loops  []*loop
+	all    []*loop
 	turn   int // whose the next socket is
 	closed bool
 }
 
 // register gives a socket to a loop. From now on its ready is called.
-func (p *poller) register(s *socket) error {
+func (p *loops) register(s *socket) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return ErrClosed
 	}
-	if len(p.loops) < runtime.GOMAXPROCS(0) {
+	if len(p.all) < runtime.GOMAXPROCS(0) {
 		l, err := newLoop()
 		if err != nil {
 			return err
 		}
-		p.loops = append(p.loops, l)
+		p.all = append(p.all, l)
 		go l.run()
 	}
 	p.turn++
-	return p.loops[p.turn%len(p.loops)].register(s)
+	return p.all[p.turn%len(p.all)].register(s)
 }
 
 // close ends the loops.
-func (p *poller) close() {
+func (p *loops) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.loops {
-		l.file.Close() // ends the wait
+	for _, l := range p.all {
+		l.poller.Close() // ends the wait
 	}
-	p.loops, p.closed = nil, true
+	p.all, p.closed = nil, true
 }
 
-// A loop waits for the sockets that it was given, on one goroutine. The kernel's
-// poller is waited for through Go's, so that a loop with nothing to do costs no
-// thread.
+// A loop waits for the sockets that it was given, on one goroutine.
 type loop struct {
-	fd   int
-	file *os.File // owns fd
-	raw  syscall.RawConn
+	poller netpoll.Poller
 
 	// Owned by the loop's goroutine.
-	events  [eventsPerTurn]syscall.EpollEvent
-	sockets [eventsPerTurn]*socket // of events
-	count   int
+	sockets [netpoll.Turn]*socket // of the events that are ready
 	scratch []byte
 
 	mu    sync.Mutex
@@ -75,56 +64,37 @@ type loop struct {
 }
 
 func newLoop() (*loop, error) {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // else os.NewFile would not let Go's poller have it
-		syscall.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	l := &loop{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), scratch: make([]byte, scratchSize)}
-	if l.raw, err = l.file.SyscallConn(); err != nil {
-		l.file.Close()
+	l := &loop{scratch: make([]byte, scratchSize)}
+	if err := l.poller.Open(); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// run serves until the loop's file is closed.
+// run serves until the loop's poller is closed.
 func (l *loop) run() {
-	look := func(uintptr) bool { return l.poll() > 0 }
-	for l.raw.Read(look) == nil { // which keeps the descriptor open meanwhile
+	for l.poller.Wait() == nil { // which keeps the descriptor open meanwhile
+		ready := l.poller.Ready()
 		l.mu.Lock()
-		for i := range l.count {
-			ev := &l.events[i]
-			s := l.slots[ev.Fd]
-			if s != nil && s.tag != uint32(ev.Pad) {
+		for i := range ready {
+			s := l.slots[ready[i].Fd]
+			if s != nil && s.tag != uint32(ready[i].Pad) {
 				s = nil // of one that has ended
 			}
 			l.sockets[i] = s
 		}
 		l.mu.Unlock()
-		for i, s := range l.sockets[:l.count] {
+		for i, s := range l.sockets[:len(ready)] {
 			if s == nil {
 				continue
 			}
-			events := l.events[i].Events
+			events := ready[i].Events
 			s.conn.guard(func() {
-				s.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|endEvents) != 0, events&endEvents != 0)
+				s.ready(l.scratch, events&syscall.EPOLLOUT != 0, events&(syscall.EPOLLIN|netpoll.End) != 0, events&netpoll.End != 0)
 			})
 			l.sockets[i] = nil
 		}
 	}
-}
-
-// poll fetches what is ready, without waiting.
-func (l *loop) poll() int {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), eventsPerTurn, 0, 0, 0)
-	if l.count = int(n); errno != 0 {
-		l.count = 0
-	}
-	return l.count
 }
 
 func (l *loop) register(s *socket) error {
@@ -139,10 +109,9 @@ func (l *loop) register(s *socket) error {
 	}
 	l.tag++
 	s.loop, s.slot, s.tag = l, uint32(slot), l.tag
-	ev := syscall.EpollEvent{Events: connEvents, Fd: int32(slot), Pad: int32(s.tag)}
-	if err := syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
+	if err := l.poller.Add(s.fd, netpoll.Connection, int32(slot), s.tag); err != nil {
 		l.free = append(l.free, uint32(slot))
-		return os.NewSyscallError("epoll_ctl", err)
+		return err
 	}
 	l.slots[slot] = s
 	return nil
@@ -154,9 +123,4 @@ func (l *loop) forget(s *socket) {
 	defer l.mu.Unlock()
 	l.slots[s.slot] = nil
 	l.free = append(l.free, s.slot)
-}
-
-func transfer(call uintptr, fd int, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return int(n), errno
 }

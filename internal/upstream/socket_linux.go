@@ -4,9 +4,9 @@ import (
 	"net"
 	"os"
 	"syscall"
-)
 
-const havePoller = true
+	"tidegate/internal/netpoll"
+)
 
 // A socket is a line that a loop reads.
 type socket struct {
@@ -48,7 +48,7 @@ func newSocket(c *conn, nc net.Conn) error {
 // send implements line.
 func (s *socket) send(p []byte) (sent int, err error) {
 	for sent < len(p) {
-		n, errno := writeSocket(s.fd, p[sent:])
+		n, errno := netpoll.Send(s.fd, p[sent:])
 		switch errno {
 		case 0:
 			sent += n
@@ -56,7 +56,7 @@ func (s *socket) send(p []byte) (sent int, err error) {
 		case syscall.EAGAIN:
 			return sent, nil // the loop tells when there is room
 		default:
-			return sent, os.NewSyscallError("write", errno)
+			return sent, os.NewSyscallError("sendto", errno)
 		}
 	}
 	return sent, nil
@@ -82,7 +82,7 @@ func (s *socket) ready(scratch []byte, writable, readable, ended bool) {
 		// An edge may be that of bytes which were read already.
 		stays := !readable
 		if readable && !ended {
-			_, errno := readSocket(s.fd, scratch)
+			_, errno := netpoll.Receive(s.fd, scratch)
 			stays = errno == syscall.EAGAIN
 		}
 		c.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *socket) ready(scratch []byte, writable, readable, ended bool) {
 // readLocked reads until the answer is whole or the socket has nothing more.
 func (s *socket) readLocked(scratch []byte, ended bool) (done bool, err error) {
 	for {
-		n, errno := readSocket(s.fd, scratch)
+		n, errno := netpoll.Receive(s.fd, scratch)
 		switch errno {
 		case 0:
 		case syscall.EINTR:
@@ -120,7 +120,7 @@ func (s *socket) readLocked(scratch []byte, ended bool) (done bool, err error) {
 		case syscall.EAGAIN:
 			return false, nil
 		default:
-			return false, os.NewSyscallError("read", errno)
+			return false, os.NewSyscallError("recvfrom", errno)
 		}
 		done, err := s.conn.feedLocked(scratch[:n], n == 0)
 		if done || err != nil {
@@ -135,8 +135,3 @@ func (s *socket) readLocked(scratch []byte, ended bool) (done bool, err error) {
 		}
 	}
 }
-
-// readSocket and writeSocket don't tell the scheduler: the sockets never block.
-func readSocket(fd int, p []byte) (int, syscall.Errno) { return transfer(syscall.SYS_READ, fd, p) }
-
-func writeSocket(fd int, p []byte) (int, syscall.Errno) { return transfer(syscall.SYS_WRITE, fd, p) }

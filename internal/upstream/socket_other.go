@@ -7,11 +7,12 @@ import (
 	"net"
 )
 
-// havePoller is false where there are no loops: goroutines read connections.
-const havePoller = false
+// haveLoops is false where there are no loops: goroutines read connections.
+const haveLoops = false
 
 func newSocket(*conn, net.Conn) error { return errors.ErrUnsupported }
 
-type poller struct{}
+// Loops are for Linux.
+type loops struct{}
 
-func (*poller) close() {}
+func (*loops) close() {}

@@ -115,7 +115,7 @@ type Client struct {
 	config Config
 	dialer *net.Dialer
 	began  time.Time // what deadlines count from
-	io     poller
+	io     loops
 	sweep  sweeper
 
 	mu      sync.Mutex

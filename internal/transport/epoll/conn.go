@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"tidegate/internal/netpoll"
 	"tidegate/internal/transport"
 	"tidegate/ws"
 )
@@ -459,7 +460,7 @@ func (c *conn) read() ([]byte, error) {
 		return nil, nil
 	}
 	for {
-		n, errno := readSocket(int(c.fd), c.l.scratch)
+		n, errno := netpoll.Receive(int(c.fd), c.l.scratch)
 		switch {
 		case errno == syscall.EINTR:
 		case errno == syscall.EAGAIN:

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"tidegate/internal/netpoll"
 	"tidegate/internal/transport"
 	"tidegate/ws"
 )
@@ -153,7 +154,7 @@ func (f *freezer) collect(l *loop, from int) (batch []frozen, next int, more boo
 			s := c.stateLocked(was)
 			c.phase, c.held = phaseTransit, true
 			c.hint(notable, true)
-			l.poller.remove(int(c.fd))
+			l.poller.Remove(int(c.fd))
 			batch = append(batch, frozen{c, was, s.append(make([]byte, 0, s.size()))})
 			size += s.size()
 		}
@@ -272,7 +273,7 @@ func (c *conn) comeBack(was phase) {
 	c.hint(notable, was != phaseOpen || c.paused)
 	c.hint(stalled, false)
 	// The poller tells once more what the socket is ready for.
-	if err := c.l.poller.add(int(c.fd), connEvents, int32(c.slot), c.generation); err != nil {
+	if err := c.l.poller.Add(int(c.fd), netpoll.Connection, int32(c.slot), c.generation); err != nil {
 		c.cutLocked(err)
 	}
 	c.flushLocked()

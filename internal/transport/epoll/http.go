@@ -303,7 +303,7 @@ func (c *conn) giveAway(p []byte, to func(net.Conn)) {
 	pre := bytes.Clone(p)
 	c.more = nil
 	putMore(m)
-	c.l.poller.remove(int(c.fd)) // the socket lives on under another descriptor
+	c.l.poller.Remove(int(c.fd)) // the socket lives on under another descriptor
 	c.l.release(c)
 	c.mu.Unlock()
 	f := os.NewFile(uintptr(c.fd), "socket")

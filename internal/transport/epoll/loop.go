@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"tidegate/internal/netpoll"
 	"tidegate/internal/transport"
 	"tidegate/ws"
 )
@@ -68,14 +69,15 @@ func (l *loop) run() {
 	defer l.finish()
 	var posted []*conn // reused
 	for !l.stopping {
-		if l.poller.poll() == 0 && !l.pending.Load() && len(l.again) == 0 && l.resting == 0 {
-			if l.poller.wait() != nil {
+		if l.poller.Poll() == 0 && !l.pending.Load() && len(l.again) == 0 && l.resting == 0 {
+			if l.poller.Wait() != nil {
 				return
 			}
 		}
 		l.now = l.e.now()
-		for i := range l.poller.ready {
-			l.dispatch(&l.poller.events[i])
+		ready := l.poller.Ready()
+		for i := range ready {
+			l.dispatch(&ready[i])
 		}
 		if l.pending.Swap(false) {
 			posted = l.runPosted(posted[:0])
@@ -123,9 +125,9 @@ func (l *loop) dispatch(ev *syscall.EpollEvent) {
 	if ev.Events&syscall.EPOLLOUT != 0 && c.hinted(stalled) {
 		l.write(c)
 	}
-	if ev.Events&(syscall.EPOLLIN|endEvents) != 0 {
+	if ev.Events&(syscall.EPOLLIN|netpoll.End) != 0 {
 		c.readable = true
-		c.ending = c.ending || ev.Events&endEvents != 0
+		c.ending = c.ending || ev.Events&netpoll.End != 0
 		l.serve(c)
 	}
 }
@@ -256,7 +258,7 @@ func (l *loop) register(c *conn) error {
 	l.generation++
 	c.slot, c.generation = uint32(slot), l.generation
 	c.registered = true
-	return l.poller.add(int(c.fd), connEvents, int32(slot), c.generation)
+	return l.poller.Add(int(c.fd), netpoll.Connection, int32(slot), c.generation)
 }
 
 // release forgets a connection.
@@ -286,7 +288,7 @@ func (l *loop) listen(ln *listener) {
 }
 
 func (l *loop) watchListener(ln *listener, i int) {
-	if err := l.poller.add(ln.fd, syscall.EPOLLIN|exclusive, int32(firstListenTag-i), 0); err != nil && !errors.Is(err, syscall.EEXIST) {
+	if err := l.poller.Add(ln.fd, syscall.EPOLLIN|netpoll.Exclusive, int32(firstListenTag-i), 0); err != nil && !errors.Is(err, syscall.EEXIST) {
 		ln.fail(err)
 	}
 }
@@ -297,7 +299,7 @@ func (l *loop) unlisten(ln *listener) {
 		if l.listeners[i] == ln {
 			l.listeners[i] = nil
 			if !l.stopping {
-				l.poller.remove(ln.fd)
+				l.poller.Remove(ln.fd)
 			}
 		}
 	}
@@ -333,7 +335,7 @@ func (l *loop) backOff(ln *listener, i int, err error) {
 	if f := l.e.events.AcceptFailed; f != nil {
 		f(transport.AcceptFailedInfo{Addr: ln.l.Addr(), Err: os.NewSyscallError("accept4", err)})
 	}
-	l.poller.remove(ln.fd)
+	l.poller.Remove(ln.fd)
 	time.AfterFunc(min(acceptBackoff<<min(ln.failures.Add(1), 8), time.Second), func() {
 		l.do(func() {
 			if i < len(l.listeners) && l.listeners[i] == ln {
