@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -60,6 +61,29 @@ func TestCheckHandshake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzCheckHandshake holds what is let in to be a handshake, whatever its fields are.
+func FuzzCheckHandshake(f *testing.F) {
+	f.Add("GET", 1, "websocket", "Upgrade", "13", "dGhlIHNhbXBsZSBub25jZQ==", "permessage-deflate")
+	f.Add("GET", 1, "h2c, WebSocket", "keep-alive , upgrade", "13", "dGhlIHNhbXBsZSBub25jZQ==", "permessage-deflate; client_max_window_bits; server_max_window_bits=15, x")
+	f.Add("POST", 0, ",", "\t", "8", strings.Repeat("=", 24), `permessage-deflate; server_max_window_bits="10", ;`)
+	f.Fuzz(func(t *testing.T, method string, minor int, upgrade, connection, version, key, offer string) {
+		h := http.Header{"Upgrade": {upgrade}, "Connection": {connection}, "Sec-Websocket-Version": {version}, "Sec-Websocket-Key": {key}}
+		got, err := CheckHandshake(method, minor, h.Values)
+		switch raw, bad := base64.StdEncoding.DecodeString(key); {
+		case err != nil && (err.Status < 400 || err.Text() == "" || got != ""):
+			t.Errorf("refused with %d %q, key %q", err.Status, err.Text(), got)
+		case err == nil && (got != key || method != "GET" || minor < 1 || version != "13" || bad != nil || len(raw) != 16):
+			t.Errorf("let in: %s, minor %d, version %q, key %q", method, minor, version, key)
+		}
+		// What answers an offer is one of two lines, and an offer itself.
+		if answer := NegotiateDeflate([]string{offer}); answer != "" {
+			if again := NegotiateDeflate([]string{answer}); again != answer {
+				t.Errorf("%q is answered with %q, and that with %q", offer, answer, again)
+			}
+		}
+	})
 }
 
 func TestAppendClose(t *testing.T) {

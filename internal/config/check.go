@@ -164,8 +164,8 @@ func (c *Config) checkIdentities(m *Mistakes) {
 	}
 }
 
-// checkNames refuses an identity that is let in to what the file doesn't have,
-// unless it is made by other means.
+// checkNames refuses what can be no API's id and no stage's name. That there is none
+// of that name is no mistake: APIs are made by calls, too.
 func (c *Config) checkNames(m *Mistakes, path string, id *Identity) {
 	for _, name := range append(slices.Clone(id.APIs), id.Stages...) {
 		if name == "" || strings.ContainsAny(name, "/:*?") {

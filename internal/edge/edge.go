@@ -105,9 +105,10 @@ func New(c Config) *Edge {
 }
 
 // ServeHTTP answers every request that is not a WebSocket handshake. In this
-// order it is: one to a custom domain name, to an execute-api host, Tidegate's own path, @connections, a
-// service named by X-Amz-Target, by the credential scope, or by the path, and
-// at last a stage's URL, which wants a handshake (426).
+// order it is: @all, in mode extended; a probe, where there are no clients; one to a
+// custom domain name; to /ping; to an execute-api host; Tidegate's own path;
+// @connections; a service named by X-Amz-Target, by the credential scope, or by the
+// path; and at last a stage's URL, which wants a handshake (426).
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.guard != nil {
 		if no := e.guard.check(r); no != nil {

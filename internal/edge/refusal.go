@@ -32,8 +32,8 @@ const (
 	Panicked         Reason = "panic"      // a fault of Tidegate's
 	NoUpgrade        Reason = "no-upgrade" // a plain request where a handshake belongs
 	// Of calls to AWS's services.
-	NoSuchService  = "no-such-service"
-	FallbackSilent = "fallback-silent" // it didn't answer
+	NoSuchService  Reason = "no-such-service"
+	FallbackSilent Reason = "fallback-silent" // it didn't answer
 )
 
 // ClosedByClient is why a connection ended that the client closed in good order.
@@ -138,14 +138,17 @@ func (e *Edge) report(no *refusal, info RefusedInfo) {
 	e.events.Refused(info)
 }
 
+// errorType is x-amzn-ErrorType by status.
 func errorType(status int) string {
 	switch status {
+	case http.StatusForbidden:
+		return "ForbiddenException"
 	case http.StatusMisdirectedRequest:
 		return "MisdirectedRequestException"
 	case http.StatusUpgradeRequired:
 		return "UpgradeRequiredException"
 	}
-	return "ForbiddenException"
+	return "BadRequestException"
 }
 
 // writeError answers in the shape of API Gateway's data plane.

@@ -172,8 +172,9 @@ func fieldsOf(fields []event.Field) []transport.Field {
 	return out
 }
 
-// OnMessage implements transport.Handler. Only refusals and constant replies
-// are dealt with here, on the connection's own goroutine.
+// OnMessage implements transport.Handler. It runs where the connection is read and
+// doesn't wait: refusals and constant replies are dealt with at once, calls are
+// started.
 func (e *Edge) OnMessage(conn transport.Conn, m transport.Message) {
 	c, ok := conn.Data().(*connection.Connection)
 	if !ok {

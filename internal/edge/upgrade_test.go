@@ -257,8 +257,8 @@ func TestOversizedHandshakes(t *testing.T) {
 				if u.answer != tt.answer {
 					t.Errorf("answered %s, want %s", u.answer, tt.answer)
 				}
-				if tt.reason != "" && (len(f.refused) != 1 || f.refused[0].Reason != tt.reason) {
-					t.Errorf("told %+v, want %s", f.refused, tt.reason)
+				if tt.reason != "" && (len(f.refused) != 1 || f.refused[0].Reason != tt.reason || u.field("x-amzn-ErrorType") != "BadRequestException") {
+					t.Errorf("told %+v, want %s; %v", f.refused, tt.reason, u.header)
 				}
 			})
 		})

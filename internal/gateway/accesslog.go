@@ -55,7 +55,7 @@ func (g *Gateway) log(s *stage.Stage, setting stage.LogSetting, l *logged) {
 	}
 }
 
-// logs says whether an event of the route leaves anything in the stage's logs.
+// wantsLog says whether an event of the route leaves anything in the stage's logs.
 func (g *Gateway) wantsLog(s *stage.Stage, setting stage.LogSetting) bool {
 	return g.logs != nil && s != nil && (s.AccessLog != nil || setting.Level != stage.LogOff)
 }

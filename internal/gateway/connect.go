@@ -126,7 +126,8 @@ func (g *Gateway) admit(ctx context.Context, s *stage.Stage, r *event.ConnectReq
 }
 
 // decide asks all that $connect has: the authorizer, the API key's usage plan, the
-// declared parameters, the integration. It returns what the 101 carries and what the integration answered.
+// declared parameters, the integration. It returns what the 101 carries and what the
+// integration answered.
 func (g *Gateway) decide(ctx context.Context, s *stage.Stage, route *stage.Route, c *connection.Connection, r *event.ConnectRequest, info *ConnectInfo, x *backendCall) ([]event.Field, *stage.Answer, *Rejection) {
 	if a := route.Authorizer; a != nil {
 		info.Target = a.Target
@@ -271,8 +272,7 @@ func (g *Gateway) Open(c *connection.Connection, s connection.Socket) bool {
 	if !c.Open(s) {
 		return false
 	}
-	switch _, live := g.Lookup(c.APIID(), c.Stage()); {
-	case g.draining.Load(), !live:
+	if _, live := g.Lookup(c.APIID(), c.Stage()); !live || g.draining.Load() {
 		c.Close(closeGoingAway, textGoingAway)
 	}
 	return true

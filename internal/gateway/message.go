@@ -274,12 +274,9 @@ func (g *Gateway) report(p *Plan, requestID string, r *result, err error) {
 // undelivered notes that the client didn't get its frame, unless something
 // worse is noted already.
 func (r *result) undelivered(err error) {
-	if r.outcome != Done {
-		r.err = errors.Join(r.err, err)
-		return
-	}
 	r.err = errors.Join(r.err, err)
 	switch {
+	case r.outcome != Done:
 	case errors.Is(err, apigw.ErrQueueFull):
 		r.outcome = ReplyQueueFull
 	case errors.Is(err, apigw.ErrGone):

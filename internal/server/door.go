@@ -37,15 +37,15 @@ func (s *Server) doorEvents() edge.EventListener {
 				slog.String("do", observe.Next(string(i.Reason))), slog.String("host", i.Host), slog.String("path", i.Path), slog.Bool("webSocket", i.WebSocket))
 		},
 		UnknownService: func(i edge.UnknownServiceInfo) {
-			s.metrics.Refused("door", edge.NoSuchService)
-			note(i.String(), i.RequestID, i.Trace, slog.String("reason", edge.NoSuchService), slog.String("service", i.Service))
+			s.metrics.Refused("door", string(edge.NoSuchService))
+			note(i.String(), i.RequestID, i.Trace, slog.String("reason", string(edge.NoSuchService)), slog.String("service", i.Service))
 			called(parity.ServiceLacking, i)
 		},
 		FellBack: func(i edge.UnknownServiceInfo) { called(parity.Fallback, i) },
 		FallbackFailed: func(i edge.UnknownServiceInfo, err error) {
-			s.metrics.Refused("door", edge.FallbackSilent)
+			s.metrics.Refused("door", string(edge.FallbackSilent))
 			note(fmt.Sprintf("%s %s for %s found no answer at the fallback endpoint: %v", i.Method, i.Path, i.Service, err), i.RequestID, i.Trace,
-				slog.String("reason", edge.FallbackSilent), slog.String("service", i.Service), slog.String("why", err.Error()))
+				slog.String("reason", string(edge.FallbackSilent)), slog.String("service", i.Service), slog.String("why", err.Error()))
 		},
 		StageOmitted: func(i edge.StageOmittedInfo) {
 			subject := "@connections"

@@ -61,8 +61,8 @@ func DropOf(err error) DropReason {
 }
 
 // An EventListener hears what an engine does. Any func may be nil. They are
-// called from the connections' own goroutines: return quickly, don't call back
-// into the connection.
+// called where the connection is served, its goroutine or its loop: return
+// quickly, don't call back into the connection.
 type EventListener struct {
 	ConnectionBegin func(ConnectionInfo)    // a socket was accepted
 	UpgradeEnd      func(UpgradeInfo)       // a handshake was answered, or its client left

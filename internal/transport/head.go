@@ -97,7 +97,7 @@ type Framing struct {
 	OriginForm    bool  // the target is a path: /Prod?x=1
 }
 
-// ParseHead parses one whole head, as Scan found it. It is strict, so that no
+// ParseHead parses one whole head, as a HeadScanner found it. It is strict, so that no
 // other parser of the same bytes can see another request in them: lines end in
 // CR LF, no folding, no space before the colon, one Host, one Content-Length or
 // chunked but not both. The Request shares one copy of the head.
@@ -114,7 +114,10 @@ func ParseHead(head []byte) (*Request, Framing, *RequestError) {
 // Header is overwritten, nothing else of it stays.
 func ParseHeadInto(r *Request, head []byte) (Framing, *RequestError) {
 	*r = Request{Header: r.Header[:0]}
-	text := strings.TrimLeft(string(head), "\r\n")
+	text := string(head)
+	for strings.HasPrefix(text, "\r\n") { // as Scan passes them over
+		text = text[2:]
+	}
 	line, rest, ok := cutLine(text)
 	if !ok {
 		return Framing{}, ErrBareLineEnd

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func FuzzHead(f *testing.F) {
 		"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"\r\n\r\nGET * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 		"GET http://b/ HTTP/1.1\r\nHost: a\r\nX:\t\x80\r\n\r\n",
-		"GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\n X: 1\r\n\r\n", "A",
+		"\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\n X: 1\r\n\r\n", "A",
 	} {
 		f.Add([]byte(s), uint8(3))
 	}
@@ -83,7 +84,11 @@ func FuzzHead(f *testing.F) {
 		if !framing.OriginForm {
 			return // net/http reads other forms in its own way
 		}
-		theirs, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.TrimLeft(string(in[:end]), "\r\n"))))
+		head := string(in[:end])
+		for strings.HasPrefix(head, "\r\n") { // which net/http doesn't pass over
+			head = head[2:]
+		}
+		theirs, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
 		if err != nil {
 			return // stricter about the URL; the fallback then answers 400 itself
 		}
@@ -133,6 +138,35 @@ func TestAppendResponse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a backend and the gateway say in an answer's fields ends the head nowhere: a
+// client reads the fields that were written, and the body behind them.
+func FuzzAppendResponse(f *testing.F) {
+	f.Add(uint16(200), "X-A", "b", []byte("hi"), false)
+	f.Add(uint16(204), "X\r\n", "b\r\n\r\n", []byte("hi"), true)
+	f.Add(uint16(101), "Content-Length", "9", []byte(nil), true)
+	f.Fuzz(func(t *testing.T, status uint16, name, value string, body []byte, end bool) {
+		r := Response{Status: FinalStatus(int(status)), Header: []Field{{name, value}, {"X-Last", "1"}}, Body: body, Close: end, Minor: 1}
+		out, dropped := AppendResponse(nil, r)
+		theirs, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
+		if err != nil {
+			t.Fatalf("net/http can't read %q: %v", out, err)
+		}
+		got, err := io.ReadAll(theirs.Body)
+		if err != nil || theirs.StatusCode != r.Status {
+			t.Fatalf("%q: status %d, %v", out, theirs.StatusCode, err)
+		}
+		if r.Status != 204 && r.Status != 304 && !bytes.Equal(got, body) {
+			t.Errorf("%q: body %q, want %q", out, got, body)
+		}
+		if theirs.Header.Get("X-Last") != "1" || theirs.Close != end {
+			t.Errorf("%q: %v, close %v", out, theirs.Header, theirs.Close)
+		}
+		if _, err := AppendSwitching(nil, "", "", []Field{{name, value}}); err == nil && dropped > 0 {
+			t.Errorf("a 101 has the field %q: %q, which another answer hasn't", name, value)
+		}
+	})
 }
 
 func TestLimits(t *testing.T) {

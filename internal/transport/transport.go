@@ -6,8 +6,8 @@
 // routes, a handler sees no socket.
 //
 // Two engines implement the same interface and pass the suite in
-// transporttest: goconn (a goroutine per connection, any OS) and an
-// event-driven one for Linux.
+// transporttest: goconn (a goroutine per connection, any OS) and epoll (a few
+// loops, Linux).
 package transport
 
 import (
@@ -260,8 +260,8 @@ type Handler interface {
 	OnClose(Conn, CloseReason)
 	// Freeze writes the handler's half of the connection down. No other method runs
 	// for the connection meanwhile, and it must not send on it; PauseReads and
-	// ResumeReads count until it has returned. After an error the connection stays. It is no end: the connection may come back, and if it
-	// doesn't, no OnClose follows.
+	// ResumeReads count until it has returned. After an error the connection stays.
+	// After success it may come back all the same; if it doesn't, no OnClose follows.
 	Freeze(Conn) ([]byte, error)
 	// Thaw attaches what Freeze wrote, in the process that takes the connection,
 	// before any other method is called for it. It may use the Conn: what it sends

@@ -244,17 +244,7 @@ func testFreezeComingAndGoing(t *testing.T, e env) {
 	l.CloseTimeout = 100 * time.Millisecond
 	from := newRecorder(t)
 	p := e.pair(t, l, from, from) // one recorder counts for both
-	from.message = func(c transport.Conn, m transport.Message) {
-		switch string(m.Payload) {
-		case "close me":
-			c.Close(1000, "")
-		case "close me twice":
-			go c.Close(1000, "")
-			c.Close(1001, "")
-		default:
-			c.Send(m.Payload, m.Binary)
-		}
-	}
+	from.message = obey
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	done := make(chan struct{})

@@ -163,17 +163,7 @@ func testManyConnections(t *testing.T, e env) {
 	l := transport.DefaultLimits()
 	l.CloseTimeout = 100 * time.Millisecond
 	h := newRecorder(t)
-	h.message = func(c transport.Conn, m transport.Message) {
-		switch string(m.Payload) {
-		case "close me":
-			c.Close(1000, "")
-		case "close me twice":
-			go c.Close(1000, "")
-			c.Close(1001, "")
-		default:
-			c.Send(m.Payload, m.Binary)
-		}
-	}
+	h.message = obey
 	s := e.tcp(t, l, h, nil)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -194,7 +184,20 @@ func testManyConnections(t *testing.T, e env) {
 	none(t, h.closes, "one OnClose more")
 }
 
-// converse sends some messages, checks their echoes, and ends somehow.
+// obey closes when it is told to, and echoes all else.
+func obey(c transport.Conn, m transport.Message) {
+	switch string(m.Payload) {
+	case "close me":
+		c.Close(1000, "")
+	case "close me twice":
+		go c.Close(1000, "")
+		c.Close(1001, "")
+	default:
+		c.Send(m.Payload, m.Binary)
+	}
+}
+
+// converse talks to who obeys: it sends some messages, checks their echoes, and ends somehow.
 func converse(t *testing.T, c *client, r *rand.Rand) {
 	c.write(handshake("/"))
 	if line, err := c.r.ReadString('\n'); err != nil || line != "HTTP/1.1 101 Switching Protocols\r\n" {

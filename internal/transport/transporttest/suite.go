@@ -175,6 +175,7 @@ func testBadRequests(t *testing.T, e env) {
 		{"HTTP/3.7", "GET / HTTP/3.7\r\nHost: a\r\n\r\n", 505},
 		{"target with a control", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+		{"bare CR before the request", "\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"bare LF", "GET / HTTP/1.1\nHost: a\n\n", 400},
 		{"bare LF in the header", get + "X: 1\nY: 2\r\n\r\n", 400},
 		{"bare CR in a value", get + "X: 1\rY: 2\r\n\r\n", 400},
