@@ -331,8 +331,12 @@ func TestAnswersThatEndTheConnection(t *testing.T) {
 
 func TestTimeAndCancellation(t *testing.T) {
 	eachLine(t, func(t *testing.T, c Config) {
+		giveUp := make(chan func(), 1)
 		s := newScript(t, c, func(_ int, _ net.Conn, r *bufio.Reader) {
-			for take(r) != nil {
+			for got := take(r); got != nil; got = take(r) {
+				if string(got) == "POST /x give up" {
+					(<-giveUp)()
+				}
 			}
 		})
 		request := &Request{Method: "POST", Target: "/", Host: "h", Timeout: time.Millisecond}
@@ -345,14 +349,14 @@ func TestTimeAndCancellation(t *testing.T) {
 			t.Errorf("over the caller's time: %v", err)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
-		time.AfterFunc(time.Millisecond, cancel)
-		if _, err := s.do(ctx, "POST", "x"); !errors.Is(err, context.Canceled) {
+		giveUp <- cancel
+		if _, err := s.do(ctx, "POST", "give up"); !errors.Is(err, context.Canceled) {
 			t.Errorf("given up: %v", err)
 		}
-		waitFor(t, func() bool { // what nobody waits for ends
+		waitFor(t, func() bool { // what nobody waits for ends; one that was opened too late is idle
 			s.origin.mu.Lock()
 			defer s.origin.mu.Unlock()
-			return len(s.origin.conns) == 0
+			return len(s.origin.conns) == len(s.origin.idle)
 		})
 	})
 }
