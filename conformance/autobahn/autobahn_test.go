@@ -18,6 +18,7 @@ import (
 var (
 	full      = flag.Bool("full", false, "send every message of every case, as the suite does: minutes")
 	targetURL = flag.String("target", "", "ws:// URL of a server that echoes: plays against it, and nothing else")
+	chosen    = flag.String("cases", "", "what the numbers of the cases begin with that are played against -target, with commas: 3.,5.15; empty: all")
 )
 
 // briefly is how many messages of a case of compression are sent without -full.
@@ -87,6 +88,12 @@ func to(address, path string) *Player {
 // ours, found by its URL as any other, and the cases are those of framing.
 func TestTarget(t *testing.T) {
 	target, cases := *targetURL, Cases()
+	if *chosen != "" {
+		begins := strings.Split(*chosen, ",")
+		cases = slices.DeleteFunc(cases, func(c Case) bool {
+			return !slices.ContainsFunc(begins, func(s string) bool { return strings.HasPrefix(c.ID, s) })
+		})
+	}
 	if target == "" {
 		e, err := goconn.New(goconn.Config{Limits: engineLimits()})
 		target = "ws://" + serveEcho(t, e, err) + "/?of=ours"
