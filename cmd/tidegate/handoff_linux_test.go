@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"tidegate/internal/handoff"
+	"tidegate/internal/transport"
 	"tidegate/ws"
 )
 
@@ -522,6 +523,43 @@ func TestHandOff(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages", c.said.Load())
+}
+
+// TestHandOffOfABreach holds that a client which broke the protocol, and is owed an
+// answer, gets it from the next process, and the close frame behind it.
+func TestHandOffOfABreach(t *testing.T) {
+	b := newCrowdBackend(t)
+	h := startHanded(t, handOffHead+b.api())
+	client, before := h.dial(), h.pid()
+	client.say("hold")
+	client.c.Write([]byte("\xc1\x80\x00\x00\x00\x00")) // a reserved bit
+	h.await("the breach to be noticed", func() bool { return strings.Contains(h.said(), transport.DropProtocolError) })
+	client.say("is not looked at")
+	r, stderr, code := h.handOff()
+	if code != exitDone || r.Connections != 1 || r.Left != 0 {
+		t.Fatalf("%+v, %s, exit code %d", r, stderr, code)
+	}
+	if err := h.push(client.id, "pushed"); err != nil {
+		t.Error(err)
+	}
+	if got, err := client.hear(); err != nil || got != "pushed" {
+		t.Errorf("got %q, %v, want what was pushed", got, err)
+	}
+	close(b.release)
+	if got, err := client.hear(); err != nil || got != "hold" {
+		t.Errorf("got %q, %v, want the answer", got, err)
+	}
+	if got, err := client.hear(); !errors.Is(err, closed(ws.CloseProtocolError)) {
+		t.Errorf("got %q, %v, want the close frame", got, err)
+	}
+	client.c.Close()
+	h.gone(before)
+	h.end()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.disconnects) != 1 || b.disconnects[client.id] != 1 {
+		t.Errorf("$disconnect: %v", b.disconnects)
+	}
 }
 
 // TestHandOffThatFails holds that a new process which can't take over changes

@@ -394,6 +394,9 @@ func TestSocketLife(t *testing.T) {
 		// What was never bound means nothing.
 		f.edge.OnMessage(&fakeConn{}, transport.Message{})
 		f.edge.OnClose(&fakeConn{}, transport.CloseReason{})
+		if wait := f.edge.OnBreach(&fakeConn{}, transport.CloseReason{}); wait != 0 {
+			t.Errorf("its closing waits %v", wait)
+		}
 		if _, err := f.edge.Freeze(&fakeConn{}); err == nil {
 			t.Error("it was frozen")
 		}
