@@ -137,14 +137,19 @@ func takeOver(fault string) {
 		at(fmt.Sprintf("with batch %d", batches))
 		if fault == fmt.Sprintf("stops behind batch %d", batches) {
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			time.Sleep(time.Minute) // another thread may have stopped first
 		}
-		if fault == "has no descriptors left" && batches == 2 {
-			highest := uint64(batch[0].File.Fd()) // the next one has this number, and one is needed more
-			syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: highest + 1, Max: highest + 1})
+		for i := range batch { // shows that the very socket came
+			fd, err := batch[i].Take()
+			if err != nil {
+				return err
+			}
+			f := os.NewFile(uintptr(fd), "socket")
+			fmt.Fprintf(f, "%s %s %s", batch[i].Listener, batch[i].State, batch[i].Data)
+			f.Close()
 		}
-		for _, f := range batch { // shows that the very socket came
-			fmt.Fprintf(f.File, "%s %s %s", f.Listener, f.State, f.Data)
-			f.File.Close()
+		if room, ok := strings.CutPrefix(fault, "has room for sockets: "); ok && batches == 2 {
+			leaveDescriptors(room)
 		}
 		return nil
 	})
@@ -154,6 +159,23 @@ func takeOver(fault string) {
 	if err != nil && !errors.Is(err, ErrGone) {
 		os.Exit(9)
 	}
+}
+
+// leaveDescriptors has the process open so many descriptors more at most.
+func leaveDescriptors(text string) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		os.Exit(12)
+	}
+	highest := 0
+	for range n { // numbers are given out from the lowest free one
+		if fd, err := syscall.Dup(0); err == nil {
+			defer syscall.Close(fd)
+			highest = fd
+		}
+	}
+	limit := uint64(highest) + 1
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit, Max: limit})
 }
 
 func newHome(incarnation uint32) Home {
@@ -186,6 +208,9 @@ func (o *old) note(format string, args ...any) {
 
 func newOld(t *testing.T, fault string) *old {
 	o := &old{t: t}
+	if t != nil {
+		t.Cleanup(func() { closeAll(o.clients) })
+	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), faultVariable+"="+fault)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -451,12 +476,21 @@ func TestBatchOfTheDead(t *testing.T) {
 // TestRefusedBatch holds that a new process which can take no more keeps what it has,
 // and the old one what is left.
 func TestRefusedBatch(t *testing.T) {
-	o := newOld(t, "has no descriptors left")
+	for room, says := range map[string]string{
+		"1": "no descriptors left", // half a batch arrives
+		"2": "too many open files", // it arrives, and there is none to take it over with
+	} {
+		t.Run(room, func(t *testing.T) { testRefusedBatch(t, room, says) })
+	}
+}
+
+func testRefusedBatch(t *testing.T, room, says string) {
+	o := newOld(t, "has room for sockets: "+room)
 	s, err := o.giver.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Moved != 4 || s.Left.Movable != 2 || s.Refused == nil || !strings.Contains(s.Refused.Error(), "no descriptors left") {
+	if s.Moved != 4 || s.Left.Movable != 2 || s.Refused == nil || !strings.Contains(s.Refused.Error(), says) {
 		t.Errorf("%d moved, %v, refused: %v", s.Moved, s.Left, s.Refused)
 	}
 	if o.count("resume") != 0 || o.count("join false") != 0 || o.count("data4 moved false") != 1 || o.count("data5 moved false") != 1 {
@@ -466,6 +500,7 @@ func TestRefusedBatch(t *testing.T) {
 		t.Error(err)
 	}
 	<-s.process.ended
+	<-s.Link.Ended() // its descriptor is closed by then
 	if state := *s.process.state.Load(); state != "exit status 0" {
 		t.Error(state)
 	}

@@ -154,6 +154,9 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 		if err == nil {
 			batch, err = batchOf(&h, payload, files)
 		}
+		if err == nil {
+			err = own(batch)
+		}
 		if err != nil {
 			closeAll(files)
 			if err := t.channel.send(header{Kind: kindFailed, Why: err.Error()}, nil, nil, callTime); err != nil {
@@ -172,17 +175,40 @@ func (t *Taker) Listening(link *Link, thaw func([]transport.Frozen) error) (int,
 	}
 }
 
-// take acknowledges a batch, and makes it this process's own. It is the other way
-// round on purpose: nothing of a connection may be read or written by a process
-// while the other might go on with it. That doesn't hear the acknowledgement if it
-// has ended: then nobody else has the connections.
+// own takes what a batch's connections need of the system, so that the batch can be
+// refused when there is too little.
+func own(batch []transport.Frozen) error {
+	for i := range batch {
+		if err := batch[i].Own(); err != nil {
+			release(batch)
+			return fmt.Errorf("the sockets can't be kept: %w", err)
+		}
+	}
+	return nil
+}
+
+// release lets go of a batch's sockets.
+func release(batch []transport.Frozen) {
+	for i := range batch {
+		batch[i].Close()
+	}
+}
+
+// take acknowledges a batch, and then makes it this process's own. That is the wrong
+// way round only at first sight. A connection that is thawed is read from, written
+// to and pushed to at once: if this process ended before the old one heard of it, the
+// old one would go on with it, and send and answer again what was sent and answered
+// here. The price is a batch that is lost if this process ends between the two, some
+// milliseconds, as all are that it has. What can be known to fail before is done
+// before, by own.
+//
+// The old process doesn't hear the acknowledgement if it has ended: then nobody else
+// has the connections.
 func (t *Taker) take(link *Link, batch []transport.Frozen, thaw func([]transport.Frozen) error) error {
 	link.still.Lock()
 	defer link.still.Unlock()
 	if err := t.channel.send(header{Kind: kindTook}, nil, nil, callTime); err != nil && !errors.Is(err, ErrGone) {
-		for _, f := range batch {
-			f.File.Close()
-		}
+		release(batch)
 		return err
 	}
 	thaw(batch)

@@ -16,6 +16,8 @@ type Frozen struct {
 	Listener string   // address of the listener that accepted it: it must meet the same handler again
 	State    []byte   // the engine's half: decoder, what is queued, deadlines
 	Data     []byte   // the handler's half, from Handler.Freeze; nil if it is not a WebSocket connection
+
+	socket int // once it is owned: its descriptor and 1, and File is closed
 }
 
 // A Left counts the connections that a Freeze left behind, by reason. They go on

@@ -18,7 +18,7 @@ import (
 func (e *Engine) Thaw(h transport.Handler, fallback func(net.Conn), frozen []transport.Frozen) error {
 	defer func() {
 		for i := range frozen {
-			frozen[i].File.Close()
+			frozen[i].Close()
 		}
 	}()
 	e.mu.Lock()
@@ -72,7 +72,7 @@ func (e *Engine) thaw(served *served, f *transport.Frozen) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := takeSocket(f.File)
+	fd, err := takeSocket(f)
 	if err != nil {
 		return nil, err
 	}
@@ -166,19 +166,19 @@ func (c *conn) arrive() {
 	c.l.serve(c)
 }
 
-// takeSocket returns a descriptor of our own for the file's socket.
-func takeSocket(f *os.File) (int, error) {
-	fd := -1
-	err := control(f, func(shared int) error {
-		if _, err := syscall.GetsockoptInt(shared, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
-			return os.NewSyscallError("getsockopt", err)
-		}
-		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(shared), syscall.F_DUPFD_CLOEXEC, 0)
-		if errno != 0 {
-			return os.NewSyscallError("fcntl", errno)
-		}
-		fd = int(n)
-		return os.NewSyscallError("fcntl", syscall.SetNonblock(fd, true))
-	})
-	return fd, err
+// takeSocket returns the socket's descriptor, which is our own.
+func takeSocket(f *transport.Frozen) (int, error) {
+	fd, err := f.Take()
+	if err != nil {
+		return -1, err
+	}
+	_, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
+	if err = os.NewSyscallError("getsockopt", err); err == nil {
+		err = os.NewSyscallError("fcntl", syscall.SetNonblock(fd, true))
+	}
+	if err != nil {
+		syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
