@@ -50,7 +50,7 @@ type Event struct {
 
 // Limits are what a Decoder accepts. Sizes are payload bytes.
 type Limits struct {
-	Frame      int  // a frame that declares more fails with ErrFrameTooBig
+	Frame      int  // a frame that declares more fails with ErrFrameTooBig, unless it is over Message too
 	Message    int  // a message that would grow beyond fails with ErrMessageTooBig
 	Binary     bool // false: a binary message fails with ErrBinary
 	FromServer bool // the peer is a server: its frames must not be masked; a client's must be
@@ -183,11 +183,11 @@ func (d *Decoder) header(in []byte, l *Limits) (used int, err *Error) {
 	}
 	d.op, d.fin = Opcode(d.hdr[0]&0xF), d.hdr[0]&0x80 != 0
 	if !d.op.IsControl() {
+		if uint64(len(d.msg))+size > uint64(l.Message) { // first: fragments wouldn't help
+			return used, ErrMessageTooBig
+		}
 		if size > uint64(l.Frame) {
 			return used, ErrFrameTooBig
-		}
-		if uint64(len(d.msg))+size > uint64(l.Message) {
-			return used, ErrMessageTooBig
 		}
 		if d.op != OpContinuation {
 			d.msgOp, d.packed = d.op, d.hdr[0]&rsv1 != 0

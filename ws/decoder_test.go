@@ -122,7 +122,8 @@ func TestDecoder(t *testing.T) {
 		{"close inside a message", c(OpText, false, "a") + c(OpClose, true, "\x03\xe8"), []seen{{Kind: Close, Code: 1000}}, nil},
 
 		{"frame over the limit fails on its header", c(OpText, true, repeat("*", 32769))[:8], nil, ErrFrameTooBig},
-		{"frame of 2^62", "\x82\xff\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", nil, ErrFrameTooBig},
+		{"frame of 2^62: fragments would not help", "\x82\xff\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", nil, ErrMessageTooBig},
+		{"frame over both limits, behind a fragment", c(OpText, false, "a") + c(OpContinuation, true, repeat("*", 131072))[:14], nil, ErrMessageTooBig},
 		{"message at the limit", c(OpText, false, repeat("*", 32768)) + repeat(c(OpContinuation, false, repeat("*", 32768)), 3) + c(OpContinuation, true, ""), []seen{{Kind: Text, Payload: repeat("*", 131072)}}, nil},
 		{"message one over the limit", c(OpText, false, repeat("*", 32768)) + repeat(c(OpContinuation, false, repeat("*", 32768)), 3) + c(OpContinuation, true, "*")[:6], nil, ErrMessageTooBig},
 	}

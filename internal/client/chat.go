@@ -26,7 +26,7 @@ type Chat struct {
 	Look  Look // of messages
 	// HistoryFile keeps what was typed, for the next time; "" for nowhere.
 	HistoryFile string
-	// Ping, when not 0, is how often to ping, so that the connection isn't idle.
+	// Ping, when not 0, is how often to ping, so that proxies keep the connection.
 	Ping time.Duration
 	// Controls shows pings and pongs.
 	Controls bool

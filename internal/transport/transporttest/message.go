@@ -248,7 +248,7 @@ func testBreaches(t *testing.T, e env) {
 		drop string
 	}{
 		{"frame over 32 KB", text(huge[:32<<10+1]), 1009, transport.DropFrameTooBig},
-		{"frame of 1 MB, sent to its end", text(huge), 1009, transport.DropFrameTooBig},
+		{"frame of 1 MB, sent to its end", text(huge), 1009, transport.DropMessageTooBig},
 		{"message over 128 KB", frame(ws.OpText, false, huge[:32<<10]) + strings.Repeat(frame(ws.OpContinuation, false, huge[:32<<10]), 3) + frame(ws.OpContinuation, true, "x"), 1009, transport.DropMessageTooBig},
 		{"binary", frame(ws.OpBinary, true, "x"), 1003, transport.DropBinary},
 		{"invalid UTF-8", text("a\xff"), 1007, transport.DropInvalidUTF8},
