@@ -255,38 +255,45 @@ func FuzzDecoderSplit(f *testing.F) {
 	f.Add([]byte(c(OpText, false, "κόσ")+c(OpPing, true, "p")+c(OpContinuation, true, "με")+c(OpClose, true, "\x03\xe8bye")), []byte{1, 2, 3, 5, 8})
 	f.Add([]byte(c(OpBinary, true, repeat("\xff", 300))+"\x81\xff\x80"), []byte{7, 0, 13})
 	f.Add([]byte("\x81\xfe\x00\x7d"), []byte{1, 1, 1})
-	l := Limits{Frame: 400, Message: 600, Binary: true}
+	f.Add([]byte("\x41\x83\x00\x00\x00\x00\xf2\x48\xcd"+c(OpPing, true, "p")+c(OpContinuation, true, "\xc9\xc9\x07\x00")), []byte{3, 4, 9, 1})
 	f.Fuzz(func(t *testing.T, in, cuts []byte) {
-		var whole Decoder
-		want, wantErr := decode(&whole, &l, string(in))
-		var d Decoder
-		var got []seen
-		var gotErr error
-		for _, part := range splitAt(string(in), cuts) {
-			evs, err := decode(&d, &l, part)
-			got = append(got, evs...)
-			if err != nil {
-				gotErr = err
-				break
-			}
-			state, _ := d.AppendBinary(nil)
-			d = Decoder{}
-			if err := d.UnmarshalBinary(state); err != nil {
-				t.Fatalf("thaw: %v", err)
-			}
-		}
-		if gotErr != wantErr {
-			t.Fatalf("error %v in parts, %v whole", gotErr, wantErr)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("events (-whole +parts):\n%s", diff)
-		}
-		for _, ev := range got {
-			if ev.Kind <= Binary && len(ev.Payload) > l.Message {
-				t.Fatalf("message of %d bytes", len(ev.Payload))
-			}
+		for _, deflate := range []bool{false, true} {
+			decodeSplit(t, &Limits{Frame: 400, Message: 600, Binary: true, Deflate: deflate}, in, cuts)
 		}
 	})
+}
+
+// decodeSplit is FuzzDecoderSplit within limits.
+func decodeSplit(t *testing.T, l *Limits, in, cuts []byte) {
+	var whole Decoder
+	want, wantErr := decode(&whole, l, string(in))
+	var d Decoder
+	var got []seen
+	var gotErr error
+	for _, part := range splitAt(string(in), cuts) {
+		evs, err := decode(&d, l, part)
+		got = append(got, evs...)
+		if err != nil {
+			gotErr = err
+			break
+		}
+		state, _ := d.AppendBinary(nil)
+		d = Decoder{}
+		if err := d.UnmarshalBinary(state); err != nil {
+			t.Fatalf("thaw: %v", err)
+		}
+	}
+	if gotErr != wantErr {
+		t.Fatalf("error %v in parts, %v whole", gotErr, wantErr)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("events (-whole +parts):\n%s", diff)
+	}
+	for _, ev := range got {
+		if ev.Kind <= Binary && len(ev.Payload) > l.Message {
+			t.Fatalf("message of %d bytes", len(ev.Payload))
+		}
+	}
 }
 
 func FuzzUnmarshalBinary(f *testing.F) {

@@ -42,6 +42,7 @@ func (l *Loop) parseHTTP(c *Conn, b []byte) (used int) {
 	return used
 }
 
+// A response is an HTTP answer that was cut off what came.
 type response struct {
 	size   int // 0 while it isn't complete
 	status int
@@ -71,7 +72,7 @@ func cutResponse(b []byte) (response, error) {
 		switch len(name) { // few names need a comparison
 		case len("content-length"):
 			if strings.EqualFold(string(name), "content-length") {
-				if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil || length < 0 {
 					return response{}, fmt.Errorf("the response has a Content-Length of %q", value)
 				}
 			}
@@ -86,7 +87,7 @@ func cutResponse(b []byte) (response, error) {
 	if chunked {
 		return cutChunks(r, b, end+4)
 	}
-	if len(b) < end+4+length {
+	if len(b)-end-4 < length {
 		return response{}, nil
 	}
 	r.size, r.body = end+4+length, b[end+4:end+4+length]

@@ -25,6 +25,22 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// FuzzCut gives the client what servers under test could say: nothing of it may end
+// the bench.
+func FuzzCut(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nhi"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
+	f.Add([]byte("\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xfe"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := cutResponse(b); r.size < 0 || r.size > len(b) || err != nil && r.size > 0 {
+			t.Errorf("%+v, %v of %d bytes", r, err, len(b))
+		}
+		if _, _, payload, size := cutFrame(b); size > len(b) || len(payload) > size {
+			t.Errorf("%d bytes of payload, %d in all, of %d", len(payload), size, len(b))
+		}
+	})
+}
+
 func TestResponses(t *testing.T) {
 	for _, tt := range []struct {
 		text string

@@ -12,6 +12,7 @@ import (
 	"time"
 )
 
+// A state is how far a connection has come.
 type state uint8
 
 const (

@@ -85,7 +85,7 @@ func cutFrame(b []byte) (final bool, opcode byte, payload []byte, size int) {
 		}
 		n, head = int(binary.BigEndian.Uint64(b[2:])), 10
 	}
-	if len(b) < head+n {
+	if n < 0 || len(b)-head < n { // what is too large fills the buffer, and fails then
 		return
 	}
 	return b[0]&0x80 != 0, b[0] & 0x0f, b[head : head+n], head + n

@@ -42,6 +42,7 @@ func Memory(pids []int) Usage {
 	return u
 }
 
+// A stat is a process as /proc/PID/stat has it.
 type stat struct {
 	parent int
 	cpu    float64 // seconds

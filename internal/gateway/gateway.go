@@ -75,6 +75,7 @@ type Gateway struct {
 	mu sync.Mutex // serializes changes of stages
 }
 
+// A stageKey names a stage.
 type stageKey struct {
 	apiID string
 	name  apigw.StageName

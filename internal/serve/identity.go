@@ -30,6 +30,7 @@ type digest struct {
 	sum [32]byte
 }
 
+// A roster is whom identities let in at a time, by what they show.
 type roster struct {
 	keys   map[string]awshttp.Identity
 	tokens map[[32]byte]awshttp.Principal

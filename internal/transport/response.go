@@ -130,6 +130,7 @@ func engineField(name string) bool {
 // have the same.
 var lastDate atomic.Pointer[date]
 
+// A date is a moment as the Date field has it.
 type date struct {
 	second int64 // since 1970
 	text   string

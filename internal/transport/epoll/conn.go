@@ -535,6 +535,7 @@ type address struct {
 	kind addressKind
 }
 
+// An addressKind says which of an address's bytes mean something.
 type addressKind uint8
 
 const (
