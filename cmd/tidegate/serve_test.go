@@ -300,7 +300,7 @@ func TestServeReload(t *testing.T) {
 	if status, body := post(t, "http://"+s.Management+"/prod/@connections/AAAAAAAAAAAAAAA=", serveToken, "x"); status != 403 {
 		t.Errorf("who may no longer push: %d %s", status, body)
 	}
-	s.configure(strings.Replace(first, "data_dir: data", "data_dir: elsewhere", 1), "to have what changed at data_dir, restart Tidegate")
+	s.configure(strings.Replace(first, "data_dir: data", "data_dir: elsewhere", 1), "to have what changed at data_dir, restart Tidegate, or `tidegate handoff`, which disconnects nobody")
 
 	s.configure(serveHead, "the configuration was reloaded")
 	if code := sock.closed(); code != 1001 {
@@ -586,6 +586,12 @@ apis:
 	}
 	if text, _, code := output(t, t.TempDir(), "", "serve", "--print-config"); code != 0 || !strings.Contains(text, "listeners:") {
 		t.Errorf("--print-config: %d %s", code, text)
+	}
+	sound := folder(t, map[string]string{"tidegate.yaml": "identities: []\n"})
+	for _, args := range [][]string{{"validate"}, {"validate", "."}, {"validate", "tidegate.yaml"}} {
+		if stdout, stderr, code := output(t, sound, "", args...); code != 0 || !strings.Contains(stdout, `"config": "tidegate.yaml"`) {
+			t.Errorf("tidegate %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+		}
 	}
 }
 

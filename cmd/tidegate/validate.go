@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,12 @@ func validateCommand() *cobra.Command {
 			return validateConfig(cmd.Context(), o.Template, *asJSON || !isTerminal(os.Stdout))
 		}
 		s, err := up.Load(o)
+		if errors.Is(err, up.ErrNoTemplate) {
+			file := filepath.Join(o.Template, config.Files[0])
+			if _, missing := os.Stat(file); missing == nil {
+				return validateConfig(cmd.Context(), file, *asJSON || !isTerminal(os.Stdout))
+			}
+		}
 		if err == nil {
 			err = up.Check(cmd.Context(), s)
 		}

@@ -155,7 +155,7 @@ func TestEnvironment(t *testing.T) {
 	c, remarks, err := Load(write(t, "listeners: {public: \":1\"}\nregion: eu-west-1\n"), []string{
 		"TIDEGATE_LISTENERS_PUBLIC=:2, [::1]:3", "TIDEGATE_LISTENERS_ADMIN=off", "TIDEGATE_LIMITS_IDLE=3m", "TIDEGATE_MANAGEMENT_PUBLIC=false",
 		"TIDEGATE_DRAINTIMEOUT=3s", "TIDEGATE_PORT_8420_TCP_ADDR=10.0.0.1", "TIDEGATE_SERVICE_HOST=10.0.0.1",
-		"TIDEGATE_ENDPOINT=x", "TIDEGATE_ACCESS_KEY_ID=x", "TIDEGATE_SECRET_ACCESS_KEY=x",
+		"TIDEGATE_ENDPOINT=x", "TIDEGATE_ACCESS_KEY_ID=x", "TIDEGATE_SECRET_ACCESS_KEY=x", "TIDEGATE_APIS=[]",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,8 @@ func TestEnvironment(t *testing.T) {
 	if diff := cmp.Diff(Addresses{":2", "[::1]:3"}, c.Listeners.Public); diff != "" || c.Listeners.Admin != nil || c.Management.Public || c.AppliedLimits().Idle.String() != "3m0s" || c.Region != "eu-west-1" {
 		t.Errorf("the environment made %+v\n%s", c, diff)
 	}
-	if diff := cmp.Diff([]string{"the environment variable TIDEGATE_DRAINTIMEOUT means nothing here; did you mean TIDEGATE_DRAIN_TIMEOUT?"}, remarks); diff != "" {
+	if diff := cmp.Diff([]string{"the environment variable TIDEGATE_APIS means nothing here: apis is a list, which stands in the file; a value in it may be {env.NAME}",
+		"the environment variable TIDEGATE_DRAINTIMEOUT means nothing here; did you mean TIDEGATE_DRAIN_TIMEOUT?"}, remarks); diff != "" {
 		t.Error(diff)
 	}
 }

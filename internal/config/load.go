@@ -151,7 +151,9 @@ func (d *decoder) environment(c *Config, env map[string]string) (remarks []strin
 		}
 		v, known := keys[name]
 		if !known {
-			if near := nearest.Name(strings.TrimPrefix(name, Prefix), names); near != "" {
+			if name == Variable("apis") || name == Variable("identities") {
+				remarks = append(remarks, fmt.Sprintf("the environment variable %s means nothing here: %s is a list, which stands in the file; a value in it may be {env.NAME}", name, strings.ToLower(strings.TrimPrefix(name, Prefix))))
+			} else if near := nearest.Name(strings.TrimPrefix(name, Prefix), names); near != "" {
 				remarks = append(remarks, fmt.Sprintf("the environment variable %s means nothing here; did you mean %s?", name, Prefix+near))
 			}
 			continue

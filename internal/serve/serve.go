@@ -228,7 +228,7 @@ func (p *process) apply(ctx context.Context) error {
 		return err
 	}
 	if fixed := p.started.Fixed(c); len(fixed) > 0 {
-		p.note(slog.LevelWarn, "to have what changed at "+strings.Join(fixed, ", ")+", restart Tidegate: a reload takes apis, identities, drain_timeout and the certificate's files")
+		p.note(slog.LevelWarn, "to have what changed at "+strings.Join(fixed, ", ")+", restart Tidegate, or `tidegate handoff`, which disconnects nobody: a reload takes apis, identities, drain_timeout and the certificate's files")
 	}
 	p.config = c
 	return nil
