@@ -335,6 +335,7 @@ func TestState(t *testing.T) {
 			in: []byte("in"), decoder: mid, out: []byte("out")},
 		{flags: stateWebSocket | stateCloseSent | stateCloseReceived | stateEnded | stateByClient | stateShutting, end: endLinger,
 			reason: transport.CloseReason{Code: 1000, Text: "bye", ByClient: true, Drop: transport.DropIdle, Err: errors.New("why")}},
+		{flags: stateWebSocket | stateEnded | stateDeadline, end: endLinger, deadline: 5, reason: transport.CloseReason{Code: 1002}},
 	} {
 		b := s.append(nil)
 		if len(b) > s.size() {
@@ -368,6 +369,17 @@ func TestState(t *testing.T) {
 	b[0]++
 	if _, err := parseState(b); err == nil || !strings.Contains(err.Error(), "version 2") {
 		t.Errorf("another version: %v", err)
+	}
+	for _, s := range []state{ // no connection at rest is so
+		{flags: stateWebSocket | stateEnded, end: endLinger},
+		{flags: stateWebSocket | stateDeadline, end: endLinger},
+		{flags: stateWebSocket | stateEnded | stateDeadline},
+		{flags: stateWebSocket | stateEnded | stateDeadline, end: endFlush},
+		{flags: stateWebSocket | stateCloseSent},
+	} {
+		if _, err := parseState(s.append(nil)); !errors.Is(err, errState) {
+			t.Errorf("%+v: %v", s, err)
+		}
 	}
 	long := state{flags: stateWebSocket | stateEnded | stateCloseSent, reason: transport.CloseReason{
 		Text: strings.Repeat("é", 100), Err: errors.New(strings.Repeat("e", 5000)),
@@ -406,6 +418,7 @@ func FuzzState(f *testing.F) {
 		{}, {flags: stateKeptAlive, in: []byte("GET / HTTP/1.1\r\n")},
 		{flags: stateWebSocket | stateMid | statePaused, decoder: mid, in: []byte("\x81\x80\x00\x00\x00\x00"), out: []byte("out")},
 		{flags: stateWebSocket | stateCloseSent | stateEnded, reason: transport.CloseReason{Code: 1000}},
+		{flags: stateWebSocket | stateEnded | stateDeadline, end: endLinger, reason: transport.CloseReason{Code: 1002}},
 	} {
 		f.Add(s.append(nil))
 	}
