@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -45,8 +46,19 @@ const (
 // or the engine closes: API Gateway's own.
 const GoingAway = "Going away"
 
-// DropOf names a ws.Decoder's error.
-func DropOf(err error) DropReason {
+// BreachOf is what a ws.Decoder's error makes of a connection: the code and text of
+// our close frame, and the name under which it is counted.
+func BreachOf(err error) CloseReason {
+	why := CloseReason{Code: ws.CloseProtocolError, Err: err, Drop: dropOf(err)}
+	var breach *ws.Error
+	if errors.As(err, &breach) {
+		why.Code, why.Text = breach.Code, breach.Text()
+	}
+	return why
+}
+
+// dropOf names a ws.Decoder's error.
+func dropOf(err error) DropReason {
 	switch err {
 	case ws.ErrBinary:
 		return DropBinary

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// A RequestError says why a request head is refused. The connection ends after
+// A RequestError says why a request is refused by its head. The connection ends after
 // the answer: where the next request would begin can't be known.
 type RequestError struct {
-	Status int        // of the answer: 400, 408, 417, 431 or 505
+	Status int        // of the answer: 400, 408, 417, 426, 431 or 505
 	Drop   DropReason // the name under which it is counted
 	text   string
 }
@@ -23,7 +23,7 @@ func badRequest(text string) *RequestError {
 	return &RequestError{400, DropBadRequest, text}
 }
 
-// What a HeadScanner and ParseHead refuse (RFC 9112).
+// What HeadScanner, ParseHead and CheckHandshake refuse (RFC 9112).
 var (
 	ErrHeaderTooLarge  = &RequestError{431, DropHeaderTooLarge, "header too large"}
 	ErrTooManyLines    = &RequestError{431, DropHeaderTooLarge, "too many header lines"}
@@ -37,6 +37,7 @@ var (
 	ErrContentLength   = badRequest("malformed or repeated Content-Length")
 	ErrTransferCoding  = badRequest("Transfer-Encoding must be chunked alone, without Content-Length, in HTTP/1.1")
 	ErrBodyWithUpgrade = badRequest("a WebSocket handshake has no body")
+	errHandshakeTarget = &RequestError{400, DropBadHandshake, "the target of a WebSocket handshake must be a path"}
 	ErrHTTPVersion     = &RequestError{505, DropBadRequest, "HTTP/1.1 or HTTP/1.0 is spoken here"}
 )
 

@@ -99,13 +99,21 @@ func (r *Request) appendValues(vs []string, name string) []string {
 	return vs
 }
 
-// CheckHandshake is ws.CheckHandshake of the request; minor is its protocol's.
-func (r *Request) CheckHandshake(minor int) (key string, err *ws.HandshakeError) {
+// CheckHandshake checks a handshake request, whose framing is f, and returns its key.
+// The error's status is 400 or 426.
+func (r *Request) CheckHandshake(f Framing) (key string, err *RequestError) {
 	var vs []string // one at a time is looked at
-	return ws.CheckHandshake(r.Method, minor, func(name string) []string {
+	key, herr := ws.CheckHandshake(r.Method, f.Minor, func(name string) []string {
 		vs = r.appendValues(vs[:0], name)
 		return vs
 	})
+	switch {
+	case herr != nil:
+		return "", &RequestError{herr.Status, DropBadHandshake, herr.Text()}
+	case !f.OriginForm:
+		return "", errHandshakeTarget
+	}
+	return key, nil
 }
 
 // HasToken reports whether one of the comma-separated lists in the fields of

@@ -4,7 +4,6 @@ package epoll
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -375,15 +374,9 @@ func (c *conn) droppedFields(n int) {
 
 // upgrade asks the handler about a handshake. early is what came behind the head.
 func (c *conn) upgrade(m *more, req *transport.Request, early []byte) {
-	f := m.request.framing
-	key, herr := req.CheckHandshake(f.Minor)
-	if herr != nil || !f.OriginForm {
-		status, text := 400, "the target must be a path"
-		if herr != nil {
-			status, text = herr.Status, herr.Text()
-		}
-		c.dropped(transport.DropInfo{Reason: transport.DropBadHandshake, Status: status, Err: errors.New(text)})
-		c.respondLast(transport.ErrorResponse(status, text, time.Now()))
+	key, rerr := req.CheckHandshake(m.request.framing)
+	if rerr != nil {
+		c.refuse(rerr)
 		return
 	}
 	u := &upgrade{c: c, key: key, extensions: c.l.e.limits.Extensions(req)}

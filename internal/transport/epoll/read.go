@@ -4,7 +4,6 @@ package epoll
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -216,11 +215,7 @@ func (c *conn) clientClosed(code ws.CloseCode, text string) {
 
 // failed ends the connection for a breach of the protocol or a limit.
 func (c *conn) failed(err error) {
-	why := transport.CloseReason{Code: ws.CloseProtocolError, Err: err, Drop: transport.DropOf(err)}
-	var breach *ws.Error
-	if errors.As(err, &breach) {
-		why.Code, why.Text = breach.Code, breach.Text()
-	}
+	why := transport.BreachOf(err)
 	c.mu.Lock()
 	first := !c.moreLocked().ended
 	c.settleLocked(why)

@@ -392,15 +392,9 @@ func (c *conn) droppedFields(n int) {
 // meanwhile so that the client's leaving is noticed. early is what came behind
 // the head.
 func (c *conn) upgrade(req *transport.Request, f transport.Framing, early []byte) {
-	key, herr := req.CheckHandshake(f.Minor)
-	if herr != nil || !f.OriginForm {
-		status, text := 400, "the target must be a path"
-		if herr != nil {
-			status, text = herr.Status, herr.Text()
-		}
-		c.dropped(transport.DropInfo{Reason: transport.DropBadHandshake, Status: status, Err: errors.New(text)})
-		c.respondLast(transport.ErrorResponse(status, text, time.Now()))
-		c.endHTTP()
+	key, rerr := req.CheckHandshake(f)
+	if rerr != nil {
+		c.refuse(rerr)
 		return
 	}
 	u := &upgrade{c: c, key: key, extensions: c.e.limits.Extensions(req), gone: make(chan struct{})}

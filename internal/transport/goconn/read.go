@@ -2,7 +2,6 @@ package goconn
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"time"
 
@@ -156,11 +155,7 @@ func (c *conn) clientClosed(code ws.CloseCode, text string) {
 
 // failed ends the connection for a breach of the protocol or a limit.
 func (c *conn) failed(err error) {
-	why := transport.CloseReason{Code: ws.CloseProtocolError, Err: err, Drop: transport.DropOf(err)}
-	var breach *ws.Error
-	if errors.As(err, &breach) {
-		why.Code, why.Text = breach.Code, breach.Text()
-	}
+	why := transport.BreachOf(err)
 	c.mu.Lock()
 	first := !c.ended
 	c.settleLocked(why)
