@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"tidegate/internal/uring"
 )
 
 // freeBytes is the space that this user may take.
@@ -28,6 +30,14 @@ func kernel() []Check {
 		}
 		checks = append(checks, c)
 	}
+	c := Check{"io_uring", OK, "a message for many leaves by one system call for 64 of them", ""}
+	if r, err := uring.New(1); err != nil {
+		c.State, c.Found = Warn, err.Error()
+		c.Do = "a message for many costs about 1.4 times the CPU: sysctl kernel.io_uring_disabled=0, or allow it in the container's seccomp profile; Linux 5.19 or newer"
+	} else {
+		r.Close()
+	}
+	checks = append(checks, c)
 	for _, s := range []struct {
 		name, file string
 		least      int

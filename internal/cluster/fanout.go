@@ -56,26 +56,39 @@ func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary b
 	var working sync.WaitGroup
 	for _, share := range n.Registry.Shares(runtime.GOMAXPROCS(0)) {
 		working.Go(func() {
-			sent, full := 0, 0
-			defer func() { queued.Add(int64(sent)); refused.Add(int64(full)) }()
+			var batch [connection.MessageBatch]*connection.Connection
+			var errs [connection.MessageBatch]error
+			n, sent, full := 0, 0, 0
+			send := func() {
+				m.SendTo(batch[:n], errs[:n])
+				for i, err := range errs[:n] {
+					switch {
+					case err == nil:
+						sent++
+					case errors.Is(err, apigw.ErrQueueFull):
+						full++
+					case errors.Is(err, connection.ErrMoved):
+						mu.Lock()
+						away = append(away, batch[i].ID())
+						mu.Unlock()
+					}
+				}
+				n = 0
+			}
 			for c := range share {
 				if c.APIID() != to.APIID || c.Stage() != to.Stage {
 					continue
 				}
-				switch err := c.SendMessage(m); {
-				case err == nil:
-					sent++
-				case errors.Is(err, apigw.ErrQueueFull):
-					full++
-				case errors.Is(err, connection.ErrMoved):
-					mu.Lock()
-					away = append(away, c.ID())
-					mu.Unlock()
-				}
-				if sent%1024 == 1023 && ctx.Err() != nil {
-					return
+				batch[n] = c
+				if n++; n == len(batch) {
+					if send(); ctx.Err() != nil {
+						break
+					}
 				}
 			}
+			send()
+			queued.Add(int64(sent))
+			refused.Add(int64(full))
 		})
 	}
 	working.Wait()

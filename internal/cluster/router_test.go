@@ -27,9 +27,6 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 	}
 	return s.err
 }
-func (s *fakeSocket) SendMessage(m *connection.Message) error {
-	return s.Send(m.Encoded(func(m *connection.Message) any { return m.Payload }).([]byte), m.Binary)
-}
 func (s *fakeSocket) Close(code int, reason string) error {
 	s.closed = reason
 	return nil
@@ -150,5 +147,3 @@ func BenchmarkPush(b *testing.B) {
 type discard struct{ *fakeSocket }
 
 func (discard) Send([]byte, bool) error { return nil }
-
-func (discard) SendMessage(*connection.Message) error { return nil }

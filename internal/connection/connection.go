@@ -25,8 +25,6 @@ import (
 type Socket interface {
 	// Send queues one message. Errors: apigw.ErrQueueFull, apigw.ErrGone, ErrMoved.
 	Send(payload []byte, binary bool) error
-	// SendMessage is Send for a message that goes to many clients.
-	SendMessage(*Message) error
 	// Close queues a close frame with an RFC 6455 code behind what is queued. Later
 	// calls do nothing. The error is ErrMoved, or apigw.ErrQueueFull when that
 	// couldn't be found out in time.
@@ -196,14 +194,6 @@ func (c *Connection) unreachable() error {
 		return ErrMoved
 	}
 	return apigw.ErrGone
-}
-
-// SendMessage is Send for a message that goes to many clients.
-func (c *Connection) SendMessage(m *Message) error {
-	if err := c.unreachable(); err != nil {
-		return err
-	}
-	return c.socket.SendMessage(m)
 }
 
 // Close sends a close frame and refuses everything from then on; the engine

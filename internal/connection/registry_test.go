@@ -31,7 +31,6 @@ func (s *fakeSocket) Send(p []byte, binary bool) error {
 	s.note("send %s %v", p, binary)
 	return s.err
 }
-func (s *fakeSocket) SendMessage(m *Message) error { return s.Send(m.Payload, m.Binary) }
 func (s *fakeSocket) Close(code int, reason string) error {
 	s.note("close %d %s", code, reason)
 	return s.err

@@ -246,11 +246,26 @@ func (s socket) Send(payload []byte, binary bool) error {
 	return sendError(s.Conn.Send(payload, binary))
 }
 
-// SendMessage implements connection.Socket.
-func (s socket) SendMessage(m *connection.Message) error {
+// SendMany implements connection.Sender.
+func (socket) SendMany(m *connection.Message, to []connection.Socket, errs []error) {
 	p := m.Encoded(func(m *connection.Message) any { return &transport.Prepared{Payload: m.Payload, Binary: m.Binary} })
-	return sendError(s.Conn.SendPrepared(p.(*transport.Prepared)))
+	conns := batches.Get().(*[connection.MessageBatch]transport.Conn)
+	defer batches.Put(conns)
+	defer clear(conns[:])
+	for i, s := range to {
+		if s != nil {
+			conns[i] = s.(socket).Conn
+		}
+	}
+	p.(*transport.Prepared).SendTo(conns[:len(to)], errs)
+	for i := range to {
+		if to[i] != nil {
+			errs[i] = sendError(errs[i])
+		}
+	}
 }
+
+var batches = sync.Pool{New: func() any { return new([connection.MessageBatch]transport.Conn) }}
 
 // sendError puts an engine's error into the gateway's words.
 func sendError(err error) error {
@@ -272,7 +287,7 @@ func (s socket) Close(code int, reason string) error {
 	return sendError(s.Conn.Close(ws.CloseCode(code), reason))
 }
 
-var _ connection.Socket = socket{}
+var _ connection.Sender = socket{}
 
 // fillConnectRequest writes the handshake in the words of $connect, over the fields
 // of a request that is no longer used.

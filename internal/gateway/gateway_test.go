@@ -184,8 +184,6 @@ type client struct {
 	closed string
 }
 
-func (s *client) SendMessage(m *connection.Message) error { return s.Send(m.Payload, m.Binary) }
-
 func (s *client) Send(p []byte, binary bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -436,12 +436,11 @@ func TestWithdrawDuringARefusedConnect(t *testing.T) {
 // nobody takes everything.
 type nobody struct{}
 
-func (nobody) Send([]byte, bool) error               { return nil }
-func (nobody) SendMessage(*connection.Message) error { return nil }
-func (nobody) Close(int, string) error               { return nil }
-func (nobody) LastActive() time.Time                 { return time.Time{} }
-func (nobody) PauseReads()                           {}
-func (nobody) ResumeReads()                          {}
+func (nobody) Send([]byte, bool) error { return nil }
+func (nobody) Close(int, string) error { return nil }
+func (nobody) LastActive() time.Time   { return time.Time{} }
+func (nobody) PauseReads()             {}
+func (nobody) ResumeReads()            {}
 
 // mockStage has a two-way MOCK route with a constant reply.
 func mockStage(tb testing.TB) *stage.Stage {

@@ -37,11 +37,10 @@ func (s *socket) heard() []string {
 	return s.got
 }
 
-func (s *socket) SendMessage(m *connection.Message) error { return s.Send(m.Payload, m.Binary) }
-func (s *socket) Close(int, string) error                 { return s.Send([]byte("closed"), false) }
-func (s *socket) LastActive() time.Time                   { return time.UnixMilli(5) }
-func (s *socket) PauseReads()                             {}
-func (s *socket) ResumeReads()                            {}
+func (s *socket) Close(int, string) error { return s.Send([]byte("closed"), false) }
+func (s *socket) LastActive() time.Time   { return time.UnixMilli(5) }
+func (s *socket) PauseReads()             {}
+func (s *socket) ResumeReads()            {}
 
 // A side is one process of a hand-off.
 type side struct {

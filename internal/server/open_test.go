@@ -175,12 +175,11 @@ func TestConnectionsAreOpen(t *testing.T) {
 // deaf is a socket that takes everything.
 type deaf struct{}
 
-func (deaf) Send([]byte, bool) error               { return nil }
-func (deaf) SendMessage(*connection.Message) error { return nil }
-func (deaf) Close(int, string) error               { return nil }
-func (deaf) LastActive() time.Time                 { return time.Time{} }
-func (deaf) PauseReads()                           {}
-func (deaf) ResumeReads()                          {}
+func (deaf) Send([]byte, bool) error { return nil }
+func (deaf) Close(int, string) error { return nil }
+func (deaf) LastActive() time.Time   { return time.Time{} }
+func (deaf) PauseReads()             {}
+func (deaf) ResumeReads()            {}
 
 // TestEveryAddress: who listens on all addresses is told so by names that lead
 // here, and serves requests to each.

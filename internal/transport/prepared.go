@@ -2,6 +2,15 @@ package transport
 
 import "sync"
 
+// A Sender is a Conn whose engine sends one message to many of its clients with
+// less work than one by one.
+type Sender interface {
+	Conn
+	// SendMany is SendPrepared to each of to, of which some may be other engines'
+	// and some nil: errs[i] becomes what it returns for to[i].
+	SendMany(p *Prepared, to []Conn, errs []error)
+}
+
 // A Prepared is one message for many clients: it is encoded once, for those with
 // compression and for those without. Text must be valid UTF-8. It is safe for
 // concurrent use; the fields must not be changed.
@@ -22,4 +31,19 @@ func (p *Prepared) Frames(l *Limits, deflate bool) []byte {
 	}
 	p.once[i].Do(func() { p.frames[i] = l.AppendMessage(nil, p.Payload, p.Binary, deflate) })
 	return p.frames[i]
+}
+
+// SendTo is SendPrepared to each of to, of which some may be nil: errs[i] becomes
+// what it returns for to[i].
+func (p *Prepared) SendTo(to []Conn, errs []error) {
+	for i, c := range to {
+		switch c := c.(type) {
+		case nil:
+		case Sender:
+			c.SendMany(p, to[i:], errs[i:])
+			return
+		default:
+			errs[i] = c.SendPrepared(p)
+		}
+	}
 }

@@ -65,6 +65,7 @@ type Engine struct {
 	turn    atomic.Uint32 // whose the next connection is
 	closing atomic.Bool
 	transit atomic.Pointer[transit] // the batch on its way, or the last
+	rings   rings
 
 	freezing sync.Mutex    // held by Freeze
 	patience time.Duration // how long Send waits for a batch's outcome
@@ -107,6 +108,7 @@ func New(cfg Config) (*Engine, error) {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
+	e.rings.most = 2 * n // fan-outs beyond that send one by one
 	for range n {
 		l, err := newLoop(e)
 		if err != nil {
@@ -344,6 +346,7 @@ func (e *Engine) CloseWith(code ws.CloseCode, text string) error {
 	}
 	if first {
 		close(e.stop)
+		e.rings.close()
 		for _, l := range e.loops {
 			l.do(func() { l.stopping = true })
 		}

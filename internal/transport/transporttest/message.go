@@ -462,9 +462,17 @@ func testSendPrepared(t *testing.T, e env) {
 	var full error
 	for i := 0; full == nil; i++ {
 		p := &transport.Prepared{Payload: []byte(fmt.Sprint(i) + strings.Repeat(" and so on", 2000))}
-		for _, c := range conns[:2] {
-			if err := c.SendPrepared(p); err != nil {
-				t.Fatalf("SendPrepared: %v", err)
+		errs := make([]error, 5)
+		if many := i%2 == 0; many {
+			p.SendTo([]transport.Conn{conns[0], conns[1], nil, conns[2], conns[3]}, errs)
+		} else {
+			for j, c := range conns {
+				errs[[]int{0, 1, 3, 4}[j]] = c.SendPrepared(p)
+			}
+		}
+		for j, c := range conns[:2] {
+			if errs[j] != nil {
+				t.Fatalf("client %d: %v", j, errs[j])
 			}
 			c.Send(fmt.Append(nil, "alone ", i), false)
 		}
@@ -472,17 +480,73 @@ func testSendPrepared(t *testing.T, e env) {
 			c.want(event{ws.Text, string(p.Payload), 0})
 			c.want(event{ws.Text, fmt.Sprint("alone ", i), 0})
 		}
-		if err := conns[3].SendPrepared(p); err != transport.ErrClosed {
-			t.Fatalf("SendPrepared to a closed connection: %v, want ErrClosed", err)
+		if errs[2] != nil || errs[4] != transport.ErrClosed {
+			t.Fatalf("nobody: %v, want nil; a closed connection: %v, want ErrClosed", errs[2], errs[4])
 		}
-		if full = conns[2].SendPrepared(p); full == nil {
+		if full = errs[3]; full == nil {
 			sent++
 		}
 	}
 	if full != transport.ErrQueueFull {
-		t.Errorf("SendPrepared to a client that doesn't read: %v, want ErrQueueFull", full)
+		t.Errorf("a client that doesn't read: %v, want ErrQueueFull", full)
 	}
 	for i := range sent {
 		deaf.want(event{ws.Text, fmt.Sprint(i) + strings.Repeat(" and so on", 2000), 0})
 	}
+}
+
+// Several messages go to more clients than an engine sends to at a time, while each
+// client gets others too: each has all of them, those of a sender in order.
+func testSendTo(t *testing.T, e env) {
+	const clients, senders, rounds = 150, 3, 20
+	s := e.tcp(t, transport.DefaultLimits(), newRecorder(t), nil)
+	all := make([]*client, clients)
+	conns := make([]transport.Conn, clients)
+	for i := range all {
+		all[i] = s.client()
+		all[i].open("/")
+		conns[i] = take(t, s.handler.conns, "bind")
+	}
+	other := e.tcp(t, transport.DefaultLimits(), newRecorder(t), nil)
+	stranger := other.client()
+	stranger.open("/")
+	conns = append(conns, take(t, other.handler.conns, "bind"))
+	all = append(all, stranger)
+	var wg sync.WaitGroup
+	for i := range senders {
+		wg.Go(func() {
+			for j := range rounds {
+				p := &transport.Prepared{Payload: fmt.Append(nil, i, " ", j)}
+				errs := make([]error, len(conns))
+				p.SendTo(conns, errs)
+				if err := errors.Join(errs...); err != nil {
+					t.Errorf("SendTo: %v", err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for j := range rounds {
+			for k, c := range conns {
+				if err := c.Send(fmt.Append(nil, senders, " ", j), false); err != nil {
+					t.Errorf("Send to %d: %v", k, err)
+				}
+			}
+		}
+	})
+	for k, c := range all {
+		var next [senders + 1]int
+		for range (senders + 1) * rounds {
+			ev, err := c.next()
+			if err != nil {
+				t.Fatalf("client %d: %v", k, err)
+			}
+			var i, j int
+			if _, err := fmt.Sscan(ev.Payload, &i, &j); err != nil || i < 0 || i > senders || j != next[i] {
+				t.Fatalf("client %d received %s, want sender's next in order", k, short(ev))
+			}
+			next[i]++
+		}
+	}
+	wg.Wait()
 }

@@ -73,7 +73,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"WriteTimeout", testWriteTimeout},
 		{"PauseReads", testPauseReads},
 		{"ConcurrentSend", testConcurrentSend},
-		{"SendPrepared", testSendPrepared},
+		{"FanOut", testFanOut},
 		{"Panics", testPanics},
 		{"MaxConnections", testMaxConnections},
 		{"EngineClose", testEngineClose},
@@ -462,4 +462,12 @@ func testBadField(t *testing.T, e env) {
 		}
 		none(t, h.conns, "bind")
 	}
+}
+
+// RunFanOut runs what Run has of messages for many, alone.
+func RunFanOut(t *testing.T, newEngine NewEngine) { testFanOut(t, env{newEngine}) }
+
+func testFanOut(t *testing.T, e env) {
+	t.Run("Prepared", func(t *testing.T) { testSendPrepared(t, e) })
+	t.Run("SendTo", func(t *testing.T) { testSendTo(t, e) })
 }
