@@ -430,6 +430,57 @@ func TestServeAgain(t *testing.T) {
 	}
 }
 
+// TestServeBackendConnections: more messages than there may be connections wait for
+// one, and all are answered.
+func TestServeBackendConnections(t *testing.T) {
+	t.Parallel()
+	const clients, most = 12, 3
+	var mu sync.Mutex
+	opened, waiting := 0, 0
+	release := make(chan struct{})
+	b := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/say" {
+			mu.Lock()
+			waiting++
+			mu.Unlock()
+			<-release
+		}
+		echo(w, r.URL.Path, string(body))
+	}))
+	b.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			mu.Lock()
+			opened++
+			mu.Unlock()
+		}
+	}
+	b.Start()
+	t.Cleanup(b.Close)
+	s := startServe(t, serveHead+fmt.Sprintf("limits: {backend_connections: %d}\n", most)+chatAPI(b.URL))
+	socks := make([]*testSocket, clients)
+	for i := range socks {
+		socks[i] = s.dialURL(s.URLs[0], client.DialOptions{})
+	}
+	for i, sock := range socks {
+		sock.say(fmt.Sprint("message ", i))
+	}
+	s.await("as many messages with the backend as connections", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return waiting >= most
+	})
+	close(release)
+	for i, sock := range socks {
+		sock.want(fmt.Sprint("echo of message ", i))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if opened > most {
+		t.Errorf("%d connections to the backend, want %d at most", opened, most)
+	}
+}
+
 // TestServeDrains: at SIGTERM who waits for an answer gets it before the close, and
 // nobody new is let in.
 func TestServeDrains(t *testing.T) {

@@ -32,6 +32,8 @@ type Limits struct {
 	Refused        int // throttled messages in a row that close their client with 1008; 0: none
 	InFlight       int // messages of one client with backends at once; beyond it reads pause
 
+	BackendConnections int // to one HTTP backend at once; beyond it messages wait for a free one
+
 	URLSize            int // bytes of a handshake's path and query
 	HeaderSize         int // bytes of all of a handshake's header values
 	IntegrationTimeout time.Duration
@@ -52,7 +54,8 @@ func LimitsOf(m Mode) Limits {
 		Mode:      m,
 		FrameSize: MaxFrame, MessageSize: MaxMessage, Idle: IdleTimeout, Lifetime: ConnectionLifetime,
 		ConnectionRate: ConnectionRate, AccountRate: AccountRate, AccountBurst: AccountBurst, Refused: MaxRefused, InFlight: MaxInFlightConnection,
-		URLSize: MaxURL, HeaderSize: MaxHeaderValues, IntegrationTimeout: MaxIntegrationTimeout,
+		BackendConnections: MaxBackendConnections,
+		URLSize:            MaxURL, HeaderSize: MaxHeaderValues, IntegrationTimeout: MaxIntegrationTimeout,
 		APIs: MaxAPIs, Routes: MaxRoutes, Integrations: MaxIntegrations, Authorizers: MaxAuthorizers, Stages: MaxStages,
 		APIKeys: MaxAPIKeys, UsagePlans: MaxUsagePlans, Domains: MaxDomains,
 	}

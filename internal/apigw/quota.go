@@ -50,9 +50,10 @@ const (
 )
 
 // Bounds that are Tidegate's own: how many messages may be on their way to
-// backends before reads pause.
+// backends before reads pause, and by how many connections they go to one of them.
 const (
 	MaxInFlightConnection  = 16
 	MaxInFlightIntegration = 1024
 	MaxInFlightProcess     = 16384
+	MaxBackendConnections  = 1024
 )

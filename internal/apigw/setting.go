@@ -45,6 +45,7 @@ var settings = []Setting{
 	{Name: "account_burst", About: "of these at once", Adjustable: true, least: 1, top: topRate, field: func(l *Limits) any { return &l.AccountBurst }},
 	{Name: "refused", About: "throttled messages in a row within 10 s", none: true, least: 1, top: topRate, field: func(l *Limits) any { return &l.Refused }},
 	{Name: "in_flight", About: "messages of one client with backends at once", least: 1, top: topCount, field: func(l *Limits) any { return &l.InFlight }},
+	{Name: "backend_connections", About: "connections to one HTTP backend at once", least: 1, top: topCount, field: func(l *Limits) any { return &l.BackendConnections }},
 	{Name: "url_size", About: "a handshake's path and query", size: true, least: 256, top: 64 << 10, field: func(l *Limits) any { return &l.URLSize }},
 	{Name: "header_size", About: "all header values of a handshake", size: true, least: 512, top: 256 << 10, field: func(l *Limits) any { return &l.HeaderSize }},
 	{Name: "integration_timeout", About: "the longest timeoutInMillis of an integration", least: int64(MinIntegrationTimeout), top: int64(15 * time.Minute), field: func(l *Limits) any { return &l.IntegrationTimeout }},

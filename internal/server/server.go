@@ -377,8 +377,10 @@ func (s *Server) newBinder(gate *awshttp.Gate, handlers map[string]http.Handler)
 	if s.options.Limits.Mode == apigw.ModeExtended {
 		announcer = &integration.Announcer{Secret: s.options.WebhookSecret}
 	}
-	transport := upstream.NewTransport(upstream.Config{})
-	s.backends = upstream.New(upstream.Config{Other: transport})
+	bounds := upstream.Config{MaxConns: s.options.Limits.BackendConnections}
+	transport := upstream.NewTransport(bounds)
+	bounds.Other = transport
+	s.backends = upstream.New(bounds)
 	return &binder{
 		announcer: announcer, alone: s.options.Serve != nil,
 		limits: s.options.Limits,
