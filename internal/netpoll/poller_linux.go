@@ -23,7 +23,6 @@ const (
 	End = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
 
 	EdgeTriggered = 1 << 31 // EPOLLET, which syscall has as a negative number
-	Exclusive     = 1 << 28 // EPOLLEXCLUSIVE: one poller is woken for a connection, not all
 )
 
 // Turn is how many events one Poll fetches at most.

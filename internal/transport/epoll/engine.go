@@ -62,7 +62,7 @@ type Engine struct {
 	loops  []*loop
 
 	count   atomic.Int64  // connections held
-	turn    atomic.Uint32 // whose the next connection is
+	turn    atomic.Uint32 // whose the next connection of Thaw's is
 	closing atomic.Bool
 	transit atomic.Pointer[transit] // the batch on its way, or the last
 	rings   rings
@@ -147,6 +147,7 @@ type listener struct {
 	fd       int
 	failed   chan error   // has room for one; the first counts
 	failures atomic.Int32 // of accept, in a row
+	keeper   atomic.Pointer[loop]
 }
 
 // A served is what Serve was given with a listener.
@@ -272,8 +273,10 @@ func (ln *listener) fail(err error) {
 	}
 }
 
-// listenLocked has the loops accept from the listener.
+// listenLocked has a loop accept from the listener.
 func (e *Engine) listenLocked(ln *listener) {
+	least, _ := e.loops[0].idlest()
+	ln.keeper.Store(least)
 	for _, l := range e.loops {
 		l.do(func() { l.listen(ln) })
 	}

@@ -9,6 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -109,8 +112,14 @@ func noDescriptors(t *testing.T) (restore func()) {
 
 // When the process has no descriptor left, clients wait and are taken later.
 func TestNoDescriptorLeft(t *testing.T) {
+	for _, loops := range []int{1, 2} {
+		t.Run(strconv.Itoa(loops), func(t *testing.T) { testNoDescriptorLeft(t, loops) })
+	}
+}
+
+func testNoDescriptorLeft(t *testing.T, loops int) {
 	failed := make(chan error, 100)
-	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), Loops: 1, Events: transport.EventListener{
+	_, addr := serve(t, Config{Limits: transport.DefaultLimits(), Loops: loops, Events: transport.EventListener{
 		AcceptFailed: func(i transport.AcceptFailedInfo) {
 			select {
 			case failed <- i.Err:
@@ -150,6 +159,80 @@ func TestNoDescriptorLeft(t *testing.T) {
 		c.SetDeadline(time.Now().Add(20 * time.Second))
 		transporttest.Open(t, c)
 	}
+}
+
+// One loop at a time waits for a listener's clients, and each loop gets its share.
+func TestListenerGoesRound(t *testing.T) {
+	const loops = 3
+	h := newHandler()
+	h.conns, h.closes = make(chan transport.Conn, 300), make(chan transport.CloseReason, 300)
+	e, addr := serve(t, Config{Limits: transport.DefaultLimits(), Loops: loops}, h)
+	held := func() (least, most, sum int64) {
+		least = e.loops[0].held.Load()
+		for _, l := range e.loops {
+			n := l.held.Load()
+			least, most, sum = min(least, n), max(most, n), sum+n
+		}
+		return least, most, sum
+	}
+	balanced := func(clients int64) {
+		t.Helper()
+		if least, most, sum := held(); sum != clients || most-least > 1+clients/surplusShare {
+			t.Errorf("of %d clients a loop has %d and another one %d; all together %d", clients, least, most, sum)
+		}
+	}
+	for i := range int64(60) { // one after the other
+		transporttest.Open(t, dial(t, addr))
+		balanced(i + 1)
+		if n := watchers(t, addr); n > 1 {
+			t.Fatalf("%d loops wait for clients", n)
+		}
+	}
+	var storm sync.WaitGroup
+	for range 240 {
+		storm.Go(func() { transporttest.Open(t, dial(t, addr)) })
+	}
+	storm.Wait()
+	balanced(300)
+	for end := time.Now().Add(20 * time.Second); watchers(t, addr) != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no loop waits for clients")
+		}
+	}
+}
+
+// watchers counts the pollers of this process that wait for the listener's clients.
+func watchers(t *testing.T, addr string) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(fd string) string {
+		number, _ := strconv.Atoi(fd)
+		if on, err := syscall.GetsockoptInt(number, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || on == 0 {
+			return ""
+		}
+		sa, err := syscall.Getsockname(number)
+		in, ok := sa.(*syscall.SockaddrInet4)
+		if err != nil || !ok {
+			return ""
+		}
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)).String()
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); to != "anon_inode:[eventpoll]" {
+			continue
+		}
+		info, _ := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+		for line := range strings.Lines(string(info)) {
+			// Of the listener's descriptors package net's poller has one, edge-triggered.
+			if f := strings.Fields(line); len(f) > 3 && f[0] == "tfd:" && f[3] == "19" && of(f[1]) == addr {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // A fault of the engine's own costs one connection.

@@ -3,14 +3,11 @@
 package epoll
 
 import (
-	"errors"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"tidegate/internal/netpoll"
 	"tidegate/internal/transport"
@@ -18,11 +15,9 @@ import (
 )
 
 const (
-	scratchSize   = 64 << 10 // what one read takes at most
-	acceptsATurn  = 64       // so that a storm of clients doesn't starve those that are here
-	readsATurn    = 16       // so that one client doesn't starve the others
-	acceptBackoff = 5 * time.Millisecond
-	restsATurn    = 8192 // idle connections looked at: less than a millisecond
+	scratchSize = 64 << 10 // what one read takes at most
+	readsATurn  = 16       // so that one client doesn't starve the others
+	restsATurn  = 8192     // idle connections looked at: less than a millisecond
 )
 
 // A loop serves its share of the connections, on one goroutine.
@@ -54,6 +49,8 @@ type loop struct {
 	timed  []*conn // with a network deadline
 
 	late sync.Mutex // held by what do runs once the loop has ended
+
+	held atomic.Int64 // slots in use
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -114,7 +111,7 @@ func (l *loop) finish() {
 func (l *loop) dispatch(ev *syscall.EpollEvent) {
 	if ev.Fd < 0 {
 		if i := firstListenTag - int(ev.Fd); i >= 0 && l.listeners[i] != nil {
-			l.accept(l.listeners[i], i)
+			l.accept(l.listeners[i])
 		}
 		return
 	}
@@ -258,6 +255,7 @@ func (l *loop) register(c *conn) error {
 	l.generation++
 	c.slot, c.generation = uint32(slot), l.generation
 	c.registered = true
+	l.held.Add(1)
 	return l.poller.Add(int(c.fd), netpoll.Connection, int32(slot), c.generation)
 }
 
@@ -269,105 +267,5 @@ func (l *loop) release(c *conn) {
 	c.registered = false
 	l.slots[c.slot] = nil
 	l.free = append(l.free, c.slot)
-}
-
-// listen begins to accept from a listener.
-func (l *loop) listen(ln *listener) {
-	if l.stopping {
-		return
-	}
-	i := 0
-	for i < len(l.listeners) && l.listeners[i] != nil {
-		i++
-	}
-	if i == len(l.listeners) {
-		l.listeners = append(l.listeners, nil)
-	}
-	l.listeners[i] = ln
-	l.watchListener(ln, i)
-}
-
-func (l *loop) watchListener(ln *listener, i int) {
-	if err := l.poller.Add(ln.fd, syscall.EPOLLIN|netpoll.Exclusive, int32(firstListenTag-i), 0); err != nil && !errors.Is(err, syscall.EEXIST) {
-		ln.fail(err)
-	}
-}
-
-// unlisten accepts from the listener no longer.
-func (l *loop) unlisten(ln *listener) {
-	for i := range l.listeners {
-		if l.listeners[i] == ln {
-			l.listeners[i] = nil
-			if !l.stopping {
-				l.poller.Remove(ln.fd)
-			}
-		}
-	}
-}
-
-// accept takes the clients that wait.
-func (l *loop) accept(ln *listener, i int) {
-	if l.e.closing.Load() {
-		return
-	}
-	for range acceptsATurn {
-		fd, peer, errno := acceptSocket(ln.fd)
-		switch errno {
-		case 0:
-			l.accepted(ln, fd, peer)
-		case syscall.EAGAIN:
-			return
-		case syscall.EINTR, syscall.ECONNABORTED:
-		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-			l.backOff(ln, i, errno)
-			return
-		default:
-			ln.fail(os.NewSyscallError("accept4", errno))
-			return
-		}
-	}
-	// The listener is level-triggered: who still waits comes with the next turn.
-}
-
-// backOff leaves clients in the listener's queue for a while, because the
-// process or the machine has no room for them.
-func (l *loop) backOff(ln *listener, i int, err error) {
-	if f := l.e.events.AcceptFailed; f != nil {
-		f(transport.AcceptFailedInfo{Addr: ln.l.Addr(), Err: os.NewSyscallError("accept4", err)})
-	}
-	l.poller.Remove(ln.fd)
-	time.AfterFunc(min(acceptBackoff<<min(ln.failures.Add(1), 8), time.Second), func() {
-		l.do(func() {
-			if i < len(l.listeners) && l.listeners[i] == ln {
-				l.watchListener(ln, i)
-			}
-		})
-	})
-}
-
-// accepted gives a new socket, whose other end is peer, to the loop whose turn it is.
-func (l *loop) accepted(ln *listener, fd int, peer address) {
-	e := l.e
-	ln.failures.Store(0)
-	owner := e.loops[e.turn.Add(1)%uint32(len(e.loops))]
-	c := newConn(owner, &ln.served, fd, peer)
-	if n := e.count.Add(1); e.limits.MaxConnections > 0 && n > int64(e.limits.MaxConnections) {
-		e.left()
-		syscall.Close(fd)
-		c.dropped(transport.DropInfo{Reason: transport.DropTooManyConnections})
-		return
-	}
-	if f := e.events.ConnectionBegin; f != nil && !c.guard("ConnectionBegin", func() {
-		f(transport.ConnectionInfo{RemoteAddr: c.RemoteAddr(), LocalAddr: ln.addr})
-	}) {
-		e.left()
-		syscall.Close(fd)
-		return
-	}
-	owner.time(c)
-	if owner == l {
-		l.serve(c)
-	} else {
-		owner.post(c)
-	}
+	l.held.Add(-1)
 }
