@@ -71,8 +71,10 @@ func (c *Call) write(a answer) {
 
 // A Door is where a process is asked to hand off.
 type Door struct {
-	l     *net.UnixListener
-	calls chan *Call
+	l      *net.UnixListener
+	calls  chan *Call
+	closed chan struct{}
+	once   sync.Once
 }
 
 // OpenDoor opens the door of a data dir, which must be this process's. One that
@@ -95,7 +97,7 @@ func OpenDoor(dir string) (*Door, error) {
 		l.Close()
 		return nil, fmt.Errorf("the hand-off's socket: %w", err)
 	}
-	d := &Door{l: l, calls: make(chan *Call)}
+	d := &Door{l: l, calls: make(chan *Call), closed: make(chan struct{})}
 	go d.serve()
 	return d, nil
 }
@@ -103,8 +105,15 @@ func OpenDoor(dir string) (*Door, error) {
 // Calls are the requests. It is closed by Close.
 func (d *Door) Calls() <-chan *Call { return d.calls }
 
-// Close takes no request any more; what was taken can still be answered.
-func (d *Door) Close() error { return d.l.Close() }
+// Close takes no request any more; what was taken can still be answered. One that
+// waits to be taken is told to ask again.
+func (d *Door) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return d.l.Close()
+}
+
+// acceptPause is how long a door waits when the process has no descriptor left.
+const acceptPause = 100 * time.Millisecond
 
 // serve reads one request after the other: they come rarely, from people.
 func (d *Door) serve() {
@@ -112,7 +121,12 @@ func (d *Door) serve() {
 	for {
 		c, err := d.l.AcceptUnix()
 		if err != nil {
-			return
+			select {
+			case <-d.closed:
+				return
+			case <-time.After(acceptPause):
+				continue
+			}
 		}
 		if err := mayAsk(c); err != nil {
 			(&Call{c: c}).Done(Result{Error: err.Error()})
@@ -124,7 +138,12 @@ func (d *Door) serve() {
 			c.Close()
 			continue
 		}
-		d.calls <- call
+		select {
+		case d.calls <- call:
+		case <-d.closed:
+			call.Done(Result{Busy: true, Error: "an earlier hand-off was under way; ask again"})
+			return
+		}
 	}
 }
 

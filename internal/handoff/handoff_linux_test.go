@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -724,47 +723,5 @@ func TestBatchOf(t *testing.T) {
 	got, err := batchOf(&header{Kind: kindBatch, Connections: []passed{{Listener: "l", State: 5}}}, []byte("abcde"), []*os.File{file})
 	if err != nil || string(got[0].State) != "abcde" || got[0].Data != nil {
 		t.Errorf("%+v, %v", got, err)
-	}
-}
-
-// TestDoor asks through a socket in a data dir whose path is longer than a socket's
-// address can be, and replaces one that another process left.
-func TestDoor(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Ask(t.Context(), dir, Request{}, nil); !errors.Is(err, ErrNobody) {
-		t.Errorf("where there is no door: %v", err)
-	}
-	first, err := OpenDoor(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first.Close()
-	if _, err := Ask(t.Context(), dir, Request{}, nil); !errors.Is(err, ErrNobody) {
-		t.Errorf("where nobody listens any more: %v", err)
-	}
-	d, err := OpenDoor(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(filepath.Join(dir, doorName)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the socket: %v, %v", info.Mode(), err)
-	}
-	want := Result{Progress: Progress{Step: Moved, PID: 7, Connections: 3}, Left: 1}
-	go func() {
-		c := <-d.Calls()
-		c.Tell(Progress{Step: Started, PID: len(c.Binary)})
-		c.Done(want)
-		d.Close()
-	}()
-	var heard []Progress
-	got, err := Ask(t.Context(), dir, Request{Binary: "1234567"}, func(p Progress) { heard = append(heard, p) })
-	if err != nil || got != want || !slices.Equal(heard, []Progress{{Step: Started, PID: 7}}) {
-		t.Errorf("%+v, %v, heard %v", got, err, heard)
-	}
-	if _, open := <-d.Calls(); open {
-		t.Error("a closed door takes calls")
 	}
 }

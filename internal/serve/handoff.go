@@ -191,6 +191,7 @@ func (p *process) restore(ctx context.Context) {
 	}
 	if p.door != nil {
 		p.door.Close()
+		p.door = nil
 	}
 	p.openDoor()
 }

@@ -73,7 +73,12 @@ func Run(ctx context.Context, o Options) error {
 		case <-o.Reload:
 			p.reload(ctx)
 			continue
-		case call = <-p.calls():
+		case asked, open := <-p.calls():
+			if !open {
+				p.door = nil
+				continue
+			}
+			call = asked
 		case <-o.HandOff.Signal:
 		case <-ctx.Done():
 			return p.end()
