@@ -3,6 +3,9 @@ package cluster
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"tidegate/internal/apigw"
@@ -104,4 +107,45 @@ func TestTwoProcesses(t *testing.T) {
 	if toOld.asked != asked {
 		t.Error("the old process is asked when there is none any more")
 	}
+}
+
+// TestAskedWhileHandedOff holds that a call which finds a connection at the moment in
+// which it goes finds it in the other process.
+func TestAskedWhileHandedOff(t *testing.T) {
+	oldTable, newTable := registryOf(t, 1), registryOf(t, 2)
+	old, new := NewRouter(Node{Registry: oldTable}, EventListener{}), NewRouter(Node{Registry: newTable}, EventListener{})
+	old.SetPeer(&link{Local: new.Local()})
+	clients := make([]*connection.Connection, 20_000)
+	for i := range clients { // of different slots
+		clients[i] = reserve(t, oldTable)
+		clients[i].Open(&fakeSocket{active: at})
+	}
+	var current, asked atomic.Pointer[connection.Connection]
+	current.Store(clients[0])
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for c := current.Load(); c != nil; c = current.Load() {
+			asked.Store(c)
+			if _, err := old.Get(t.Context(), Target{ID: c.ID(), APIID: "api", Stage: "Prod"}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for _, c := range clients {
+		b, err := c.Freeze()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newTable.Thaw(b, &fakeSocket{active: at}, 16); err != nil {
+			t.Fatal(err)
+		}
+		current.Store(c)
+		for asked.Load() != c && !t.Failed() {
+			runtime.Gosched()
+		}
+		oldTable.HandOff(c)
+	}
+	current.Store(nil)
+	asking.Wait()
 }

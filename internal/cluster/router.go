@@ -161,6 +161,8 @@ func (n Node) lookup(t Target) (*connection.Connection, error) {
 	switch c.State() {
 	case connection.Open:
 		return c, nil
+	case connection.Moved: // a moment later its slot is empty
+		return nil, n.missing(t.ID)
 	case connection.Connecting:
 		return nil, fmt.Errorf("%w: $connect has not answered yet, and a client can be pushed to only afterwards", apigw.ErrGone)
 	}
