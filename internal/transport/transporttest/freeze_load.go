@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,27 +66,8 @@ func testFreezeConcurrentSend(t *testing.T, e env) {
 		}
 	}
 	received := make(chan error, 1)
-	end := make(chan [senders]int, 1)
-	go func() {
-		var next [senders]int
-		for {
-			ev, err := c.next()
-			if err == nil && ev.Payload == "end" {
-				end <- next
-				received <- nil
-				return
-			}
-			var i, j int
-			if err == nil {
-				_, err = fmt.Sscan(ev.Payload, &i, &j)
-			}
-			if err != nil || i < 0 || i >= senders || j != next[i] {
-				received <- fmt.Errorf("received %s, %v, want the next of %v", short(ev), err, next)
-				return
-			}
-			next[i]++
-		}
-	}()
+	var got [senders]int
+	go func() { received <- c.inTurn(got[:]) }()
 	for range 3 {
 		goOn(100)
 		_, err := p.a.engine.Freeze(t.Context(), 3, func([]transport.Frozen) error {
@@ -113,8 +95,27 @@ func testFreezeConcurrentSend(t *testing.T, e env) {
 	if err := take(t, received, "the last message"); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-end; fmt.Sprint(got[:]) != fmt.Sprint(counts) {
+	if !slices.Equal(got[:], counts) {
 		t.Errorf("received %v, acknowledged were %v", got, counts)
+	}
+}
+
+// inTurn reads numbered messages, each its sender's next, until one says that it is
+// the end. next counts them by sender.
+func (c *client) inTurn(next []int) error {
+	for {
+		ev, err := c.next()
+		if err == nil && ev.Payload == "end" {
+			return nil
+		}
+		var i, j int
+		if err == nil {
+			_, err = fmt.Sscan(ev.Payload, &i, &j)
+		}
+		if err != nil || i < 0 || i >= len(next) || j != next[i] {
+			return fmt.Errorf("received %s, %v, want the next of %v", short(ev), err, next)
+		}
+		next[i]++
 	}
 }
 

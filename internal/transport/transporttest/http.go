@@ -33,92 +33,19 @@ func testRequests(t *testing.T, e env) {
 	l := transport.DefaultLimits()
 	l.Body = 1 << 10
 	s := e.tcp(t, l, h, nil)
-	check := func(t *testing.T, c *client, method, want string, wantClose bool) {
-		t.Helper()
-		res, body := c.response(method)
-		if res.StatusCode != 200 || body != want || res.Header.Get("X-Method") != method {
-			t.Errorf("answer %d %q, want %q", res.StatusCode, body, want)
-		}
-		if res.Close != wantClose {
-			t.Errorf("answer says close: %v, want %v", res.Close, wantClose)
-		}
-		if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
-			t.Errorf("Date: %v", err)
-		}
+	for _, tt := range []struct {
+		name string
+		test func(*testing.T, *server)
+	}{
+		{"keep-alive, pipelined, later", testPipelined},
+		{"HTTP/1.0", testHTTP10},
+		{"handshake after requests", testHandshakeAfterRequests},
+		{"more answers than the socket takes, then a handshake", testManyAnswers},
+		{"answered later, one by one and ahead of the answer", testAnswersLater},
+		{"half-closed", testHalfClosed},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.test(t, s) })
 	}
-	t.Run("keep-alive, pipelined, later", func(t *testing.T) {
-		c := s.client()
-		c.t = t
-		c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-		check(t, c, "GET", "/a ", false)
-		c.write("\r\nPOST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /c HTTP/1.1\r\nHost: a\r\n\r\nHEAD /d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		check(t, c, "POST", "/later body", false)
-		check(t, c, "GET", "/c ", false)
-		check(t, c, "HEAD", "", true)
-		c.wantEnd()
-	})
-	t.Run("HTTP/1.0", func(t *testing.T) {
-		c := s.client()
-		c.write("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-		if res, _ := c.response("GET"); res.Header.Get("Connection") != "keep-alive" {
-			t.Errorf("header %v, want Connection: keep-alive", res.Header)
-		}
-		c.write("GET /b HTTP/1.0\r\n\r\n")
-		check(t, c, "GET", "/b ", true)
-		c.wantEnd()
-	})
-	t.Run("handshake after requests", func(t *testing.T) {
-		c := s.client()
-		c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
-		check(t, c, "GET", "/a ", false)
-		c.open("/")
-		c.write(text("x"))
-		c.want(event{wsText, "x", 0})
-	})
-	t.Run("more answers than the socket takes, then a handshake", func(t *testing.T) {
-		const requests, size = 1200, 8 << 10
-		c := s.client()
-		c.t = t
-		long := "/" + strings.Repeat("x", size)
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			c.write(strings.Repeat("GET "+long+" HTTP/1.1\r\nHost: a\r\n\r\n", requests) + handshake("/"))
-		}()
-		time.Sleep(20 * time.Millisecond) // the answers meet a client that doesn't read
-		for range requests {
-			check(t, c, "GET", long+" ", false)
-		}
-		if res, _ := c.response("GET"); res.StatusCode != 101 {
-			t.Errorf("handshake: status %d", res.StatusCode)
-		}
-		<-sent
-		c.write(text("x"))
-		c.want(event{wsText, "x", 0})
-	})
-	t.Run("answered later, one by one and ahead of the answer", func(t *testing.T) {
-		c := s.client()
-		c.t = t
-		for i := range 40 {
-			c.write("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
-			if i%2 == 0 {
-				if i%4 == 0 {
-					time.Sleep(time.Millisecond / 2) // about when the answer comes
-				}
-				c.write("GET /later2 HTTP/1.1\r\nHost: a\r\n\r\n")
-				check(t, c, "GET", "/later ", false)
-				check(t, c, "GET", "/later2 ", false)
-				continue
-			}
-			check(t, c, "GET", "/later ", false)
-		}
-	})
-	t.Run("half-closed", func(t *testing.T) {
-		c := s.client()
-		c.write("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		c.Conn.(*net.TCPConn).CloseWrite()
-		check(t, c, "GET", "/later ", true)
-	})
 	// What is not small and whole is never offered.
 	for _, head := range []string{"Content-Length: 1025", "Transfer-Encoding: chunked", "Content-Length: 1\r\nExpect: 100-continue"} {
 		c := s.client()
@@ -127,6 +54,106 @@ func testRequests(t *testing.T, e env) {
 			t.Errorf("%q: status %d, want 404", head, res.StatusCode)
 		}
 	}
+}
+
+// wantAnswer reads an answer of testRequests' handler.
+func wantAnswer(t *testing.T, c *client, method, want string, wantClose bool) {
+	t.Helper()
+	res, body := c.response(method)
+	if res.StatusCode != 200 || body != want || res.Header.Get("X-Method") != method {
+		t.Errorf("answer %d %q, want %q", res.StatusCode, body, want)
+	}
+	if res.Close != wantClose {
+		t.Errorf("answer says close: %v, want %v", res.Close, wantClose)
+	}
+	if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
+		t.Errorf("Date: %v", err)
+	}
+}
+
+// Requests come one behind the other, also while an answer waits.
+func testPipelined(t *testing.T, s *server) {
+	c := s.client()
+	c.t = t
+	c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+	wantAnswer(t, c, "GET", "/a ", false)
+	c.write("\r\nPOST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /c HTTP/1.1\r\nHost: a\r\n\r\nHEAD /d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	wantAnswer(t, c, "POST", "/later body", false)
+	wantAnswer(t, c, "GET", "/c ", false)
+	wantAnswer(t, c, "HEAD", "", true)
+	c.wantEnd()
+}
+
+// An older client has its connection kept if it asks for that.
+func testHTTP10(t *testing.T, s *server) {
+	c := s.client()
+	c.write("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+	if res, _ := c.response("GET"); res.Header.Get("Connection") != "keep-alive" {
+		t.Errorf("header %v, want Connection: keep-alive", res.Header)
+	}
+	c.write("GET /b HTTP/1.0\r\n\r\n")
+	wantAnswer(t, c, "GET", "/b ", true)
+	c.wantEnd()
+}
+
+// A connection that served requests becomes a WebSocket one.
+func testHandshakeAfterRequests(t *testing.T, s *server) {
+	c := s.client()
+	c.write("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+	wantAnswer(t, c, "GET", "/a ", false)
+	c.open("/")
+	c.write(text("x"))
+	c.want(event{wsText, "x", 0})
+}
+
+// Answers that a client doesn't read wait, and a handshake behind them.
+func testManyAnswers(t *testing.T, s *server) {
+	const requests, size = 1200, 8 << 10
+	c := s.client()
+	c.t = t
+	long := "/" + strings.Repeat("x", size)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		c.write(strings.Repeat("GET "+long+" HTTP/1.1\r\nHost: a\r\n\r\n", requests) + handshake("/"))
+	}()
+	time.Sleep(20 * time.Millisecond) // the answers meet a client that doesn't read
+	for range requests {
+		wantAnswer(t, c, "GET", long+" ", false)
+	}
+	if res, _ := c.response("GET"); res.StatusCode != 101 {
+		t.Errorf("handshake: status %d", res.StatusCode)
+	}
+	<-sent
+	c.write(text("x"))
+	c.want(event{wsText, "x", 0})
+}
+
+// A request may come before, with or after the answer to the one before it.
+func testAnswersLater(t *testing.T, s *server) {
+	c := s.client()
+	c.t = t
+	for i := range 40 {
+		c.write("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+		if i%2 == 0 {
+			if i%4 == 0 {
+				time.Sleep(time.Millisecond / 2) // about when the answer comes
+			}
+			c.write("GET /later2 HTTP/1.1\r\nHost: a\r\n\r\n")
+			wantAnswer(t, c, "GET", "/later ", false)
+			wantAnswer(t, c, "GET", "/later2 ", false)
+			continue
+		}
+		wantAnswer(t, c, "GET", "/later ", false)
+	}
+}
+
+// A client that has ended its direction gets its answer.
+func testHalfClosed(t *testing.T, s *server) {
+	c := s.client()
+	c.write("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	c.Conn.(*net.TCPConn).CloseWrite()
+	wantAnswer(t, c, "GET", "/later ", true)
 }
 
 // chanListener hands connections to net/http's server.
