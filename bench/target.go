@@ -69,7 +69,11 @@ const jsonFields = "Content-Type: application/json\r\n"
 func (b *bench) startTarget(ctx context.Context, name, test, backend string) (*target, error) {
 	switch name {
 	case tidegateName:
-		g, err := gateway.Start(ctx, b.program, b.dir, backend, b.limits...)
+		limits := b.limits
+		if test == testUpgrade {
+			limits = append([]string{upgradeLimit}, limits...)
+		}
+		g, err := gateway.Start(ctx, b.program, b.dir, backend, limits...)
 		if err != nil {
 			return nil, err
 		}

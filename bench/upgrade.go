@@ -6,15 +6,18 @@ import (
 	"time"
 
 	"tidegate/bench/load"
-	"tidegate/bench/peers"
 )
 
 // Who does what in a hand-off; the rest is idle.
 const (
-	shareBusy  = 38  // one client of so many is busy with the backend, as many with constant answers
+	shareBusy  = 19  // one client of so many is busy with the backend
 	shareOther = 190 // is in the middle of a frame; as many get pushes
 	mostProbes = 256 // messages at once, when it is over
 	mutedMost  = 20  // clients that don't read
+
+	// A thousand clients share the gateway's connections to the backend: with one for
+	// each, and 19,000 clients, it would need more descriptors than it may have.
+	upgradeLimit = "backend_connections=512"
 )
 
 // What a client of a hand-off does.
@@ -23,7 +26,6 @@ type part uint8
 const (
 	idling part = iota
 	busy        // has one message in flight, always, to a backend that takes its time
-	mocked      // sends messages that the gateway answers
 	halved      // has sent half of a message when the hand-off begins
 	muted       // reads nothing from before the hand-off until after it
 	pushed      // gets pushes, one after the other
@@ -54,9 +56,7 @@ type upgradeRun struct {
 	ledgers  []ledger
 	watching bool
 	stopped  bool
-	waiting  []int  // mocked clients that rest, by when they began to
-	constant []byte // a message with a constant answer
-	gap      int64  // the largest between two answers to one client, ns
+	gap      int64 // the largest between two answers to one client, ns
 	closed   int
 	doubled  int
 	wrong    int // reordered, or another client's
@@ -65,7 +65,7 @@ type upgradeRun struct {
 // upgrade has a Tidegate with many connections replace itself by another process
 // while clients are busy, and counts what they notice.
 func upgrade(ctx context.Context, s *session) error {
-	u := &upgradeRun{session: s, constant: clientMessage("mock", mockSize)}
+	u := &upgradeRun{session: s}
 	if err := u.populate(); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func upgrade(ctx context.Context, s *session) error {
 		return err
 	}
 	for i := range u.ledgers {
-		if u.ledgers[i].busy() {
+		if u.ledgers[i].part == busy {
 			u.say(i)
 		}
 	}
@@ -111,7 +111,7 @@ func (u *upgradeRun) populate() error {
 	parts := []struct {
 		part part
 		n    int
-	}{{busy, max(n/shareBusy, 1)}, {mocked, max(n/shareBusy, 1)}, {halved, few}, {pushed, few}, {muted, min(few, mutedMost)}}
+	}{{busy, max(n/shareBusy, 1)}, {halved, few}, {pushed, few}, {muted, min(few, mutedMost)}}
 	u.ledgers = make([]ledger, n)
 	i := 0
 	for _, p := range parts {
@@ -149,21 +149,13 @@ func (u *upgradeRun) populate() error {
 	return nil
 }
 
-// busy reports whether the client always sends messages.
-func (l *ledger) busy() bool { return l.part == busy || l.part == mocked }
-
-// say sends a client's next message. Constant answers have no number, but with one
-// message in flight each has its own.
+// say sends a client's next message.
 func (u *upgradeRun) say(i int) {
 	l := &u.ledgers[i]
 	l.sent++
 	message := numbered(i*perClient + l.sent)
-	switch {
-	case u.stopped:
-	case l.part == busy:
+	if l.part == busy && !u.stopped {
 		message = numberedFor("slow", i*perClient+l.sent, pushSize)
-	case l.part == mocked:
-		message = u.constant
 	}
 	if c := u.clients[i]; c != nil {
 		c.Write(load.AppendFrame(nil, load.OpText, message))
@@ -174,12 +166,6 @@ func (u *upgradeRun) say(i int) {
 func (u *upgradeRun) arrived(c *load.Conn, _ byte, payload []byte) {
 	number := numberOf(payload)
 	l := &u.ledgers[c.Index]
-	if number < 0 && l.part == mocked && len(payload) == mockSize {
-		number = c.Index*perClient + l.answered
-		if l.answered < l.sent {
-			number++
-		}
-	}
 	if number < 0 || number/perClient != c.Index {
 		u.wrong++
 		u.failed(fmt.Sprintf("a client got what wasn't for it: %s", payload))
@@ -201,32 +187,15 @@ func (u *upgradeRun) arrived(c *load.Conn, _ byte, payload []byte) {
 		u.gap = max(u.gap, now-l.at)
 	}
 	l.answered, l.at = number, now
-	switch {
-	case u.stopped:
-	case l.part == busy:
+	if l.part == busy && !u.stopped {
 		u.say(c.Index)
-	case l.part == mocked:
-		u.waiting = append(u.waiting, c.Index)
-	}
-}
-
-// step steps, and has clients with constant answers speak again when they have
-// rested as long as the backend takes for the others.
-func (u *upgradeRun) step(most time.Duration) {
-	u.loop.Step(most)
-	for now := load.Now(); len(u.waiting) > 0 && now-u.ledgers[u.waiting[0]].at >= int64(peers.SlowTime); {
-		i := u.waiting[0]
-		u.waiting = u.waiting[1:]
-		if !u.stopped {
-			u.say(i)
-		}
 	}
 }
 
 // spin steps for some time.
 func (u *upgradeRun) spin(d time.Duration) {
 	for end := load.Now() + int64(d); load.Now() < end; {
-		u.step(5 * time.Millisecond)
+		u.loop.Step(5 * time.Millisecond)
 	}
 }
 
@@ -241,7 +210,7 @@ func (u *upgradeRun) widest(fn func()) int64 {
 	fn()
 	u.watching = false
 	for i := range u.ledgers {
-		if l := &u.ledgers[i]; l.busy() {
+		if l := &u.ledgers[i]; l.part == busy {
 			u.gap = max(u.gap, load.Now()-l.at)
 		}
 	}
@@ -265,7 +234,7 @@ func (u *upgradeRun) handOff(ctx context.Context) (time.Duration, error) {
 		ended <- err
 	}()
 	for {
-		u.step(5 * time.Millisecond)
+		u.loop.Step(5 * time.Millisecond)
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -299,7 +268,7 @@ func (u *upgradeRun) finish(ctx context.Context, pushing []*poster) error {
 		u.say(i)
 		// Few enough at once that none waits for a backend's turn.
 		for end := load.Now() + int64(lossTime); i%mostProbes == 0 && load.Now() < end && u.awaited() > 0; {
-			u.step(5 * time.Millisecond)
+			u.loop.Step(5 * time.Millisecond)
 		}
 	}
 	u.rest()
@@ -311,7 +280,7 @@ func (u *upgradeRun) finish(ctx context.Context, pushing []*poster) error {
 // rest steps until nothing is awaited, for lossTime at most.
 func (u *upgradeRun) rest() {
 	for end := load.Now() + int64(lossTime); load.Now() < end && u.awaited() > 0; {
-		u.step(20 * time.Millisecond)
+		u.loop.Step(20 * time.Millisecond)
 	}
 	u.spin(100 * time.Millisecond) // what comes twice, comes now
 }
@@ -487,7 +456,7 @@ func (u *upgradeRun) fillMuted() error {
 		}
 		u.postNext(p)
 		for end := load.Now() + int64(lossTime); !p.stopped && load.Now() < end; {
-			u.step(5 * time.Millisecond)
+			u.loop.Step(5 * time.Millisecond)
 		}
 		if p.conn != nil {
 			p.conn.Kill()
@@ -513,7 +482,7 @@ func (u *upgradeRun) pushAll() {
 	}
 	u.postNext(p)
 	for end := load.Now() + int64(handOffTime); !p.stopped && load.Now() < end; {
-		u.step(5 * time.Millisecond)
+		u.loop.Step(5 * time.Millisecond)
 	}
 	if !p.stopped {
 		u.failed("pushes by ids of before the hand-off were not answered")

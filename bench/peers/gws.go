@@ -17,14 +17,14 @@ import (
 // maxServed bounds how many requests fasthttp serves at once.
 const maxServed = 1 << 16
 
-// SlowTime is how long the backend takes below /slow.
-const SlowTime = 100 * time.Millisecond
+// slowTime is how long the backend takes below /slow.
+const slowTime = 100 * time.Millisecond
 
 // ServeBackend is the HTTP backend of every peer: it echoes what it gets.
 func ServeBackend(address string) error {
 	s := &fasthttp.Server{NoDefaultServerHeader: true, NoDefaultDate: true, Concurrency: maxServed, Handler: func(ctx *fasthttp.RequestCtx) {
 		if string(ctx.Path()) == "/slow" {
-			time.Sleep(SlowTime)
+			time.Sleep(slowTime)
 		}
 		ctx.SetContentType("application/json")
 		ctx.SetBody(ctx.PostBody())
