@@ -26,12 +26,9 @@ type Plan struct {
 	refusal    verdict       // unless its outcome is ""
 	why        error         // of the refusal
 	constant   *stage.Answer // may be nil
-	calls      bool
-	held       bool // the process is at its bound: reads are held until there is a place
+	calls      bool          // a backend is to be called
+	held       bool          // the process is at its bound: reads are held until there is a place
 }
-
-// CallsOut says that a backend is to be called.
-func (p *Plan) CallsOut() bool { return p.calls }
 
 // Plan decides what a client's message means: a refusal, a constant reply, or a
 // call. It never blocks. The payload must stay as it is until Run or Start has

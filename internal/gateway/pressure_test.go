@@ -461,7 +461,7 @@ func TestMockRepliesWithoutCallingOut(t *testing.T) {
 	g.gateway.Publish(mockStage(t))
 	s := g.connect()
 	p := g.gateway.Plan(s.c, []byte(`{"action":"ping"}`), false)
-	if p.CallsOut() {
+	if p.calls {
 		t.Error("a constant reply needs a goroutine")
 	}
 	g.gateway.Run(context.Background(), p)

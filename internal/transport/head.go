@@ -278,6 +278,19 @@ func parseFraming(r *Request, f *Framing) *RequestError {
 	return nil
 }
 
+// listHasToken reports whether a comma-separated list holds the token, in any letter
+// case: Connection's "upgrade".
+func listHasToken(list, token string) bool {
+	for list != "" {
+		var item string
+		item, list, _ = strings.Cut(list, ",")
+		if strings.EqualFold(strings.Trim(item, " \t"), token) {
+			return true
+		}
+	}
+	return false
+}
+
 // parseLength reads a Content-Length: digits alone, at most 18 of them.
 func parseLength(s string) (int64, bool) {
 	if s == "" || len(s) > 18 {

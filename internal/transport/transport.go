@@ -116,28 +116,6 @@ func (r *Request) CheckHandshake(f Framing) (key string, err *RequestError) {
 	return key, nil
 }
 
-// HasToken reports whether one of the comma-separated lists in the fields of
-// that name holds the token, in any letter case: HasToken("Connection", "upgrade").
-func (r *Request) HasToken(name, token string) bool {
-	for i := range r.Header {
-		if strings.EqualFold(r.Header[i].Name, name) && listHasToken(r.Header[i].Value, token) {
-			return true
-		}
-	}
-	return false
-}
-
-func listHasToken(list, token string) bool {
-	for list != "" {
-		var item string
-		item, list, _ = strings.Cut(list, ",")
-		if strings.EqualFold(strings.Trim(item, " \t"), token) {
-			return true
-		}
-	}
-	return false
-}
-
 // A Message is one whole message from a client, its fragments joined. Text is
 // valid UTF-8.
 type Message struct {
