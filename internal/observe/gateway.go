@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ func (o *Observer) Gateway(display func(name string) string) gateway.EventListen
 			n.Level = slog.LevelInfo // nobody waits for $disconnect; only a failure of it is trouble
 			if i.Err != nil {
 				n.Level = slog.LevelWarn
+			}
+			if i.Outcome == gateway.NoRoute { // most have none, and nobody need do anything
+				n.Attrs = slices.DeleteFunc(n.Attrs, func(a slog.Attr) bool { return a.Key == "do" })
 			}
 			said := fmt.Sprintf("%d %s", i.Close.Code, i.Close.Text)
 			parts := words(i.Stage, i.ConnectionID, strings.TrimSpace(said), i.Close.Reason, "after "+Short(i.Lifetime))

@@ -146,8 +146,8 @@ func TestDisconnectsAreTold(t *testing.T) {
 	}
 	info.Target, info.Outcome = "", gateway.NoRoute
 	o.Gateway(asIs).DisconnectEnd(info)
-	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s"; n.Text != want {
-		t.Errorf("got  %q\nwant %q", n.Text, want)
+	if n, want := next(t, notices), "dev  id=  1001 Going away  after 6.8s"; n.Text != want || n.Attr("do") != "" || n.Attr("outcome") != string(gateway.NoRoute) {
+		t.Errorf("got  %q, to do %q, of outcome %q\nwant %q, and nothing to do", n.Text, n.Attr("do"), n.Attr("outcome"), want)
 	}
 }
 
