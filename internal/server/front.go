@@ -14,6 +14,7 @@ import (
 
 	"tidegate/internal/edge"
 	"tidegate/internal/observe"
+	"tidegate/internal/transport"
 	"tidegate/internal/transport/goconn"
 )
 
@@ -152,8 +153,17 @@ func (s *Server) Accept() {
 	}
 	for _, l := range s.listeners {
 		f := s.fronts[l.Role]
-		s.running.Go(func() { s.loops.Serve(l.Open, f.edge, f.leave) })
+		s.running.Go(func() { s.loops.Serve(yielding(&l), f.edge, f.leave) })
 	}
+}
+
+// yielding is the listener as the engine gets it: strangers shall not take the last
+// descriptors from backends and from who administers.
+func yielding(l *Listener) net.Listener {
+	if tcp, ok := l.Open.(*net.TCPListener); ok && l.Role == RolePublic {
+		return transport.Yielding{TCPListener: tcp}
+	}
+	return l.Open
 }
 
 // leave gives a connection to net/http.

@@ -17,6 +17,7 @@ package epoll
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -145,6 +146,7 @@ type listener struct {
 	l        net.Listener
 	file     *os.File // a descriptor of our own for the same socket
 	fd       int
+	yieldsAt int          // the descriptor from which on clients wait
 	failed   chan error   // has room for one; the first counts
 	failures atomic.Int32 // of accept, in a row
 	keeper   atomic.Pointer[loop]
@@ -202,7 +204,10 @@ func (e *Engine) newListener(l net.Listener, h transport.Handler, fallback func(
 		return nil, err
 	}
 	_, unix := l.(*net.UnixListener)
-	ln := &listener{served: served{h, fallback, l.Addr().String(), l.Addr()}, l: l, file: file, failed: make(chan error, 1)}
+	ln := &listener{served: served{h, fallback, l.Addr().String(), l.Addr()}, l: l, file: file, yieldsAt: math.MaxInt, failed: make(chan error, 1)}
+	if _, yields := l.(transport.Yielding); yields {
+		ln.yieldsAt = yieldsAt()
+	}
 	err = control(file, func(fd int) error {
 		ln.fd = fd
 		if unix {

@@ -4,6 +4,7 @@ package epoll
 
 import (
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"syscall"
@@ -100,17 +101,25 @@ func (l *loop) accept(ln *listener) {
 	if l.e.closing.Load() || ln.keeper.Load() != l { // an event of before it was passed on
 		return
 	}
+	if ln.yieldsAt != math.MaxInt && ln.failures.Load() > 0 && !ln.hasRoom() {
+		l.backOff(ln, errReserved)
+		return
+	}
 	next, room := l.idlest()
 	for range min(room, acceptsATurn) {
 		fd, peer, errno := acceptSocket(ln.fd)
 		switch errno {
 		case 0:
 			l.accepted(ln, fd, peer)
+			if fd >= ln.yieldsAt {
+				l.backOff(ln, errReserved)
+				return
+			}
 		case syscall.EAGAIN:
 			return
 		case syscall.EINTR, syscall.ECONNABORTED:
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-			l.backOff(ln, errno)
+			l.backOff(ln, os.NewSyscallError("accept4", errno))
 			return
 		default:
 			ln.fail(os.NewSyscallError("accept4", errno))
@@ -128,7 +137,7 @@ func (l *loop) accept(ln *listener) {
 // process or the machine has no room for them.
 func (l *loop) backOff(ln *listener, err error) {
 	if f := l.e.events.AcceptFailed; f != nil {
-		f(transport.AcceptFailedInfo{Addr: ln.l.Addr(), Err: os.NewSyscallError("accept4", err)})
+		f(transport.AcceptFailedInfo{Addr: ln.l.Addr(), Err: err})
 	}
 	l.poller.Remove(ln.fd)
 	time.AfterFunc(min(acceptBackoff<<min(ln.failures.Add(1), 8), time.Second), func() { l.do(func() { l.keep(ln) }) })

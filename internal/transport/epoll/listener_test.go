@@ -161,6 +161,58 @@ func testNoDescriptorLeft(t *testing.T, loops int) {
 	}
 }
 
+// Clients of a listener that yields leave descriptors for those of another.
+func TestDescriptorsAreReserved(t *testing.T) {
+	waiting := make(chan error, 100)
+	restore := noDescriptors(t) // but for those that follow
+	defer restore()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	limit.Cur += 100 // and of these 32 are reserved, or half of all
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	e, other := serve(t, Config{Limits: transport.DefaultLimits(), Loops: 1, Events: transport.EventListener{
+		AcceptFailed: func(i transport.AcceptFailedInfo) {
+			select {
+			case waiting <- i.Err:
+			default:
+			}
+		},
+	}}, newHandler())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handler{conns: make(chan transport.Conn, 200), closes: make(chan transport.CloseReason, 200)}
+	go e.Serve(transport.Yielding{TCPListener: l.(*net.TCPListener)}, h, nil)
+	var taken []net.Conn
+	for len(waiting) == 0 {
+		if len(taken) == 100 {
+			t.Fatal("clients took all descriptors")
+		}
+		c := dial(t, l.Addr().String())
+		transporttest.Open(t, c)
+		taken = append(taken, c)
+	}
+	if err := <-waiting; !errors.Is(err, errReserved) {
+		t.Errorf("AcceptFailed: %v", err)
+	}
+	late := dial(t, l.Addr().String())
+	for range 4 { // it goes on waiting
+		if err := <-waiting; !errors.Is(err, errReserved) {
+			t.Errorf("AcceptFailed: %v", err)
+		}
+	}
+	transporttest.Open(t, dial(t, other))
+	for _, c := range taken {
+		c.Close()
+	}
+	transporttest.Open(t, late)
+}
+
 // One loop at a time waits for a listener's clients, and each loop gets its share.
 func TestListenerGoesRound(t *testing.T) {
 	const loops = 3
