@@ -76,12 +76,19 @@ func main() {
 	}
 }
 
-// raiseDescriptors takes as many as the system gives.
+// raiseDescriptors takes as many as the system gives. It has the kernel make room for
+// them now: where its table of them doubles, a process of several threads waits for ten
+// milliseconds and more, and the first round would have what later ones don't.
 func raiseDescriptors() {
 	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil {
-		l.Cur = l.Max
-		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
+		return
+	}
+	l.Cur = l.Max
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
+	const most = 32 << 10
+	if high, _, errno := syscall.Syscall(syscall.SYS_FCNTL, os.Stderr.Fd(), syscall.F_DUPFD_CLOEXEC, uintptr(min(l.Cur, most)-1)); errno == 0 {
+		syscall.Close(int(high))
 	}
 }
 

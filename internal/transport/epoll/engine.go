@@ -120,6 +120,7 @@ func New(cfg Config) (*Engine, error) {
 		}
 		e.loops = append(e.loops, l)
 	}
+	go growDescriptors() // it takes a while, and nobody need wait for it
 	return e, nil
 }
 
