@@ -69,6 +69,7 @@ type Gateway struct {
 
 	debts    debts // of a process that hands off to this one
 	draining atomic.Bool
+	settled  atomic.Bool // clients are about to be closed: no message reaches a backend any more
 	active   atomic.Int64  // connections whose $disconnect isn't done, and messages
 	idle     chan struct{} // told when active falls to zero while draining
 
@@ -228,6 +229,7 @@ func (g *Gateway) Settle(ctx context.Context) {
 		}
 	}
 	defer func() {
+		g.settled.Store(true)
 		for _, c := range held { // the answer to a close must be read
 			c.Unhold(g.perConnection) // one that has moved meanwhile is another process's
 		}

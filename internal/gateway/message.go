@@ -43,6 +43,10 @@ func (g *Gateway) Plan(c *connection.Connection, payload []byte, binary bool) Pl
 	}
 	p.stage = s
 	p.route = s.SelectRoute(payload)
+	if g.settled.Load() { // its answer would come behind the close
+		p.refusal, p.why = judge(errStopped), errStopped
+		return p
+	}
 	if p.refusal, p.why = g.throttle(c, s, p.route, p.start); p.refusal.outcome != "" {
 		return p
 	}

@@ -265,12 +265,15 @@ func TestClientLeavesDuringConnect(t *testing.T) {
 // clients are closed; ctx bounds the wait.
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, Config{}, map[string]backend{
+		calls := 0
+		backends := map[string]backend{
 			"slow": func(context.Context, *integration.Request) (*integration.Response, error) {
+				calls++
 				time.Sleep(3 * time.Second)
 				return &integration.Response{Status: 200, Body: []byte("x")}, nil
 			},
-		})
+		}
+		g := newRig(t, Config{}, backends)
 		g.publish("$default=>slow")
 		c, quiet := g.connect(), g.connect()
 		c.send("x")
@@ -282,6 +285,15 @@ func TestSettle(t *testing.T) {
 		if len(c.frames) != 1 || len(quiet.frames) != 0 || c.paused || quiet.paused {
 			t.Errorf("clients got %q and %q; reads are paused: %v, %v", c.frames, quiet.frames, c.paused, quiet.paused)
 		}
+		// What was read before the close is refused: a backend would be called for nothing.
+		c.send("too late")
+		synctest.Wait()
+		if len(c.frames) != 2 || !strings.Contains(c.frames[1], "Internal server error") || calls != 1 || g.messages[len(g.messages)-1].Outcome != Stopped {
+			t.Errorf("a message behind the end: %d calls, the client got %q", calls, c.frames)
+		}
+		g = newRig(t, Config{}, backends)
+		g.publish("$default=>slow")
+		c = g.connect()
 		c.send("x")
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
