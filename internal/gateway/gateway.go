@@ -69,7 +69,7 @@ type Gateway struct {
 
 	debts    debts // of a process that hands off to this one
 	draining atomic.Bool
-	settled  atomic.Bool // clients are about to be closed: no message reaches a backend any more
+	settled  atomic.Bool   // clients are about to be closed: no message reaches a backend any more
 	active   atomic.Int64  // connections whose $disconnect isn't done, and messages
 	idle     chan struct{} // told when active falls to zero while draining
 
