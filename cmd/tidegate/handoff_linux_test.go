@@ -525,6 +525,90 @@ func TestHandOff(t *testing.T) {
 	t.Logf("%d messages", c.said.Load())
 }
 
+// TestHandOffUnderFanOuts holds that a message for all reaches all, once and in
+// order, wherever each connection is when it is posted.
+func TestHandOffUnderFanOuts(t *testing.T) {
+	b := newCrowdBackend(t)
+	h := startHanded(t, handOffHead+b.api())
+	const callers = 3
+	clients := make([]*byteClient, 600)
+	for i := range clients {
+		clients[i] = h.dial()
+	}
+	toAll := func(body string) {
+		r, err := http.NewRequest(http.MethodPost, "http://"+h.Management+"/prod/@all", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Header.Set("Authorization", "Bearer "+serveToken)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		if want := fmt.Sprintf(`"queued":%d`, len(clients)); resp.StatusCode != http.StatusOK || !strings.Contains(string(answer), want) {
+			t.Errorf("%s: %d %s, %v, want %s", body, resp.StatusCode, answer, err, want)
+		}
+	}
+	var listening sync.WaitGroup
+	for i, client := range clients {
+		listening.Go(func() {
+			var next [callers]int
+			for ended := 0; ended < callers; {
+				var caller, n int
+				got, err := client.hear()
+				if err == nil {
+					_, err = fmt.Sscanf(got, "%d of %d", &n, &caller)
+				}
+				if err != nil || n >= 0 && n != next[caller] {
+					t.Errorf("client %d, after %v: %q, %v", i, next, got, err)
+					return
+				}
+				if next[caller]++; n < 0 {
+					ended++
+				}
+			}
+		})
+	}
+	stop, posted := make(chan struct{}), atomic.Int64{}
+	var posting sync.WaitGroup
+	for caller := range callers {
+		posting.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					toAll(fmt.Sprintf("-1 of %d", caller))
+					return
+				default:
+					toAll(fmt.Sprintf("%d of %d", n, caller))
+					posted.Add(1)
+				}
+			}
+		})
+	}
+	for range 3 {
+		before, since := h.pid(), posted.Load()
+		h.await("some messages", func() bool { return posted.Load() > since+20 })
+		if r, stderr, code := h.handOff(); code != exitDone || r.PID == before || r.Connections+r.Left < len(clients) {
+			t.Errorf("the hand-off: %+v, %s, exit code %d", r, stderr, code)
+			break
+		}
+		h.gone(before)
+	}
+	close(stop)
+	posting.Wait()
+	if t.Failed() {
+		for _, client := range clients {
+			client.c.Close()
+		}
+	}
+	listening.Wait()
+	t.Logf("%d messages for %d clients", posted.Load(), len(clients))
+}
+
 // TestHandOffOfABreach holds that a client which broke the protocol, and is owed an
 // answer, gets it from the next process, and the close frame behind it.
 func TestHandOffOfABreach(t *testing.T) {

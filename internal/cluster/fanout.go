@@ -29,26 +29,51 @@ type Delivery struct {
 	Refused int // clients whose queues were full: they read too slowly
 }
 
+// Count adds what Push said of one client.
+func (d *Delivery) Count(err error) {
+	switch {
+	case err == nil:
+		d.Queued++
+	case errors.Is(err, apigw.ErrQueueFull):
+		d.Refused++
+	}
+}
+
 // PushAll queues a message for every open connection of a stage. A client that
 // can't take it costs the others nothing. The error is the context's: then some
 // have the message and some don't.
 func (r *Router) PushAll(ctx context.Context, to Audience, payload []byte, binary bool) (Delivery, error) {
 	start := time.Now()
-	var d Delivery
-	var err error
-	if p := r.peer(); p != nil {
-		d, err = p.PushAll(ctx, to, payload, binary)
-	} else {
-		d, _, err = r.here.pushAll(ctx, to, payload, binary)
-	}
+	d, err := r.pushAll(ctx, to, payload, binary)
 	if r.events.FanOutEnd != nil {
 		r.events.FanOutEnd(FanOutInfo{Audience: to, Delivery: d, Size: len(payload), Duration: time.Since(start)})
 	}
 	return d, err
 }
 
+func (r *Router) pushAll(ctx context.Context, to Audience, payload []byte, binary bool) (Delivery, error) {
+	for ended := (*Peer)(nil); ; {
+		r.walking.RLock()
+		p := r.other.Load()
+		if p == ended { // all are here
+			defer r.walking.RUnlock()
+			d, _, err := r.here.pushAll(ctx, to, payload, binary)
+			return d, err
+		}
+		r.walking.RUnlock()
+		if p == nil { // it was taken off meanwhile
+			ended = nil
+			continue
+		}
+		if d, err := (*p).PushAll(ctx, to, payload, binary); !errors.Is(err, ErrNotHere) {
+			return d, err
+		}
+		ended = p
+	}
+}
+
 // pushAll queues the message for the clients of this process. away are those that
-// were handed off meanwhile, and haven't got it.
+// are on their way to another one, or there, and haven't got it.
 func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary bool) (_ Delivery, away []connection.ID, _ error) {
 	m := &connection.Message{Payload: payload, Binary: binary}
 	var queued, refused atomic.Int64
@@ -58,16 +83,11 @@ func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary b
 		working.Go(func() {
 			var batch [connection.MessageBatch]*connection.Connection
 			var errs [connection.MessageBatch]error
-			n, sent, full := 0, 0, 0
+			n, d := 0, Delivery{}
 			send := func() {
 				m.SendTo(batch[:n], errs[:n])
 				for i, err := range errs[:n] {
-					switch {
-					case err == nil:
-						sent++
-					case errors.Is(err, apigw.ErrQueueFull):
-						full++
-					case errors.Is(err, connection.ErrMoved):
+					if d.Count(err); errors.Is(err, connection.ErrMoved) {
 						mu.Lock()
 						away = append(away, batch[i].ID())
 						mu.Unlock()
@@ -87,8 +107,8 @@ func (n Node) pushAll(ctx context.Context, to Audience, payload []byte, binary b
 				}
 			}
 			send()
-			queued.Add(int64(sent))
-			refused.Add(int64(full))
+			queued.Add(int64(d.Queued))
+			refused.Add(int64(d.Refused))
 		})
 	}
 	working.Wait()

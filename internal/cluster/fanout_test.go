@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -48,6 +49,44 @@ func TestPushAll(t *testing.T) {
 	}
 	if len(heard) != 1 || heard[0].Audience != to || heard[0].Delivery != d || heard[0].Size != 3 {
 		t.Errorf("heard %v", heard)
+	}
+}
+
+// A silentPeer has ended, or says what it was told to.
+type silentPeer struct {
+	Peer
+	asked func() (Delivery, error)
+}
+
+func (p silentPeer) PushAll(context.Context, Audience, []byte, bool) (Delivery, error) {
+	return p.asked()
+}
+
+// While two processes live the peer sees to a message for all. Once it has ended
+// without doing so all clients are here, and each gets the message once.
+func TestPushAllWithAPeer(t *testing.T) {
+	registry := newRegistry(t)
+	router := NewRouter(Node{Registry: registry}, EventListener{})
+	s := &fakeSocket{}
+	reserve(t, registry).Open(s)
+	asked := 0
+	for _, tt := range []struct {
+		name string
+		peer func() (Delivery, error)
+		want Delivery
+		sent string
+	}{
+		{"did it", func() (Delivery, error) { return Delivery{Queued: 5}, nil }, Delivery{Queued: 5}, "[]"},
+		{"ended", func() (Delivery, error) { return Delivery{}, ErrNotHere }, Delivery{Queued: 1}, "[all]"},
+		{"ended, and was taken off", func() (Delivery, error) { router.SetPeer(nil); return Delivery{}, ErrNotHere }, Delivery{Queued: 1}, "[all]"},
+	} {
+		s.sent = nil
+		asked = 0
+		router.SetPeer(silentPeer{asked: func() (Delivery, error) { asked++; return tt.peer() }})
+		d, err := router.PushAll(t.Context(), Audience{APIID: "api", Stage: "Prod"}, []byte("all"), false)
+		if d != tt.want || err != nil || fmt.Sprint(s.sent) != tt.sent || asked != 1 {
+			t.Errorf("a peer that %s: %+v, %v; it was asked %d times, the client got %q", tt.name, d, err, asked, s.sent)
+		}
 	}
 }
 

@@ -32,12 +32,16 @@ type Peer interface {
 	// Find returns the API and stage of a connection.
 	Find(ctx context.Context, id connection.ID) (apiID string, stage apigw.StageName, err error)
 	// PushAll queues a message for the clients of both processes, once each.
+	// ErrNotHere says that the other one has ended, and nothing was queued.
 	PushAll(ctx context.Context, to Audience, payload []byte, binary bool) (Delivery, error)
 }
 
 // SetPeer begins a hand-off's time of two processes, nil ends it. Connections that
-// aren't here are asked for there.
+// aren't here are asked for there. It waits for messages to all that were begun
+// without a peer: none may miss a connection that leaves before its turn.
 func (r *Router) SetPeer(p Peer) {
+	r.walking.Lock()
+	defer r.walking.Unlock()
 	if p == nil {
 		r.other.Store(nil)
 		return
@@ -139,7 +143,8 @@ func (l Local) Find(_ context.Context, id connection.ID) (string, apigw.StageNam
 }
 
 // PushAll queues a message for the clients of this process. away are those that
-// were handed off meanwhile: they haven't got it.
+// are on their way to the other, or there: they haven't got it, and Push says where
+// they have come to be.
 func (l Local) PushAll(ctx context.Context, to Audience, payload []byte, binary bool) (d Delivery, away []connection.ID, err error) {
 	return l.r.here.pushAll(ctx, to, payload, binary)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,8 @@ type Router struct {
 	here   Node
 	events EventListener
 	other  atomic.Pointer[Peer] // nil outside a hand-off
+
+	walking sync.RWMutex // held by who goes through all connections here without a peer
 }
 
 // NewRouter returns the router of a process that is a cluster of its own.

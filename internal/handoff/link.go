@@ -29,8 +29,10 @@ type Home struct {
 type Link struct {
 	channel *channel
 	home    Home
-	giver   bool // this is the old process
-	slots   chan struct{}
+	giver   bool          // this is the old process
+	slots   chan struct{} // taken by what is done for the other process
+
+	finishing chan struct{} // closed by Finish
 
 	// still is held, for writing, while connections change sides. Whoever holds it
 	// for reading sees each in one process.
@@ -118,7 +120,7 @@ func (r *remote) Error() string { return r.text }
 func (r *remote) Unwrap() error { return r.kind }
 
 func newLink(c *channel, home Home, giver bool) *Link {
-	return &Link{channel: c, home: home, giver: giver, slots: make(chan struct{}, maxCalls), pending: map[uint64]chan reply{}, ended: make(chan struct{})}
+	return &Link{channel: c, home: home, giver: giver, slots: make(chan struct{}, maxCalls), finishing: make(chan struct{}), pending: map[uint64]chan reply{}, ended: make(chan struct{})}
 }
 
 // serve answers the other process until it ends.
@@ -140,16 +142,39 @@ func (l *Link) serve() {
 			}
 			continue
 		}
-		l.slots <- struct{}{}
-		go func() {
-			defer func() { <-l.slots }()
-			l.answer(c, payload)
+		go func() { // what it waits for may be a reply
+			select {
+			case <-l.finishing:
+				l.reply(call{Number: c.Number}, errFinishing)
+			case <-l.ended:
+			case l.slots <- struct{}{}:
+				defer func() { <-l.slots }()
+				l.answer(c, payload)
+			}
 		}()
 	}
 	l.Close()
 }
 
-// Close ends the link; calls that wait are told that nothing is over there.
+// Finish ends the link of a process that has no connections any more. What the other
+// one has asked for is done and answered first: it would do it again.
+func (l *Link) Finish() {
+	defer l.Close()
+	close(l.finishing)
+	late := time.NewTimer(callTime)
+	defer late.Stop()
+	for range cap(l.slots) {
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.ended:
+			return
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// Close ends the link at once; calls that wait are told that nothing is over there.
 func (l *Link) Close() {
 	l.mu.Lock()
 	pending := l.pending
@@ -171,6 +196,9 @@ func (l *Link) Ended() <-chan struct{} { return l.ended }
 // errEnded says that the other process has ended, and its connections with it.
 var errEnded = &remote{text: "the other process of the hand-off has ended", kind: cluster.ErrNotHere}
 
+// errFinishing is told to who asks a process that has nothing any more.
+var errFinishing = fmt.Errorf("%w: this process of the hand-off ends", cluster.ErrNotHere)
+
 // ask calls the other process.
 func (l *Link) ask(ctx context.Context, c call, payload []byte) (call, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -190,7 +218,7 @@ func (l *Link) ask(ctx context.Context, c call, payload []byte) (call, error) {
 		l.mu.Unlock()
 	}()
 	if err := l.channel.send(&c, [][]byte{payload}, nil, callTime); err != nil {
-		l.Close() // a message that went half leaves nothing to go on with
+		l.hush()
 		return call{}, errEnded
 	}
 	select {
@@ -260,11 +288,7 @@ func (l *Link) PushAll(ctx context.Context, to cluster.Audience, payload []byte,
 		return l.everywhere(ctx, to, payload, binary)
 	}
 	c, err := l.ask(ctx, audience(opAll, to, binary), payload)
-	d := cluster.Delivery{Queued: c.Queued, Refused: c.Refused}
-	if errors.Is(err, cluster.ErrNotHere) { // it has ended: all are here
-		d, _, err = l.home.Local.PushAll(ctx, to, payload, binary)
-	}
-	return d, err
+	return cluster.Delivery{Queued: c.Queued, Refused: c.Refused}, err
 }
 
 func audience(op string, to cluster.Audience, binary bool) call {
@@ -295,12 +319,7 @@ func (l *Link) everywhere(ctx context.Context, to cluster.Audience, payload []by
 		if errors.Is(perr, cluster.ErrNotHere) {
 			perr = l.Push(ctx, target, payload, binary)
 		}
-		switch {
-		case perr == nil:
-			d.Queued++
-		case errors.Is(perr, apigw.ErrQueueFull):
-			d.Refused++
-		}
+		d.Count(perr)
 	}
 	return d, err
 }
@@ -310,14 +329,24 @@ func (l *Link) answer(c call, payload []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
 	r, err := l.do(ctx, c, payload)
-	r.Number, r.Outcome = c.Number, outcomeOf(err)
+	r.Number = c.Number
+	l.reply(r, err)
+}
+
+func (l *Link) reply(r call, err error) {
+	r.Outcome = outcomeOf(err)
 	if err != nil {
 		r.Why = err.Error()
 	}
 	if l.channel.send(&r, nil, nil, callTime) != nil {
-		l.Close()
+		l.hush()
 	}
 }
+
+// hush says nothing more to the other process: a message that went half leaves
+// nothing to go on with. What that one has said already is still heard, up to its
+// end: who took a reply for lost would do again what was done.
+func (l *Link) hush() { l.channel.c.CloseWrite() }
 
 func (l *Link) do(ctx context.Context, c call, payload []byte) (r call, err error) {
 	if !l.giver { // what was acknowledged may still be on its way into the table

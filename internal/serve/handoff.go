@@ -205,7 +205,7 @@ func (p *process) leave(ctx context.Context) error {
 		p.note(slog.LevelWarn, "not all that was left could be dealt with: "+err.Error())
 	}
 	err := p.server.Close()
-	p.successor.Link.Close()
+	p.successor.Link.Finish()
 	if err != nil {
 		return fmt.Errorf("end behind the hand-off: %w", err)
 	}

@@ -180,11 +180,13 @@ type Upgrade interface {
 // A Conn is one client's WebSocket connection. Its methods are safe for
 // concurrent use and none of them blocks on the network.
 //
-// While a Freeze has the connection on its way, Send, SendPrepared and Close wait
-// for the outcome, a few seconds at most (then ErrQueueFull): what was queued
-// before is in Frozen.State, what comes later is queued here if the connection
-// comes back, or is ErrMoved. Nothing is acknowledged and lost. A handler that sends
-// to other connections while it is called holds up its own loop for as long.
+// While a Freeze has the connection on its way, Send and Close wait for the
+// outcome, a few seconds at most (then ErrQueueFull): what was queued before is in
+// Frozen.State, what comes later is queued here if the connection comes back, or is
+// ErrMoved. Nothing is acknowledged and lost. A handler that sends to other
+// connections while it is called holds up its own loop for as long. SendPrepared
+// doesn't wait, as others are to get the message too: it returns ErrMoved before the
+// outcome is known, and Send does the rest.
 // PauseReads and ResumeReads don't wait; after a move they do nothing.
 type Conn interface {
 	// Data returns what SetData stored, nil at first: the handler's half of the

@@ -219,6 +219,10 @@ func (c *conn) SendPrepared(p *transport.Prepared) error {
 	l := &c.l.e.limits
 	now := c.l.e.now()
 	c.mu.Lock()
+	if c.phase == phaseTransit { // the others don't wait for this one
+		c.mu.Unlock()
+		return transport.ErrMoved
+	}
 	frames := p.Frames(l, c.deflate)
 	err := c.roomLocked(len(frames))
 	if err == nil {

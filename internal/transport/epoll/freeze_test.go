@@ -154,8 +154,7 @@ func TestSendInTransit(t *testing.T) {
 	stays := errors.New("stays")
 	if _, err := e.Freeze(t.Context(), 1, func([]transport.Frozen) error {
 		for name, err := range map[string]error{
-			"Send": conn.Send([]byte("x"), false), "SendPrepared": conn.SendPrepared(&transport.Prepared{Payload: []byte("x")}),
-			"Close": conn.Close(1000, ""),
+			"Send": conn.Send([]byte("x"), false), "Close": conn.Close(1000, ""),
 		} {
 			if !errors.Is(err, transport.ErrQueueFull) {
 				t.Errorf("%s in transit: %v, want ErrQueueFull", name, err)
@@ -164,7 +163,12 @@ func TestSendInTransit(t *testing.T) {
 				t.Errorf("dropped: %v", i)
 			}
 		}
-		// These don't wait; they count if the connection comes back.
+		// These don't wait; what is paused counts if the connection comes back.
+		p, errs := &transport.Prepared{Payload: []byte("x")}, make([]error, 1)
+		p.SendTo([]transport.Conn{conn}, errs)
+		if err := conn.SendPrepared(p); err != transport.ErrMoved || errs[0] != err {
+			t.Errorf("SendPrepared and SendTo in transit: %v, %v, want ErrMoved", err, errs[0])
+		}
 		conn.PauseReads()
 		conn.ResumeReads()
 		return stays
