@@ -4,6 +4,7 @@ package epoll
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -30,28 +31,50 @@ func (e counted) Close() error {
 	return err
 }
 
-// A fan-out goes through rings, which are used again, and closed with the engine.
-func TestRings(t *testing.T) {
+func needRings(t *testing.T) {
+	t.Helper()
 	if r, err := uring.New(batchSize); err == nil {
 		r.Close()
 	} else if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		t.Skipf("no io_uring here: %v", err)
 	}
+}
+
+// A fan-out goes through rings, which are used again, and closed with the engine.
+func TestRings(t *testing.T) {
+	needRings(t)
 	var rings []int
-	transporttest.RunFanOut(t, func(l transport.Limits, events transport.EventListener) transport.Engine {
+	transporttest.RunMany(t, func(l transport.Limits, events transport.EventListener) transport.Engine {
 		return counted{newEngine(t)(l, events).(*Engine), &rings}
 	})
-	if most := slices.Max(append(rings, 0)); most < 1 || most > 3 {
-		t.Errorf("rings of the engines: %v, want one for each of three fan-outs at a time, at most", rings)
+	if most := slices.Max(append(rings, 0)); most < 1 || most > 2*runtime.GOMAXPROCS(0) {
+		t.Errorf("rings of the engines: %v, want some, and two for each loop at most", rings)
 	}
 }
 
 // Where the kernel has no rings for us each client costs a call of its own, and
 // nothing else is different.
 func TestWithoutRings(t *testing.T) {
-	transporttest.RunFanOut(t, func(l transport.Limits, events transport.EventListener) transport.Engine {
+	transporttest.RunMany(t, func(l transport.Limits, events transport.EventListener) transport.Engine {
 		e := newEngine(t)(l, events)
 		e.(*Engine).rings.missing = true
 		return e
 	})
+}
+
+// A turn's answers are gathered: with one loop for all clients there are many, and
+// the loop has a ring for them.
+func TestGather(t *testing.T) {
+	needRings(t)
+	var rings []int
+	transporttest.RunMany(t, func(l transport.Limits, events transport.EventListener) transport.Engine {
+		e, err := New(Config{Limits: l, Events: events, Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counted{e, &rings}
+	})
+	if rings[len(rings)-1] != 1 { // of the test in which nobody sends to many
+		t.Errorf("rings of the engines: %v, want one of the last", rings)
+	}
 }

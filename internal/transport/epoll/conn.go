@@ -193,7 +193,7 @@ func (c *conn) Send(payload []byte, binary bool) error {
 	err := c.roomLocked(ws.MessageSize(len(payload), l.OutFrame))
 	switch {
 	case err != nil:
-	case c.readyLocked(): // as nearly always with an idle client: nothing is made for it
+	case c.readyLocked() && !c.gatherLocked(): // as nearly always with an idle client: nothing is made for it
 		b := outBuffers.Get().(*[]byte)
 		*b = l.AppendMessage((*b)[:0], payload, binary, c.deflate)
 		if rest := c.writeLocked(*b); len(rest) > 0 {

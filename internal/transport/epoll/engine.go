@@ -8,7 +8,8 @@
 // handler and ends them. Whoever else has something to say to a client (Send,
 // Close, an answer to a handshake) queues it under the connection's lock, writes
 // what the socket takes at once, and posts the connection to its loop when that
-// has something to do about it.
+// has something to do about it. While a loop has several clients to serve, it
+// gathers what is to be written to them, and writes it with one system call.
 //
 // TLS is not spoken here: a connection that begins with a TLS handshake is given
 // to whom Config.TLS says.

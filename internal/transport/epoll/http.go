@@ -230,8 +230,10 @@ func (c *conn) uncork() {
 }
 
 func (c *conn) uncorkLocked() {
-	c.corked = false
-	c.flushLocked()
+	if c.queuedLocked() == 0 || !c.gatherLocked() {
+		c.corked = false
+		c.flushLocked()
+	}
 }
 
 // stepRequest goes on once the answer was written, or at once with a request that
@@ -248,7 +250,7 @@ func (c *conn) stepRequest() bool {
 	next := r.keepAlive && !c.l.e.closing.Load()
 	if !next || !m.unseen || !c.corked || c.queuedLocked() >= corkLimit {
 		c.uncorkLocked()
-		if c.queuedLocked() > 0 && !c.broken {
+		if c.queuedLocked() > 0 && !c.broken && !c.corked {
 			c.awaiting = true
 			return false
 		}

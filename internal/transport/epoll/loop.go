@@ -48,6 +48,10 @@ type loop struct {
 	tasks  []func()
 	timed  []*conn // with a network deadline
 
+	gathering atomic.Bool // a turn's answers are written together; ended under mu
+	gathered  []*conn     // that have some
+	spare     []*conn     // the list of before
+
 	late sync.Mutex // held by what do runs once the loop has ended
 
 	held atomic.Int64 // slots in use
@@ -73,8 +77,15 @@ func (l *loop) run() {
 		}
 		l.now = l.e.now()
 		ready := l.poller.Ready()
+		l.gathering.Store(len(ready) >= gatherLeast)
 		for i := range ready {
 			l.dispatch(&ready[i])
+			if i%gatherMost == gatherMost-1 && l.gathering.Load() {
+				l.writeGathered(true)
+			}
+		}
+		if l.gathering.Load() {
+			l.writeGathered(false)
 		}
 		if l.pending.Swap(false) {
 			posted = l.runPosted(posted[:0])

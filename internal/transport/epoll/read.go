@@ -37,9 +37,9 @@ func (c *conn) stepOpen() bool {
 		over = c.consume(m, p)
 	}
 	c.mu.Lock()
-	c.corked = false
-	c.flushLocked()
-	c.restLocked()
+	if c.queuedLocked() == 0 || !c.gatherLocked() {
+		c.unloadLocked()
+	}
 	c.mu.Unlock()
 	switch {
 	case err != nil:

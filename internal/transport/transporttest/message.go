@@ -550,3 +550,63 @@ func testSendTo(t *testing.T, e env) {
 	}
 	wg.Wait()
 }
+
+// Many clients send at once; each gets its own messages back, and its neighbour's,
+// each in order, whatever becomes of some who are cut off.
+func testCrowd(t *testing.T, e env) {
+	const clients, leaving, rounds = 60, 6, 40
+	h := newRecorder(t)
+	all := make([]*client, clients)
+	conns := make([]transport.Conn, clients)
+	start := make(chan struct{})
+	h.message = func(c transport.Conn, m transport.Message) {
+		<-start // it was closed before any client sent
+		var i, n int
+		if _, err := fmt.Sscan(string(m.Payload), &i, &n); err != nil {
+			t.Errorf("message %q: %v", m.Payload, err)
+			return
+		}
+		for _, to := range []transport.Conn{c, conns[(i+1)%clients]} {
+			if err := to.Send(m.Payload, false); err != nil && (i+1)%clients >= leaving && i >= leaving {
+				t.Errorf("Send: %v", err)
+			}
+		}
+	}
+	s := e.tcp(t, transport.DefaultLimits(), h, nil)
+	for i := range all {
+		all[i] = s.client()
+		all[i].open("/")
+		conns[i] = take(t, h.conns, "bind")
+	}
+	var sending sync.WaitGroup
+	for i, c := range all {
+		sending.Go(func() {
+			<-start
+			for n := range rounds {
+				if i < leaving && n == rounds/2 {
+					c.Conn.Close()
+					return
+				}
+				c.write(text(fmt.Sprint(i, " ", n, strings.Repeat(" ", n*37))))
+			}
+		})
+	}
+	close(start)
+	for i, c := range all[leaving:] {
+		i += leaving
+		next := map[int]int{}
+		// Of who left, before the first of these, some may come.
+		for next[i] < rounds || i > leaving && next[i-1] < rounds {
+			ev, err := c.next()
+			if err != nil {
+				t.Fatalf("client %d: %v", i, err)
+			}
+			var from, n int
+			if _, err := fmt.Sscan(ev.Payload, &from, &n); err != nil || n != next[from] || from != i && from != i-1 {
+				t.Fatalf("client %d received %s after %v", i, short(ev), next)
+			}
+			next[from]++
+		}
+	}
+	sending.Wait()
+}

@@ -74,6 +74,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"PauseReads", testPauseReads},
 		{"ConcurrentSend", testConcurrentSend},
 		{"FanOut", testFanOut},
+		{"Crowd", testCrowd},
 		{"Panics", testPanics},
 		{"MaxConnections", testMaxConnections},
 		{"EngineClose", testEngineClose},
@@ -464,8 +465,12 @@ func testBadField(t *testing.T, e env) {
 	}
 }
 
-// RunFanOut runs what Run has of messages for many, alone.
-func RunFanOut(t *testing.T, newEngine NewEngine) { testFanOut(t, env{newEngine}) }
+// RunMany runs what Run has of messages for many, and from many, alone.
+func RunMany(t *testing.T, newEngine NewEngine) {
+	e := env{newEngine}
+	testFanOut(t, e)
+	t.Run("Crowd", func(t *testing.T) { testCrowd(t, e) })
+}
 
 func testFanOut(t *testing.T, e env) {
 	t.Run("Prepared", func(t *testing.T) { testSendPrepared(t, e) })
