@@ -39,8 +39,7 @@ func (c *conn) stepHead() bool {
 		}
 		b, err := c.read()
 		if err != nil {
-			c.bury()
-			return false
+			return c.leftBetween()
 		}
 		if b == nil {
 			return false
@@ -53,6 +52,24 @@ func (c *conn) stepHead() bool {
 	}
 	m.unseen = false
 	return c.parse(m, p)
+}
+
+// leftBetween ends a connection whose client ends it between requests, behind the
+// answer that may be gathered.
+func (c *conn) leftBetween() bool {
+	c.mu.Lock()
+	c.corked = false
+	c.flushLocked()
+	waits := c.queuedLocked() > 0 && !c.broken && !c.aborted
+	if waits {
+		c.enterLocked(phaseClosing, c.l.e.limits.CloseTimeout)
+		c.end = endFlush
+	}
+	c.mu.Unlock()
+	if !waits {
+		c.bury()
+	}
+	return waits
 }
 
 // tardy ends a connection whose request has not come in time.

@@ -37,7 +37,7 @@ func (c *conn) stepOpen() bool {
 		over = c.consume(m, p)
 	}
 	c.mu.Lock()
-	if c.queuedLocked() == 0 || !c.gatherLocked() {
+	if err != nil || c.queuedLocked() == 0 || !c.gatherLocked() { // behind an end nothing leaves
 		c.unloadLocked()
 	}
 	c.mu.Unlock()

@@ -610,3 +610,46 @@ func testCrowd(t *testing.T, e env) {
 	}
 	sending.Wait()
 }
+
+// Clients who say all that they have to say and then end their direction, many of
+// them while the engine is busy, get their answers nevertheless.
+func testCrowdThatEnds(t *testing.T, e env) {
+	const clients, rounds = 24, 5
+	h := newRecorder(t)
+	start := make(chan struct{})
+	h.message = func(c transport.Conn, m transport.Message) {
+		<-start
+		if err := c.Send(m.Payload, false); err != nil {
+			t.Errorf("Send: %v", err)
+		}
+	}
+	h.request = func(r *transport.Request, w transport.Reply) bool {
+		w.Respond(200, nil, r.Body)
+		return true
+	}
+	s := e.tcp(t, transport.DefaultLimits(), h, nil)
+	all, plain := make([]*client, clients), make([]*client, clients)
+	for i := range all {
+		all[i], plain[i] = s.client(), s.client()
+		all[i].open("/")
+		take(t, h.conns, "bind")
+	}
+	end := func(c *client) { c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+	for i, c := range all {
+		for n := range rounds {
+			c.write(text(fmt.Sprint(i, " ", n)))
+		}
+		end(c)
+		plain[i].write(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n%2d", i))
+		end(plain[i])
+	}
+	close(start)
+	for i, c := range all {
+		for n := range rounds {
+			c.want(event{ws.Text, fmt.Sprint(i, " ", n), 0})
+		}
+		if resp, body := plain[i].response("POST"); resp.StatusCode != 200 || body != fmt.Sprintf("%2d", i) {
+			t.Errorf("request %d was answered with %d %q", i, resp.StatusCode, body)
+		}
+	}
+}

@@ -75,6 +75,7 @@ func Run(t *testing.T, newEngine NewEngine) {
 		{"ConcurrentSend", testConcurrentSend},
 		{"FanOut", testFanOut},
 		{"Crowd", testCrowd},
+		{"CrowdThatEnds", testCrowdThatEnds},
 		{"Panics", testPanics},
 		{"MaxConnections", testMaxConnections},
 		{"EngineClose", testEngineClose},
@@ -469,6 +470,7 @@ func testBadField(t *testing.T, e env) {
 func RunMany(t *testing.T, newEngine NewEngine) {
 	e := env{newEngine}
 	testFanOut(t, e)
+	t.Run("CrowdThatEnds", func(t *testing.T) { testCrowdThatEnds(t, e) })
 	t.Run("Crowd", func(t *testing.T) { testCrowd(t, e) })
 }
 
