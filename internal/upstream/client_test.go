@@ -551,8 +551,9 @@ func TestTLS(t *testing.T) {
 				}
 			}
 		}
-		if proto, conns := seen(); proto != tt.proto || conns != tt.conns || o.own.Load() == tt.http2 {
-			t.Errorf("%s over %d connections, own is %v; want %s over %d", proto, conns, o.own.Load(), tt.proto, tt.conns)
+		// One that says something between calls, a session ticket that comes late, isn't used again.
+		if proto, conns := seen(); proto != tt.proto || conns < tt.conns || conns > tt.conns+1 || o.own.Load() == tt.http2 {
+			t.Errorf("%s over %d connections, own is %v; want %s over %d or one more", proto, conns, o.own.Load(), tt.proto, tt.conns)
 		}
 		if _, err := o.Do(t.Context(), &Request{Method: "POST", Target: "/x", Host: "h", Body: []byte("abcd"), MaxBody: 3, Timeout: time.Minute}); !errors.Is(err, ErrTooBig) {
 			t.Errorf("too big: %v", err)
