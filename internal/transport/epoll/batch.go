@@ -16,7 +16,8 @@ import (
 // clients, medians of five interleaved runs: one by one 8.3 µs, 64 at a time 5.8.
 const batchSize = 64
 
-// A batch is a message on its way to many clients, whose locks it holds.
+// A batch is what is on its way to many clients, whose locks it holds: one message for
+// all, or what a loop has gathered.
 type batch struct {
 	ring    *uring.Ring
 	conns   [batchSize]*conn
@@ -27,7 +28,7 @@ type batch struct {
 	warm    uint32 // what was read for no other reason than to have it near
 }
 
-// rings are what fan-outs send with that isn't in use.
+// rings are what fan-outs and loops send with, as far as it isn't in use.
 type rings struct {
 	mu      sync.Mutex
 	spare   []*batch
