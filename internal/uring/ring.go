@@ -6,6 +6,7 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -74,8 +75,14 @@ type Ring struct {
 	added          [][]byte // since the last Submit: for the garbage collector, and off the stack
 }
 
+// Missing says that an error of New means that the kernel has no io_uring for this
+// process, now or later.
+func Missing(err error) bool {
+	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL)
+}
+
 // New makes a ring for size sends at a time, a power of two. The error is the
-// kernel's: ENOSYS, EPERM or EINVAL where there is no io_uring for us.
+// kernel's; see Missing.
 func New(size int) (*Ring, error) {
 	p := params{flags: coopTaskrun}
 	fd, _, errno := syscall.Syscall(unix.SYS_IO_URING_SETUP, uintptr(size), uintptr(unsafe.Pointer(&p)), 0)

@@ -15,7 +15,7 @@ import (
 // ring returns a ring of its own, or skips where the kernel has none for us.
 func ring(t testing.TB, size int) *uring.Ring {
 	r, err := uring.New(size)
-	if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
+	if uring.Missing(err) {
 		t.Skipf("no io_uring here: %v", err)
 	}
 	if err != nil {

@@ -3,9 +3,7 @@
 package epoll
 
 import (
-	"errors"
 	"sync"
-	"syscall"
 
 	"tidegate/internal/transport"
 	"tidegate/internal/uring"
@@ -53,7 +51,7 @@ func (b *rings) take() *batch {
 	r, err := uring.New(batchSize)
 	if err != nil {
 		// Without a descriptor or memory now, there may be one later.
-		b.missing = errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL)
+		b.missing = uring.Missing(err)
 		return nil
 	}
 	b.open++

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"syscall"
 	"testing"
 
 	"tidegate/internal/transport"
@@ -35,7 +34,7 @@ func needRings(t *testing.T) {
 	t.Helper()
 	if r, err := uring.New(batchSize); err == nil {
 		r.Close()
-	} else if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
+	} else if uring.Missing(err) {
 		t.Skipf("no io_uring here: %v", err)
 	}
 }
